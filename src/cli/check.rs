@@ -1,0 +1,60 @@
+//! `lotse check`: would the daemon start with this configuration?
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Code, echo, out};
+use crate::clock::Clock;
+use crate::gateway::{self, Config, Environment};
+use crate::worklist::Ask;
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Also ask every peer (C-ECHO) and the worklist.
+    #[arg(long)]
+    peers: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self, file: Option<&Path>) -> anyhow::Result<Code> {
+        let config = Config::load(file, &Environment::of_process())?;
+        let faults = gateway::inspect(&config);
+        for fault in &faults {
+            out::complain(fault);
+        }
+        if !faults.is_empty() {
+            return Ok(Code::BadConfig);
+        }
+        out::line("the configuration is good");
+        if self.peers { self.ask(&config).await } else { Ok(Code::Done) }
+    }
+
+    async fn ask(&self, config: &Config) -> anyhow::Result<Code> {
+        let mut code = Code::Done;
+        for (name, peer) in &config.peers {
+            match echo::ask(&peer.remote(&config.dicom.ae_title)).await {
+                Ok(()) => out::line(&format!("peer {name}: answers C-ECHO")),
+                Err(error) => {
+                    out::complain(&format!("peer {name}: {error}"));
+                    code = Code::Unavailable;
+                }
+            }
+        }
+        let ask = Ask { broad: true, ..Ask::default() };
+        match gateway::worklist(config, Clock::system(None))?.ask(&ask).await {
+            Ok(answer) => {
+                out::line(&format!("worklist: {} items", answer.items.len()));
+                for note in &answer.notes {
+                    out::complain(&format!("worklist: {note}"));
+                    code = Code::Unavailable;
+                }
+            }
+            Err(error) => {
+                out::complain(&format!("worklist: {error}"));
+                code = Code::Unavailable;
+            }
+        }
+        Ok(code)
+    }
+}

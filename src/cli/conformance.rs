@@ -1,0 +1,112 @@
+//! `lotse conformance`: what the gateway negotiates, from the code that negotiates it.
+
+use clap::{Args, ValueEnum};
+use dicom_core::dictionary::UidDictionary as _;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+use serde_json::{Value, json};
+
+use super::{Code, out};
+use crate::dimse;
+
+#[derive(Debug, Args)]
+pub(super) struct Conformance {
+    #[arg(long, value_enum, default_value_t = Format::Md)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Md,
+    Json,
+}
+
+impl Conformance {
+    pub(super) fn run(self) -> anyhow::Result<Code> {
+        let statement = statement();
+        match self.format {
+            Format::Json => out::document(&statement),
+            Format::Md => markdown(&statement),
+        }
+        Ok(Code::Done)
+    }
+}
+
+fn statement() -> Value {
+    let mut classes = vec![
+        json!({"name": "Verification", "uid": dicom_dictionary_std::uids::VERIFICATION, "scu": true, "scp": true}),
+        json!({
+            "name": "Modality Worklist Information Model - FIND",
+            "uid": dicom_dictionary_std::uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
+            "scu": true, "scp": false,
+        }),
+    ];
+    classes.extend(storage_classes());
+    let syntaxes = TransferSyntaxRegistry
+        .iter()
+        .filter(|syntax| dimse::is_stored_syntax(syntax.uid()))
+        .map(|syntax| json!({"name": syntax.name(), "uid": syntax.uid()}));
+    let timeouts = dimse::Timeouts::default();
+    json!({
+        "product": "Lotse",
+        "version": env!("CARGO_PKG_VERSION"),
+        "applicationContext": "1.2.840.10008.3.1.1.1",
+        "maximumPduLength": dimse::MAX_PDU,
+        "sopClasses": classes,
+        "transferSyntaxes": syntaxes.collect::<Vec<_>>(),
+        "timeoutsSeconds": {
+            "connect": timeouts.connect.as_secs(),
+            "association": timeouts.association.as_secs(),
+            "read": timeouts.read.as_secs(),
+            "write": timeouts.write.as_secs(),
+            "response": timeouts.response.as_secs(),
+        },
+    })
+}
+
+/// Every storage class of the dictionary, which can be asked for a UID but not for its list: so every UID
+/// below the branch that the standard gives to storage is asked for.
+fn storage_classes() -> Vec<Value> {
+    const BRANCH: &str = "1.2.840.10008.5.1.4.1.1";
+    let registry = dicom_dictionary_std::sop_class::registry();
+    let mut classes = vec![];
+    let mut look = |uid: String| {
+        if let Some(entry) = registry.by_uid(&uid).filter(|_| dimse::is_storage(&uid)) {
+            classes.push(json!({"name": entry.name, "uid": uid, "scu": true, "scp": true}));
+        }
+    };
+    for a in 1..=700 {
+        look(format!("{BRANCH}.{a}"));
+        for b in 0..=100 {
+            look(format!("{BRANCH}.{a}.{b}"));
+            for c in 1..=8 {
+                look(format!("{BRANCH}.{a}.{b}.{c}"));
+            }
+        }
+    }
+    classes
+}
+
+fn markdown(statement: &Value) {
+    out::line(&format!("# DICOM conformance of Lotse {}\n", out::text(statement, "/version")));
+    out::line(&format!(
+        "Maximum PDU length {} bytes; associations released or aborted, never left open.\n",
+        out::number(statement, "/maximumPduLength")
+    ));
+    out::line("| SOP class | UID | SCU | SCP |\n| --- | --- | --- | --- |");
+    let yes = |class: &Value, role: &str| {
+        if class.get(role) == Some(&Value::Bool(true)) { "yes" } else { "no" }
+    };
+    for class in out::items(statement, "/sopClasses") {
+        out::line(&format!(
+            "| {} | {} | {} | {} |",
+            out::text(class, "/name"),
+            out::text(class, "/uid"),
+            yes(class, "scu"),
+            yes(class, "scp")
+        ));
+    }
+    out::line("\n| Transfer syntax for storage | UID |\n| --- | --- |");
+    for syntax in out::items(statement, "/transferSyntaxes") {
+        out::line(&format!("| {} | {} |", out::text(syntax, "/name"), out::text(syntax, "/uid")));
+    }
+}

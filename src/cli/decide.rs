@@ -1,0 +1,46 @@
+//! `lotse decide`: a person's word on where a study belongs.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{BadInput, Code, out};
+use crate::web::control::Control;
+
+#[derive(Debug, Args)]
+pub(super) struct Decide {
+    /// The import.
+    id: String,
+    /// Study Instance UID of the study.
+    study: String,
+    /// The worklist item, as `lotse show` and `lotse worklist` name it.
+    #[arg(required_unless_present_any = ["reject", "no_order"], conflicts_with_all = ["reject", "no_order"])]
+    item: Option<String>,
+    /// The study is not to be filed at all.
+    #[arg(long, conflicts_with = "no_order")]
+    reject: bool,
+    /// File under a patient without an order, read from standard input as JSON: patientId, issuer, name,
+    /// birthDate, sex.
+    #[arg(long)]
+    no_order: bool,
+    /// Why; kept with the decision.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+impl Decide {
+    pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
+        let Self { id, study, item, reject, no_order, reason } = self;
+        let decision = if reject {
+            json!({"reject": true, "reason": reason})
+        } else if no_order {
+            let patient: Value = serde_json::from_str(&out::input()?)
+                .map_err(|error| BadInput(format!("the patient is no JSON: {error}")))?;
+            json!({"noOrder": patient, "reason": reason})
+        } else {
+            json!({"item": item, "reason": reason})
+        };
+        let path = format!("/api/v1/imports/{id}/studies/{study}/decision");
+        control.post_json::<_, Value>(&path, &decision).await?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,175 @@
+//! `lotse imports`, `lotse show`, and the commands that take one import.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Code, out};
+use crate::web::control::Control;
+
+#[derive(Debug, Args)]
+pub(super) struct Imports {
+    /// Only those in this state.
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    #[arg(long)]
+    json: bool,
+}
+
+impl Imports {
+    pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(self.state.iter().map(|state| ("state", state)))
+            .finish();
+        let list: Value = control.get_json(&format!("/api/v1/imports?{query}")).await?;
+        if self.json {
+            out::document(&list);
+            return Ok(Code::Done);
+        }
+        let imports = out::items(&list, "/imports");
+        if imports.is_empty() {
+            out::line("no imports");
+        }
+        for import in imports {
+            out::line(&format!(
+                "{}  {:<12} {:<24} {}",
+                out::text(import, "/id"),
+                out::text(import, "/state"),
+                out::text(import, "/source"),
+                out::text(import, "/nextStep"),
+            ));
+        }
+        Ok(Code::Done)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    id: String,
+    #[arg(long)]
+    json: bool,
+    /// The evidence of every candidate.
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Show {
+    pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
+        let import: Value = control.get_json(&format!("/api/v1/imports/{}", self.id)).await?;
+        if self.json {
+            out::document(&import);
+            return Ok(Code::Done);
+        }
+        out::line(&format!(
+            "{}  {}  from {}\n  {}",
+            out::text(&import, "/id"),
+            out::text(&import, "/state"),
+            out::text(&import, "/source"),
+            out::text(&import, "/nextStep"),
+        ));
+        for question in out::items(&import, "/questions") {
+            out::line(&format!(
+                "  question {}: {}",
+                out::text(question, "/type"),
+                out::text(question, "/text")
+            ));
+        }
+        for study in out::items(&import, "/studies") {
+            self.study(study);
+        }
+        for file in out::items(&import, "/setAside") {
+            out::line(&format!(
+                "  set aside: {}: {}",
+                out::text(file, "/name"),
+                out::text(file, "/reason")
+            ));
+        }
+        Ok(Code::Done)
+    }
+
+    fn study(&self, study: &Value) {
+        out::line(&format!(
+            "\n  study {}  {}\n    {}",
+            out::text(study, "/studyInstanceUid"),
+            out::text(study, "/state"),
+            out::text(study, "/nextStep"),
+        ));
+        out::line(&format!(
+            "    foreign: {} * {} {}  ID {}",
+            out::text(study, "/foreign/name"),
+            out::text(study, "/foreign/birthDate"),
+            out::text(study, "/foreign/sex"),
+            out::text(study, "/foreign/patientId"),
+        ));
+        for candidate in out::items(study, "/candidates") {
+            out::line(&format!(
+                "    {}. item {}  {} * {} {}  ID {}  order {}  score {}",
+                out::number(candidate, "/rank"),
+                out::text(candidate, "/itemId"),
+                out::text(candidate, "/patient/name"),
+                out::text(candidate, "/patient/birthDate"),
+                out::text(candidate, "/patient/sex"),
+                out::text(candidate, "/patient/patientId"),
+                out::text(candidate, "/accessionNumber"),
+                candidate.pointer("/score").and_then(Value::as_i64).unwrap_or(0),
+            ));
+            for contradiction in out::items(candidate, "/contradictions") {
+                out::line(&format!("       ! {}", contradiction.as_str().unwrap_or("")));
+            }
+            if self.explain {
+                evidence(candidate);
+            }
+        }
+        if self.explain && study.get("decision").is_some() {
+            evidence(study.get("decision").unwrap_or(&Value::Null));
+        }
+        for change in out::items(study, "/changes") {
+            out::line(&format!(
+                "    {} {}: {} -> {}",
+                out::text(change, "/tag"),
+                out::text(change, "/name"),
+                out::text(change, "/before"),
+                out::text(change, "/after"),
+            ));
+        }
+        for delivery in out::items(study, "/deliveries") {
+            out::line(&format!(
+                "    to {}: {}, {} delivered, {} failed {}",
+                out::text(delivery, "/destination"),
+                out::text(delivery, "/state"),
+                out::number(delivery, "/delivered"),
+                out::number(delivery, "/failed"),
+                out::text(delivery, "/lastError"),
+            ));
+        }
+    }
+}
+
+fn evidence(of: &Value) {
+    for evidence in out::items(of, "/evidence") {
+        out::line(&format!(
+            "       {:<18} {:<10} {:>4}",
+            out::text(evidence, "/attribute"),
+            out::text(evidence, "/agreement"),
+            evidence.pointer("/weight").and_then(Value::as_i64).unwrap_or(0),
+        ));
+    }
+}
+
+/// A command on one import.
+#[derive(Debug, Args)]
+pub(super) struct One {
+    id: String,
+}
+
+impl One {
+    pub(super) async fn post(self, control: &Control, what: &str) -> anyhow::Result<Code> {
+        let path = format!("/api/v1/imports/{}/{what}", self.id);
+        control.post_json::<_, Value>(&path, &json!({})).await?;
+        Ok(Code::Done)
+    }
+
+    pub(super) async fn erase(self, control: &Control) -> anyhow::Result<Code> {
+        control.delete::<Value>(&format!("/api/v1/imports/{}", self.id)).await?;
+        Ok(Code::Done)
+    }
+}

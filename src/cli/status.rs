@@ -1,0 +1,64 @@
+//! `lotse status`: the gateway in numbers.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Code, out};
+use crate::web::control::Control;
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
+        let status: Value = control.get_json("/status").await?;
+        if self.json {
+            out::document(&status);
+            return Ok(Code::Done);
+        }
+        out::line(&format!(
+            "lotse {}, up {} s; disk {} MiB used, {} MiB free",
+            out::text(&status, "/version"),
+            out::number(&status, "/uptimeSeconds"),
+            out::number(&status, "/diskUsed") >> 20,
+            out::number(&status, "/diskFree") >> 20,
+        ));
+        for table in ["imports", "studies", "queues"] {
+            let Some(Value::Object(counts)) = status.get(table) else {
+                continue;
+            };
+            let told = counts.iter().map(|(name, count)| format!("{name} {count}"));
+            out::line(&format!("{table}: {}", told.collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(Value::Object(destinations)) = status.get("destinations") {
+            for (name, health) in destinations {
+                let paused = health.get("paused") == Some(&Value::Bool(true));
+                out::line(&format!(
+                    "destination {name}: {}, {} waiting, {} delivered {}",
+                    if paused { "paused" } else { "ready" },
+                    out::number(health, "/waitingInstances"),
+                    out::number(health, "/deliveredInstances"),
+                    out::text(health, "/lastError"),
+                ));
+            }
+        }
+        for note in
+            out::items(&status, "/worklist/notes").iter().chain(out::items(&status, "/alarms"))
+        {
+            out::line(&format!("! {}", note.as_str().unwrap_or("")));
+        }
+        for error in out::items(&status, "/lastErrors") {
+            out::line(&format!(
+                "{}  {}  {}: {}",
+                out::text(error, "/at"),
+                out::text(error, "/import"),
+                out::text(error, "/stage"),
+                out::text(error, "/sentence"),
+            ));
+        }
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,229 @@
+//! Reading, writing and text of data sets. Hostile bytes are in the tests of `scan`.
+
+use proptest::prelude::*;
+
+use super::{DataSet, Element, Value};
+use crate::dicom::sample::{self, SYNTAXES, declared, element, head, implicit, uid};
+use crate::dicom::scan::{Error, Fault};
+use crate::dicom::{CharacterSets, Syntax, Tag, VR};
+
+const NAME: Tag = Tag(0x0010, 0x0010);
+const SETS: Tag = Tag(0x0008, 0x0005);
+const SEQUENCE: Tag = Tag(0x0040, 0xA730);
+
+#[test]
+fn writes_what_the_standard_says() {
+    let mut item = DataSet::default();
+    item.put_bytes(Tag(0x0028, 0x0010), VR::US, vec![1, 2]);
+    let mut data_set = DataSet::default();
+    data_set.put_items(SEQUENCE, vec![item]);
+    data_set.put_bytes(Tag(0x0008, 0x0018), VR::UI, b"1.2".to_vec());
+    data_set.put_bytes(NAME, VR::PN, b"A^B".to_vec());
+    data_set.put_bytes(Tag(0x0008, 0x0000), VR::UL, vec![1, 0, 0, 0]);
+    let explicit = [
+        element(0x0008, 0x0018, "UI", b"1.2\0"),
+        element(0x0010, 0x0010, "PN", b"A^B "),
+        declared(0x0040, 0xA730, "SQ", 18),
+        head(0xFFFE, 0xE000, 10),
+        element(0x0028, 0x0010, "US", &[1, 2]),
+    ];
+    assert_eq!(data_set.write(Syntax::ExplicitLittle), explicit.concat());
+    let big = data_set.write(Syntax::ExplicitBig);
+    assert!(
+        big.ends_with(&[
+            0xFF, 0xFE, 0xE0, 0, 0, 0, 0, 10, 0, 0x28, 0, 0x10, b'U', b'S', 0, 2, 2, 1
+        ])
+    );
+    let written = data_set.write(Syntax::ImplicitLittle);
+    assert!(written.starts_with(&implicit(0x0008, 0x0018, b"1.2\0")));
+}
+
+#[test]
+fn values_too_long_for_the_short_form_become_unknown() {
+    for (length, vr) in [(65_534, VR::LO), (65_536, VR::UN)] {
+        let mut data_set = DataSet::default();
+        data_set.put_bytes(Tag(0x0008, 0x1030), VR::LO, vec![b'a'; length]);
+        for syntax in [Syntax::ExplicitLittle, Syntax::ExplicitBig] {
+            let read = DataSet::read(&data_set.write(syntax), syntax).unwrap();
+            let found = read.get(Tag(0x0008, 0x1030)).unwrap();
+            assert_eq!((found.vr, found.bytes().unwrap().len()), (vr, length));
+            assert_eq!(read.text(Tag(0x0008, 0x1030)).unwrap().len(), length);
+        }
+    }
+    // Little-endian inside of UN, whatever is around it.
+    let mut data_set = DataSet::default();
+    data_set.put_bytes(Tag(0x0028, 0x1101), VR::US, [1, 2].repeat(40_000));
+    let read = DataSet::read(&data_set.write(Syntax::ExplicitBig), Syntax::ExplicitBig).unwrap();
+    assert_eq!(
+        read.get(Tag(0x0028, 0x1101)).unwrap().bytes(),
+        Some([1, 2].repeat(40_000).as_slice())
+    );
+}
+
+#[test]
+fn odd_values_and_missing_padding() {
+    let odd = [element(0x0010, 0x0020, "LO", b"P-1"), element(0x0010, 0x0021, "LO", b"X")].concat();
+    let read = DataSet::read(&odd, Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+    let mut fragments = DataSet::default();
+    let value = Value::Fragments(vec![vec![], vec![1, 2, 3]]);
+    fragments.insert(Tag(0x7FE0, 0x0010), Element { vr: VR::OB, value });
+    let read =
+        DataSet::read(&fragments.write(Syntax::ExplicitLittle), Syntax::ExplicitLittle).unwrap();
+    let value = Value::Fragments(vec![vec![], vec![1, 2, 3, 0]]);
+    assert!(read.get(Tag(0x7FE0, 0x0010)).unwrap().value == value);
+}
+
+#[test]
+fn bytes_that_claim_to_be_a_sequence_are_none() {
+    let mut data_set = DataSet::default();
+    data_set.put_bytes(SEQUENCE, VR::SQ, vec![1, 2, 3, 4]);
+    let read =
+        DataSet::read(&data_set.write(Syntax::ExplicitLittle), Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.get(SEQUENCE).unwrap().vr, VR::UN);
+}
+
+#[test]
+fn order_and_duplicates() {
+    let one = element(0x0010, 0x0020, "LO", b"P-1 ");
+    let other = element(0x0010, 0x0020, "LO", b"P-2 ");
+    let before = element(0x0008, 0x0060, "CS", b"CT");
+    let read =
+        DataSet::read(&[one.clone(), before.clone(), one.clone()].concat(), Syntax::ExplicitLittle);
+    assert_eq!(read.unwrap().iter().count(), 2);
+    let result =
+        DataSet::read(&[one.clone(), before, other.clone()].concat(), Syntax::ExplicitLittle);
+    let duplicate = Fault::Duplicate(Tag(0x0010, 0x0020));
+    assert!(matches!(result, Err(Error::Malformed { fault, .. }) if fault == duplicate));
+    let item = [one, other].concat();
+    let item = [head(0xFFFE, 0xE000, u32::try_from(item.len()).unwrap()), item].concat();
+    let nested = element(0x0040, 0xA730, "SQ", &item);
+    assert!(DataSet::read(&nested, Syntax::ExplicitLittle).is_err());
+}
+
+#[test]
+fn implicit_takes_its_vr_from_the_dictionary() {
+    let data_set = [
+        implicit(0x0009, 0x0010, b"PRIVATE "),
+        implicit(0x0009, 0x1001, b"1234"),
+        implicit(0x0010, 0x0010, b"A^B "),
+        implicit(0x0028, 0x0106, &[1, 0]),
+        implicit(0x6002, 0x3000, &[1, 0]),
+        implicit(0x7FE0, 0x0010, &[1, 0]),
+    ];
+    let read = DataSet::read(&data_set.concat(), Syntax::ImplicitLittle).unwrap();
+    let found: Vec<_> = read.iter().map(|(_, element)| element.vr).collect();
+    assert_eq!(found, [VR::LO, VR::UN, VR::PN, VR::US, VR::OW, VR::OW]);
+}
+
+#[test]
+fn text_is_trimmed_and_decoded() {
+    let mut data_set = DataSet::default();
+    data_set.put_bytes(SETS, VR::CS, b"ISO_IR 100".to_vec());
+    for (vr, raw, text) in [
+        (VR::PN, b" M\xFCller^Anna  ".as_slice(), Some("Müller^Anna")),
+        (VR::LO, b"\0\0", None),
+        (VR::LO, b"  ", None),
+        (VR::LO, b"", None),
+        (VR::LT, b"  two  ", Some("  two")),
+        (VR::UI, b"1.2\0", Some("1.2")),
+        (VR::LO, b"a\\b ", Some("a\\b")),
+        // (0010,0010) is PN by the dictionary.
+        (VR::UN, b"M\xFCller^Anna", Some("Müller^Anna")),
+        (VR::US, &[65, 65], None),
+    ] {
+        data_set.put_bytes(NAME, vr, raw.to_vec());
+        assert_eq!(data_set.text(NAME).as_deref(), text, "{vr:?} {raw:?}");
+    }
+    data_set.put_items(NAME, vec![]);
+    assert_eq!(data_set.text(NAME), None);
+    assert_eq!(data_set.text(Tag(0x0010, 0x0020)), None);
+}
+
+#[test]
+fn typed_values() {
+    let image = sample::image();
+    assert_eq!(image.uid(Tag(0x0020, 0x000D)), Some(uid("1.2.3")));
+    assert_eq!(image.uid(NAME), None);
+    assert_eq!(image.u16(Tag(0x0028, 0x0010)), Some(2));
+    assert_eq!(image.items(NAME).len(), 0);
+    let big = DataSet::read(&image.write(Syntax::ExplicitBig), Syntax::ExplicitBig).unwrap();
+    assert_eq!(big.u16(Tag(0x0028, 0x0010)), Some(2));
+}
+
+#[test]
+fn put_text_holds_or_refuses() {
+    let mut data_set = DataSet::default();
+    let latin1 = CharacterSets::parse(Some(b"ISO_IR 100"));
+    assert!(data_set.put_text(NAME, VR::PN, "Müller", &latin1));
+    assert_eq!(data_set.get(NAME).unwrap().bytes(), Some(b"M\xFCller".as_slice()));
+    assert!(!data_set.put_text(NAME, VR::PN, "Şahin", &latin1));
+    assert_eq!(data_set.get(NAME).unwrap().bytes(), Some(b"M\xFCller".as_slice()));
+    assert!(!data_set.put_text(Tag(0x0008, 0x0060), VR::CS, "Ü", &CharacterSets::utf8()));
+    assert!(data_set.put_text(Tag(0x0008, 0x0018), VR::UI, "1.2", &latin1));
+    assert_eq!(data_set.get(Tag(0x0008, 0x0018)).unwrap().bytes(), Some(b"1.2\0".as_slice()));
+}
+
+fn of_two_sets() -> DataSet {
+    let mut own = DataSet::default();
+    own.put_bytes(SETS, VR::CS, b"ISO_IR 144".to_vec());
+    own.put_bytes(NAME, VR::PN, b"\xBB\xEE".to_vec());
+    let mut inherits = DataSet::default();
+    inherits.put_bytes(NAME, VR::PN, b"J\xE9r\xF4me".to_vec());
+    inherits.put_bytes(Tag(0x0009, 0x1001), VR::UN, b"\xE9\xE9".to_vec());
+    let mut data_set = DataSet::default();
+    data_set.put_bytes(SETS, VR::CS, b"ISO_IR 100".to_vec());
+    data_set.put_bytes(Tag(0x0008, 0x0060), VR::CS, b"CT".to_vec());
+    data_set.put_bytes(NAME, VR::PN, b"M\xFCller".to_vec());
+    data_set.put_items(SEQUENCE, vec![own, inherits]);
+    data_set
+}
+
+#[test]
+fn re_encoding_reaches_nested_text() {
+    let mut data_set = of_two_sets();
+    data_set.re_encode(&CharacterSets::utf8());
+    assert_eq!(data_set.text(SETS).as_deref(), Some("ISO_IR 192"));
+    assert_eq!(data_set.get(NAME).unwrap().bytes(), Some("Müller ".as_bytes()));
+    let sets = data_set.character_sets();
+    let items = data_set.items(SEQUENCE);
+    assert_eq!(items[0].text_in(NAME, &sets).as_deref(), Some("Лю"));
+    assert_eq!(items[0].get(SETS), None);
+    assert_eq!(items[1].text_in(NAME, &sets).as_deref(), Some("Jérôme"));
+    assert_eq!(items[1].get(Tag(0x0009, 0x1001)).unwrap().bytes(), Some(b"\xE9\xE9".as_slice()));
+}
+
+#[test]
+fn re_encoding_loses_nothing() {
+    let mut data_set = of_two_sets();
+    data_set.re_encode(&CharacterSets::parse(Some(b"ISO_IR 148")));
+    assert_eq!(data_set.text(SETS).as_deref(), Some("ISO_IR 192"));
+    let mut data_set = of_two_sets();
+    data_set.re_encode(&CharacterSets::parse(Some(b"ISO 2022 IR 100\\ISO 2022 IR 144")));
+    assert_eq!(
+        data_set.items(SEQUENCE)[0].get(NAME).unwrap().bytes(),
+        Some(b"\x1b-L\xBB\xEE ".as_slice())
+    );
+    let mut ascii = DataSet::default();
+    ascii.put_bytes(SETS, VR::CS, b"ISO_IR 100".to_vec());
+    ascii.put_bytes(NAME, VR::PN, b"Doe".to_vec());
+    ascii.re_encode(&CharacterSets::parse(None));
+    assert_eq!(ascii.get(SETS), None);
+}
+
+#[test]
+fn debug_is_redacted() {
+    assert_eq!(format!("{:?}", sample::image()), "DataSet(redacted)");
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_reads_the_same(data_set in sample::data_sets()) {
+        for syntax in SYNTAXES {
+            let written = data_set.write(syntax);
+            let read = DataSet::read(&written, syntax).unwrap();
+            prop_assert!(read == data_set);
+            prop_assert!(written.len() % 2 == 0);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Where things lie inside one stored object.
+
+use serde::{Deserialize, Serialize};
+
+use super::Uid;
+
+/// The layout of one object as the scanner found it. Offsets count bytes of the object as it is stored
+/// (for the deflated syntax: bytes of the inflated data set behind `data_set_at`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layout {
+    pub transfer_syntax: Uid,
+    /// Where the data set begins: behind preamble and file meta group, 0 for a bare data set.
+    pub data_set_at: u64,
+    /// The element Pixel Data, Float Pixel Data or Double Float Pixel Data of the top level.
+    #[serde(default)]
+    pub pixel_data: Option<PixelData>,
+    /// End of the data set.
+    pub ends_at: u64,
+}
+
+/// The span of the pixel data element, its tag and length included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PixelData {
+    /// Where the element's tag begins.
+    pub element_at: u64,
+    /// Where the next element would begin.
+    pub ends_at: u64,
+}
+
+impl Layout {
+    /// Length of the part before the pixel data: what coercion reads into memory.
+    pub fn header_length(&self) -> u64 {
+        let end = self.pixel_data.map_or(self.ends_at, |pixel| pixel.element_at);
+        end.saturating_sub(self.data_set_at)
+    }
+}

@@ -1,0 +1,168 @@
+//! What writers get wrong and a reader can put right.
+
+use super::{fault, scan};
+use crate::dicom::sample::{
+    self, BIG, EXPLICIT, IMPLICIT, JPEG, declared, element, file, head, implicit, uid,
+};
+use crate::dicom::scan::{Error, Fault, Limits, scan_data_set};
+use crate::dicom::{DataSet, Syntax, Tag};
+
+const UNDEFINED: u32 = u32::MAX;
+
+fn explicit_image() -> Vec<u8> {
+    sample::image().write(Syntax::ExplicitLittle)
+}
+
+#[test]
+fn preamble_and_prefix_may_be_missing() {
+    let whole = file(EXPLICIT, &explicit_image());
+    let expected = scan(&whole).unwrap();
+    for skipped in [128, 132] {
+        let found = scan(&whole[skipped..]).unwrap();
+        assert_eq!(found.header, expected.header);
+        assert_eq!(found.layout.data_set_at, expected.layout.data_set_at - skipped as u64);
+    }
+}
+
+#[test]
+fn meta_group_may_be_missing() {
+    for syntax in sample::SYNTAXES {
+        let data_set = sample::image().write(syntax);
+        for prefix in [vec![], [vec![0; 128], b"DICM".to_vec()].concat()] {
+            let found = scan(&[prefix.clone(), data_set.clone()].concat()).unwrap();
+            assert_eq!(found.layout.transfer_syntax.as_str(), syntax.native_uid());
+            assert_eq!(found.layout.data_set_at, prefix.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn group_length_may_be_missing_or_wrong() {
+    let whole = file(EXPLICIT, &explicit_image());
+    let expected = scan(&whole).unwrap().header;
+    let without = [&whole[..132], &whole[144..]].concat();
+    assert_eq!(scan(&without).unwrap().header, expected);
+    for lie in [0_u32, 4, 1000, u32::MAX] {
+        let mut lying = whole.clone();
+        lying[140..144].copy_from_slice(&lie.to_le_bytes());
+        assert_eq!(scan(&lying).unwrap().header, expected);
+    }
+}
+
+#[test]
+fn syntax_may_be_mislabelled() {
+    for declared in [IMPLICIT, EXPLICIT, BIG] {
+        for syntax in sample::SYNTAXES {
+            let data_set = sample::image().write(syntax);
+            let found = scan(&file(declared, &data_set)).unwrap();
+            assert_eq!(found.layout.transfer_syntax.as_str(), syntax.native_uid());
+            assert_eq!(found.meta.transfer_syntax, Some(uid(declared)));
+            let length = data_set.len() as u64;
+            let limits = Limits::default();
+            let bare = scan_data_set(&mut &*data_set, length, &uid(declared), &limits).unwrap();
+            assert_eq!(bare.layout.transfer_syntax.as_str(), syntax.native_uid());
+        }
+    }
+    let implicit = sample::image().write(Syntax::ImplicitLittle);
+    assert_eq!(fault(&file(JPEG, &implicit)), Fault::UnknownVr);
+}
+
+#[test]
+fn implicit_lengths_may_look_like_letters() {
+    // 0x00004853 is "SH" as the VR of a LO element.
+    let data_set = implicit(0x0008, 0x0070, &vec![b' '; 0x4853]);
+    let found = scan(&file(IMPLICIT, &data_set)).unwrap();
+    assert_eq!(found.layout.transfer_syntax, uid(IMPLICIT));
+}
+
+#[test]
+fn unknown_sequences_are_implicit_inside() {
+    let inner = [
+        head(0xFFFE, 0xE000, UNDEFINED),
+        implicit(0x0010, 0x0020, b"P-1 "),
+        head(0x0040, 0xA730, UNDEFINED),
+        head(0xFFFE, 0xE000, 0),
+        head(0xFFFE, 0xE0DD, 0),
+        head(0xFFFE, 0xE00D, 0),
+        head(0xFFFE, 0xE0DD, 0),
+    ]
+    .concat();
+    let unknown = declared(0x0009, 0x1001, "UN", UNDEFINED as usize);
+    let behind = element(0x0010, 0x0020, "LO", b"P-2 ");
+    let data_set = [unknown, inner, behind].concat();
+    let found = scan(&file(EXPLICIT, &data_set)).unwrap();
+    assert_eq!(found.header, data_set);
+    let read = DataSet::read(&found.header, Syntax::ExplicitLittle).unwrap();
+    let items = read.items(Tag(0x0009, 0x1001));
+    assert_eq!(items[0].text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+    assert_eq!(items[0].items(Tag(0x0040, 0xA730)).len(), 1);
+    assert_eq!(read.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-2"));
+}
+
+#[test]
+fn new_value_representations_have_the_long_form() {
+    let new = element(0x0009, 0x1001, "ZZ", b"1234");
+    let data_set = [new.clone(), element(0x0010, 0x0020, "LO", b"P-1 ")].concat();
+    assert_eq!(scan(&file(EXPLICIT, &data_set)).unwrap().header, data_set);
+    let mut short = new;
+    short[6] = 4;
+    assert_eq!(fault(&file(EXPLICIT, &short)), Fault::UnknownVr);
+    let letters = element(0x0009, 0x1001, "??", b"1234");
+    assert_eq!(fault(&file(EXPLICIT, &[explicit_start(), letters].concat())), Fault::UnknownVr);
+}
+
+fn explicit_start() -> Vec<u8> {
+    element(0x0008, 0x0060, "CS", b"CT")
+}
+
+#[test]
+fn zeros_behind_the_data_set_are_padding() {
+    let data_set = explicit_image();
+    let end = file(EXPLICIT, &data_set).len() as u64;
+    for zeros in [1, 2, 7, 8, 9, 100_000] {
+        let found = scan(&file(EXPLICIT, &[data_set.clone(), vec![0; zeros]].concat())).unwrap();
+        assert_eq!(found.layout.ends_at, end);
+        let bare = [explicit_start(), vec![0; zeros]].concat();
+        assert_eq!(scan(&file(EXPLICIT, &bare)).unwrap().header, explicit_start());
+    }
+    let mut garbage = file(EXPLICIT, &[data_set, vec![0; 100]].concat());
+    *garbage.last_mut().unwrap() = 1;
+    assert_eq!(fault(&garbage), Fault::WrongGroup(0));
+}
+
+#[test]
+fn empty_values_are_values() {
+    let data_set = [
+        element(0x0008, 0x0016, "UI", b""),
+        element(0x0028, 0x0103, "US", b""),
+        element(0x0028, 0x0106, "US", &[0, 0]),
+        element(0x0040, 0xA730, "SQ", b""),
+        element(0x7FE0, 0x0010, "OW", b""),
+    ]
+    .concat();
+    let found = scan(&file(EXPLICIT, &data_set)).unwrap();
+    let read = DataSet::read(&found.header, Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.u16(Tag(0x0028, 0x0103)), None);
+    assert_eq!(read.uid(Tag(0x0008, 0x0016)), None);
+    assert!(read.items(Tag(0x0040, 0xA730)).is_empty());
+    assert!(found.layout.pixel_data.is_some());
+}
+
+#[test]
+fn foreign_files_are_not_dicom() {
+    for bytes in [
+        b"".as_slice(),
+        b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>",
+        b"PK\x03\x04\x14\x00\x00\x00\x08\x00",
+        b"[autorun]\r\nopen=viewer.exe\r\n",
+        b"\x08\x00",
+        b"\x08\x00\x05\x00CS\x00\x20short",
+        b"\x08\x00\x05\x00\x02\x00\x00\x00ab\x07\x00and then no data set",
+        &[0; 4096],
+        &[0xFF; 4096],
+    ] {
+        assert!(matches!(scan(bytes), Err(Error::NotDicom)), "{bytes:?}");
+    }
+    let named = [vec![0; 128], b"DICM".to_vec()].concat();
+    assert!(matches!(scan(&named), Err(Error::NoTransferSyntax)));
+}

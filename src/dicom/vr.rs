@@ -1,0 +1,81 @@
+//! What follows from a value representation for the bytes of a value (PS3.5 6.2, 7.1.2).
+
+use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
+use dicom_dictionary_std::StandardDataDictionary;
+
+use super::{Tag, VR};
+
+/// Longest value that fits the 16-bit length field, even as every length has to be.
+pub(super) const SHORT_FORM_MAX: usize = 0xFFFE;
+
+/// Whether Explicit VR writes two reserved bytes and a 32-bit length (PS3.5 table 7.1-1).
+pub(super) fn is_long(vr: VR) -> bool {
+    matches!(
+        vr,
+        VR::OB
+            | VR::OD
+            | VR::OF
+            | VR::OL
+            | VR::OV
+            | VR::OW
+            | VR::SQ
+            | VR::SV
+            | VR::UC
+            | VR::UN
+            | VR::UR
+            | VR::UT
+            | VR::UV
+    )
+}
+
+/// Bytes that change places together between little and big endian; 1 if there is no byte order.
+pub(super) fn unit(vr: VR) -> usize {
+    match vr {
+        VR::AT | VR::OW | VR::SS | VR::US => 2,
+        VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,
+        VR::FD | VR::OD | VR::OV | VR::SV | VR::UV => 8,
+        _ => 1,
+    }
+}
+
+/// The byte that makes an odd value even (PS3.5 6.2).
+pub(super) fn padding(vr: VR) -> u8 {
+    if is_string(vr) && vr != VR::UI { b' ' } else { 0 }
+}
+
+/// Whether Specific Character Set governs the value (PS3.5 6.1.2.2).
+pub(super) fn is_text(vr: VR) -> bool {
+    matches!(vr, VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT)
+}
+
+/// Whether the value is characters at all.
+pub(super) fn is_string(vr: VR) -> bool {
+    is_text(vr)
+        || matches!(
+            vr,
+            VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR
+        )
+}
+
+/// Whether backslash and leading spaces belong to the text instead of framing it.
+pub(super) fn is_prose(vr: VR) -> bool {
+    matches!(vr, VR::LT | VR::ST | VR::UT | VR::UR)
+}
+
+/// The VR of an element that does not carry its own, by the dictionary; private elements are UN.
+pub(super) fn of_tag(tag: Tag) -> VR {
+    match StandardDataDictionary.by_tag(tag).map(|entry| entry.vr()) {
+        Some(VirtualVr::Exact(vr)) => vr,
+        Some(VirtualVr::Xs) => VR::US,
+        Some(VirtualVr::Ox | VirtualVr::Px | VirtualVr::Lt) => VR::OW,
+        _ => VR::UN,
+    }
+}
+
+/// Turns every unit of `bytes` round. A rest shorter than one unit stays as it is.
+pub(super) fn swap(bytes: &mut [u8], vr: VR) {
+    let unit = unit(vr);
+    if unit > 1 {
+        bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+    }
+}

@@ -1,0 +1,103 @@
+//! Associations and the DIMSE layer: the only `use dicom_ul`.
+//!
+//! Owns both ends of an association over any stream: negotiation, message assembly, C-ECHO, C-STORE and C-FIND as
+//! requestor ([`call`]) and acceptor ([`accept`]). Of dicom-ul only the PDU types and their codec are used; its
+//! associations buffer without limit and truncate silently in measured cases. Invariants: every wait has a
+//! deadline and every buffer a limit; an association ends by release or abort, however its owner leaves it; an
+//! object is never shown to be complete unless its source said so.
+
+mod accept;
+mod client;
+mod command;
+mod error;
+mod find;
+mod lenient;
+mod listen;
+mod message;
+mod negotiate;
+mod peer;
+mod server;
+mod status;
+mod store;
+mod wire;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use accept::{accept, accept_tcp};
+pub use client::{Client, call, call_over};
+pub use error::{Abort, Class, Error, Rejection, Spoken};
+pub use find::Found;
+pub use listen::listen;
+pub use negotiate::{Classes, MAX_PDU, MIN_PDU, Offer, Syntaxes, is_storage, is_stored_syntax};
+pub use peer::{May, PeerSection};
+pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
+pub use status::{Status, StatusClass};
+pub use wire::Stream;
+
+use crate::dicom::{AeTitle, Uid};
+
+/// Whom to call, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// `host:port`.
+    pub address: String,
+    pub called: AeTitle,
+    pub calling: AeTitle,
+    pub timeouts: Timeouts,
+    /// The largest P-DATA PDU that we take, in bytes; at most [`MAX_PDU`].
+    pub max_pdu: u32,
+}
+
+/// How long each step may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// For the answer to a request or release of an association (the ARTIM timer of PS3.8 9.1.5 too).
+    pub association: Duration,
+    /// For one PDU from its first byte to its last.
+    pub read: Duration,
+    /// For one PDU likewise.
+    pub write: Duration,
+    /// For the answer to a command, for the next part of an object from our own side, and between two PDUs of
+    /// a peer that is sending.
+    pub response: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            association: Duration::from_secs(30),
+            read: Duration::from_secs(60),
+            write: Duration::from_secs(60),
+            response: Duration::from_secs(120),
+        }
+    }
+}
+
+/// A presentation context to propose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    pub sop_class: Uid,
+    pub transfer_syntaxes: Vec<Uid>,
+}
+
+/// A presentation context that both sides agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    pub id: u8,
+    pub sop_class: Uid,
+    pub transfer_syntax: Uid,
+}
+
+/// A piece of a data set on its way out. The stream is whole only if it ends with `End`: a sender that
+/// vanishes makes the association abort, never a short object.
+pub enum Chunk {
+    Bytes(Bytes),
+    End,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The requestor's side: an association as a closure, so that nobody can forget to end it.
+
+use std::time::Duration;
+
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{
+    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason as AcseReason,
+    AssociationRJServiceProviderPresentationReason as PresentationReason,
+    AssociationRJServiceUserReason as UserReason, AssociationRJSource, AssociationRQ, Pdu,
+};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::command::Command;
+use super::error::{Abort, Error, Rejection};
+use super::message::{self, Ear, Part, Voice};
+use super::wire::{Phase, Stream, abort_reason, split};
+use super::{Context, MAX_PDU, MIN_PDU, Proposed, Remote, Status, Timeouts, negotiate};
+use crate::dicom::Uid;
+
+/// An association that we requested. Made by [`call`], which always releases or aborts it; if the future of
+/// `call` is dropped or panics, an A-ABORT is tried and the connection closed.
+pub struct Client {
+    pub(super) ear: Ear,
+    pub(super) voice: Voice,
+    pub(super) contexts: Vec<Context>,
+    pub(super) timeouts: Timeouts,
+    message_id: u16,
+}
+
+/// Connects, requests an association, runs `work`, then releases it (aborts if `work` failed).
+///
+/// # Errors
+///
+/// Those of `work`, and [`Error`] for everything before it. A release that fails is no error: the answers of the
+/// peer came before.
+pub async fn call<T, E: From<Error>>(
+    remote: &Remote,
+    contexts: &[Proposed],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
+    let stream = connect(&remote.address, remote.timeouts.connect).await?;
+    call_over(Box::new(stream), remote, contexts, work).await
+}
+
+/// [`call`] over a stream that is connected already (TLS).
+pub async fn call_over<T, E: From<Error>>(
+    stream: Box<dyn Stream>,
+    remote: &Remote,
+    contexts: &[Proposed],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut client = Client::request(stream, remote, contexts).await?;
+    match work(&mut client).await {
+        Ok(done) => {
+            if let Err(error) = client.release().await {
+                tracing::debug!(%error, "association not released in order");
+            }
+            Ok(done)
+        }
+        Err(error) => {
+            client.abort(None).await;
+            Err(error)
+        }
+    }
+}
+
+async fn connect(address: &str, patience: Duration) -> Result<TcpStream, Error> {
+    let attempt = async {
+        let found = tokio::net::lookup_host(address).await;
+        let mut last = Error::Resolve(address.to_owned());
+        for place in found.map_err(|_| Error::Resolve(address.to_owned()))? {
+            match TcpStream::connect(place).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    last = Error::Refused(address.to_owned());
+                }
+                Err(source) => {
+                    last = Error::Unreachable { address: address.to_owned(), source };
+                }
+            }
+        }
+        Err(last)
+    };
+    let stream = timeout(patience, attempt).await.map_err(|_| Error::TimedOut("connecting"))??;
+    // Without it, small PDUs wait for the delayed acknowledgement of the one before: 20 objects a second.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Client {
+    async fn request(
+        stream: Box<dyn Stream>,
+        remote: &Remote,
+        wanted: &[Proposed],
+    ) -> Result<Self, Error> {
+        let proposed = negotiate::propose(wanted)?;
+        let max_pdu = remote.max_pdu.clamp(MIN_PDU, MAX_PDU);
+        let timeouts = remote.timeouts;
+        let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
+        let mut client = Self {
+            ear: Ear::new(inbound),
+            voice: Voice::new(outbound),
+            contexts: Vec::new(),
+            timeouts,
+            message_id: 0,
+        };
+        let request = Pdu::AssociationRQ(AssociationRQ {
+            protocol_version: 1,
+            calling_ae_title: remote.calling.as_str().to_owned(),
+            called_ae_title: remote.called.as_str().to_owned(),
+            application_context_name: negotiate::APPLICATION_CONTEXT.to_owned(),
+            presentation_contexts: proposed.clone(),
+            user_variables: negotiate::user_variables(max_pdu),
+        });
+        let established = async {
+            client.voice.outbound.send(&request).await?;
+            const DOING: &str = "we waited for its answer to the association request";
+            match client.ear.inbound.next(timeouts.association, DOING).await? {
+                Pdu::AssociationAC(answer) => {
+                    client.contexts = negotiate::accepted(&proposed, &answer.presentation_contexts);
+                    client.ear.set_contexts(client.contexts.iter().map(|context| context.id));
+                    client.voice.set_max_pdu(negotiate::peer_max_pdu(&answer.user_variables)?);
+                    client.ear.inbound.phase = Phase::Established;
+                    Ok(())
+                }
+                Pdu::AssociationRJ(rejected) => Err(Error::Rejected(rejection(&rejected))),
+                Pdu::AbortRQ { source } => Err(Error::Aborted(abort_reason(&source))),
+                Pdu::Unknown { .. }
+                | Pdu::AssociationRQ(_)
+                | Pdu::PData { .. }
+                | Pdu::ReleaseRQ
+                | Pdu::ReleaseRP => Err(Error::protocol(
+                    "no answer to the association request",
+                    Abort::UnexpectedPdu,
+                )),
+            }
+        };
+        match established.await {
+            Ok(()) => Ok(client),
+            Err(error) => {
+                client.abort(Some(&error)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The transfer syntaxes that the peer accepted for a class: each (class, syntax) pair is proposed in a
+    /// context of its own as far as 128 contexts reach.
+    pub fn accepted(&self, sop_class: &Uid) -> Vec<Uid> {
+        let of_class = self.contexts.iter().filter(|context| context.sop_class == *sop_class);
+        of_class.map(|context| context.transfer_syntax.clone()).collect()
+    }
+
+    /// Whether nothing more can be asked on this association: it was released or aborted from either side.
+    pub fn is_over(&self) -> bool {
+        self.voice.outbound.is_shut()
+    }
+
+    /// C-ECHO. Needs a context for Verification.
+    pub async fn echo(&mut self) -> Result<Status, Error> {
+        let context = self.context(&negotiate::known(uids::VERIFICATION), None)?;
+        let message_id = self.next_message_id();
+        let result = self.echo_as(context, message_id).await;
+        self.settle(result).await
+    }
+
+    async fn echo_as(&mut self, context: u8, message_id: u16) -> Result<Status, Error> {
+        self.voice.command(context, &Command::EchoRq { message_id }).await?;
+        match self.answer().await? {
+            Command::EchoRsp { responded, status } if responded == message_id => Ok(status),
+            _ => Err(wrong_answer()),
+        }
+    }
+
+    /// The context of a class and a syntax, or of a class in any syntax.
+    pub(super) fn context(&self, sop_class: &Uid, syntax: Option<&Uid>) -> Result<u8, Error> {
+        if self.is_over() {
+            return Err(Error::Dead);
+        }
+        let fits = |context: &&Context| {
+            context.sop_class == *sop_class
+                && syntax.is_none_or(|syntax| context.transfer_syntax == *syntax)
+        };
+        self.contexts.iter().find(fits).map(|context| context.id).ok_or_else(|| {
+            Error::ContextRefused { sop_class: sop_class.clone(), transfer_syntax: syntax.cloned() }
+        })
+    }
+
+    pub(super) fn next_message_id(&mut self) -> u16 {
+        self.message_id = self.message_id.checked_add(1).unwrap_or(1);
+        self.message_id
+    }
+
+    /// The next command, which has to be an answer.
+    pub(super) async fn answer(&mut self) -> Result<Command, Error> {
+        const DOING: &str = "we waited for its answer";
+        match self.ear.next(self.timeouts.response, DOING).await? {
+            Part::Command { command, .. } => Ok(command),
+            Part::Released => Err(Error::Released(DOING)),
+            Part::Data { .. } => Err(wrong_answer()),
+        }
+    }
+
+    /// Ends the association at once after a fault: nothing on it can be trusted any more (fo-dicom #1359).
+    pub(super) async fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &result {
+            let error = std::pin::pin!(self.abort(Some(error)));
+            error.await;
+        }
+        result
+    }
+
+    pub(super) async fn abort(&mut self, error: Option<&Error>) {
+        message::abort(&mut self.ear, &mut self.voice, error).await;
+    }
+
+    async fn release(&mut self) -> Result<(), Error> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let released = self.release_in_order().await;
+        match &released {
+            Ok(()) => self.voice.outbound.close(&mut self.ear.inbound, None).await,
+            Err(error) => self.abort(Some(error)).await,
+        }
+        released
+    }
+
+    async fn release_in_order(&mut self) -> Result<(), Error> {
+        const DOING: &str = "we waited for its answer to the release";
+        self.voice.outbound.send(&Pdu::ReleaseRQ).await?;
+        // Answers that nobody waits for any more may still be on their way; few, and never for ever.
+        for _ in 0..64 {
+            match self.ear.inbound.next(self.timeouts.association, DOING).await? {
+                Pdu::ReleaseRP => return Ok(()),
+                // Both sides released at once (PS3.8 9.2.2, collision).
+                Pdu::ReleaseRQ => self.voice.outbound.send(&Pdu::ReleaseRP).await?,
+                Pdu::AbortRQ { source } => return Err(Error::Aborted(abort_reason(&source))),
+                Pdu::PData { .. } => {}
+                Pdu::Unknown { .. }
+                | Pdu::AssociationRQ(_)
+                | Pdu::AssociationAC(_)
+                | Pdu::AssociationRJ(_) => break,
+            }
+        }
+        Err(Error::protocol("no answer to the release", Abort::UnexpectedPdu))
+    }
+}
+
+pub(super) fn wrong_answer() -> Error {
+    Error::protocol("an answer that does not belong to the request", Abort::UnexpectedParameter)
+}
+
+fn rejection(rejected: &AssociationRJ) -> Rejection {
+    let result = match rejected.result {
+        AssociationRJResult::Permanent => 1,
+        AssociationRJResult::Transient => 2,
+    };
+    match &rejected.source {
+        AssociationRJSource::ServiceUser(reason) => match reason {
+            // A transient one without reason is what busy peers send.
+            UserReason::NoReasonGiven if result == 2 => Rejection::Congestion,
+            UserReason::NoReasonGiven => Rejection::NotPermitted,
+            UserReason::ApplicationContextNameNotSupported => Rejection::ApplicationContext,
+            UserReason::CallingAETitleNotRecognized => Rejection::CallingUnknown,
+            UserReason::CalledAETitleNotRecognized => Rejection::CalledUnknown,
+            UserReason::Reserved(reason) => Rejection::Other(result, 1, *reason),
+        },
+        AssociationRJSource::ServiceProviderASCE(reason) => match reason {
+            AcseReason::NoReasonGiven => Rejection::Other(result, 2, 1),
+            AcseReason::ProtocolVersionNotSupported => Rejection::ProtocolVersion,
+        },
+        AssociationRJSource::ServiceProviderPresentation(reason) => match reason {
+            PresentationReason::TemporaryCongestion => Rejection::Congestion,
+            PresentationReason::LocalLimitExceeded => Rejection::LimitExceeded,
+            PresentationReason::Reserved(reason) => Rejection::Other(result, 3, *reason),
+        },
+    }
+}

@@ -1,0 +1,276 @@
+//! Command sets (PS3.7 9.3 and annex E): bytes to typed commands and back.
+//!
+//! Invariant: only a flat, bounded set of group 0000 reaches dicom-object, whose reader recurses.
+
+use bytes::Buf;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
+
+use super::Status;
+use super::error::{Abort, Error};
+use crate::dicom::Uid;
+
+/// The largest command set we know of has a few hundred bytes; an attribute list in it may have thousands.
+pub(super) const COMMAND_LIMIT: usize = 64 << 10;
+
+/// Command Data Set Type (0000,0800): no data set follows (PS3.7 E.1-1).
+const NO_DATA_SET: u16 = 0x0101;
+const DATA_SET: u16 = 0x0000;
+
+/// Bit that makes a request's command field a response's.
+const RESPONSE: u16 = 0x8000;
+
+/// Whether a data set follows a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Payload {
+    Absent,
+    Follows,
+}
+
+/// A DIMSE command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    EchoRq {
+        message_id: u16,
+    },
+    EchoRsp {
+        responded: u16,
+        status: Status,
+    },
+    StoreRq {
+        message_id: u16,
+        sop_class: Uid,
+        sop_instance: Uid,
+    },
+    StoreRsp {
+        responded: u16,
+        sop_class: Option<Uid>,
+        sop_instance: Option<Uid>,
+        status: Status,
+    },
+    FindRq {
+        message_id: u16,
+        sop_class: Uid,
+    },
+    FindRsp {
+        responded: u16,
+        sop_class: Option<Uid>,
+        status: Status,
+        payload: Payload,
+    },
+    CancelRq {
+        responded: u16,
+    },
+    /// A request that we do not serve, or can not read; `status` is the answer to it.
+    Refused {
+        field: u16,
+        message_id: u16,
+        sop_class: Option<Uid>,
+        status: Status,
+        payload: Payload,
+    },
+    /// An answer to something that we never asked.
+    StrayRsp {
+        payload: Payload,
+    },
+}
+
+impl Command {
+    pub(super) fn payload(&self) -> Payload {
+        match self {
+            Self::StoreRq { .. } | Self::FindRq { .. } => Payload::Follows,
+            Self::FindRsp { payload, .. }
+            | Self::Refused { payload, .. }
+            | Self::StrayRsp { payload } => *payload,
+            Self::EchoRq { .. }
+            | Self::EchoRsp { .. }
+            | Self::StoreRsp { .. }
+            | Self::CancelRq { .. } => Payload::Absent,
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        check_flat(bytes)?;
+        let set =
+            InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+                .map_err(|_| broken("a command set that can not be read"))?;
+        let number = |tag: Tag| -> Option<u16> { set.get(tag)?.to_int().ok() };
+        let uid = |tag: Tag| -> Option<Uid> { Uid::new(&set.get(tag)?.to_str().ok()?).ok() };
+        let field =
+            number(tags::COMMAND_FIELD).ok_or_else(|| broken("a command without a field"))?;
+        let kind = number(tags::COMMAND_DATA_SET_TYPE)
+            .ok_or_else(|| broken("a command that does not tell whether data follow"))?;
+        let payload = if kind == NO_DATA_SET { Payload::Absent } else { Payload::Follows };
+        if field & RESPONSE != 0 || field == 0x0FFF {
+            let responded = number(tags::MESSAGE_ID_BEING_RESPONDED_TO)
+                .ok_or_else(|| broken("an answer that does not tell to what"))?;
+            if field == 0x0FFF {
+                return Ok(Self::CancelRq { responded });
+            }
+            let status = number(tags::STATUS)
+                .map(Status)
+                .ok_or_else(|| broken("an answer without a status"))?;
+            let sop_class = uid(tags::AFFECTED_SOP_CLASS_UID);
+            return Ok(match (field, payload) {
+                (0x8001, Payload::Absent) => Self::StoreRsp {
+                    responded,
+                    sop_class,
+                    sop_instance: uid(tags::AFFECTED_SOP_INSTANCE_UID),
+                    status,
+                },
+                (0x8020, _) => Self::FindRsp { responded, sop_class, status, payload },
+                (0x8030, Payload::Absent) => Self::EchoRsp { responded, status },
+                _ => Self::StrayRsp { payload },
+            });
+        }
+        let message_id =
+            number(tags::MESSAGE_ID).ok_or_else(|| broken("a request without a message ID"))?;
+        let sop_class =
+            uid(tags::AFFECTED_SOP_CLASS_UID).or_else(|| uid(tags::REQUESTED_SOP_CLASS_UID));
+        let refused = |status: Status| Self::Refused {
+            field,
+            message_id,
+            sop_class: sop_class.clone(),
+            status,
+            payload,
+        };
+        Ok(match (field, payload) {
+            (0x0030, Payload::Absent) => Self::EchoRq { message_id },
+            (0x0001, Payload::Follows) => {
+                match (&sop_class, uid(tags::AFFECTED_SOP_INSTANCE_UID)) {
+                    (Some(class), Some(sop_instance)) => {
+                        Self::StoreRq { message_id, sop_class: class.clone(), sop_instance }
+                    }
+                    (None, _) => refused(Status::CLASS_NOT_SUPPORTED),
+                    (Some(_), None) => refused(Status::INVALID_INSTANCE),
+                }
+            }
+            (0x0020, Payload::Follows) => match &sop_class {
+                Some(class) => Self::FindRq { message_id, sop_class: class.clone() },
+                None => refused(Status::CLASS_NOT_SUPPORTED),
+            },
+            (0x0001 | 0x0020 | 0x0030, _) => refused(Status::MISTYPED_ARGUMENT),
+            _ => refused(Status::UNRECOGNISED_OPERATION),
+        })
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
+        let set = match self {
+            Self::EchoRq { message_id } => vec![
+                class(dicom_dictionary_std::uids::VERIFICATION),
+                us(tags::COMMAND_FIELD, 0x0030),
+                us(tags::MESSAGE_ID, *message_id),
+                us(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET),
+            ],
+            Self::EchoRsp { responded, status } => {
+                let mut set = answer(0x8030, *responded, *status, Payload::Absent);
+                set.push(class(dicom_dictionary_std::uids::VERIFICATION));
+                set
+            }
+            Self::StoreRq { message_id, sop_class, sop_instance } => vec![
+                class(sop_class.as_str()),
+                us(tags::COMMAND_FIELD, 0x0001),
+                us(tags::MESSAGE_ID, *message_id),
+                us(tags::PRIORITY, 0),
+                us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+                ui(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance.as_str()),
+            ],
+            Self::StoreRsp { responded, sop_class, sop_instance, status } => {
+                let mut set = answer(0x8001, *responded, *status, Payload::Absent);
+                set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
+                set.extend(
+                    sop_instance
+                        .as_ref()
+                        .map(|uid| ui(tags::AFFECTED_SOP_INSTANCE_UID, uid.as_str())),
+                );
+                set
+            }
+            Self::FindRq { message_id, sop_class } => vec![
+                class(sop_class.as_str()),
+                us(tags::COMMAND_FIELD, 0x0020),
+                us(tags::MESSAGE_ID, *message_id),
+                us(tags::PRIORITY, 0),
+                us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+            ],
+            Self::FindRsp { responded, sop_class, status, payload } => {
+                let mut set = answer(0x8020, *responded, *status, *payload);
+                set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
+                set
+            }
+            Self::CancelRq { responded } => vec![
+                us(tags::COMMAND_FIELD, 0x0FFF),
+                us(tags::MESSAGE_ID_BEING_RESPONDED_TO, *responded),
+                us(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET),
+            ],
+            // What goes out is the answer to such a request.
+            Self::Refused { field, message_id, sop_class, status, .. } => {
+                let mut set = answer(field | RESPONSE, *message_id, *status, Payload::Absent);
+                set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
+                set
+            }
+            Self::StrayRsp { .. } => Vec::new(),
+        };
+        let mut bytes = Vec::new();
+        InMemDicomObject::command_from_element_iter(set)
+            .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+            .map_err(|_| {
+                Error::protocol("our own command could not be written", Abort::NotSpecified)
+            })?;
+        Ok(bytes)
+    }
+}
+
+type Element = dicom_object::mem::InMemElement;
+
+fn us(tag: Tag, value: u16) -> Element {
+    DataElement::new(tag, VR::US, dicom_value!(U16, [value]))
+}
+
+fn ui(tag: Tag, uid: &str) -> Element {
+    DataElement::new(tag, VR::UI, PrimitiveValue::from(uid))
+}
+
+fn class(uid: &str) -> Element {
+    ui(tags::AFFECTED_SOP_CLASS_UID, uid)
+}
+
+fn answer(field: u16, responded: u16, status: Status, payload: Payload) -> Vec<Element> {
+    let data_set = match payload {
+        Payload::Absent => NO_DATA_SET,
+        Payload::Follows => DATA_SET,
+    };
+    vec![
+        us(tags::COMMAND_FIELD, field),
+        us(tags::MESSAGE_ID_BEING_RESPONDED_TO, responded),
+        us(tags::COMMAND_DATA_SET_TYPE, data_set),
+        us(tags::STATUS, status.0),
+    ]
+}
+
+fn broken(what: &'static str) -> Error {
+    Error::protocol(what, Abort::InvalidParameter)
+}
+
+/// Walks the set: group 0000 only, lengths within what is there, no sequence, no undefined length.
+fn check_flat(bytes: &[u8]) -> Result<(), Error> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if rest.len() < 8 {
+            return Err(broken("a command set that ends within an element"));
+        }
+        let group = rest.get_u16_le();
+        rest.advance(2);
+        let length = rest.get_u32_le();
+        if group != 0 {
+            return Err(broken("a command set with elements of other groups"));
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > rest.len() {
+            return Err(broken("a command element that is longer than its set"));
+        }
+        rest.advance(length);
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! What an association is about: contexts proposed, accepted, refused (PS3.8 7.1.1, PS3.7 annex D).
+
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{
+    PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
+    UserVariableItem,
+};
+
+use super::error::{Abort, Error};
+use super::{Context, Proposed};
+use crate::dicom::Uid;
+
+/// PS3.7 A.2.1.
+pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+
+/// Our implementation class: one UUID under 2.25, made once.
+const IMPLEMENTATION_CLASS: &str = "2.25.66937310781821262674195077313944737975";
+
+/// At most 16 characters.
+const IMPLEMENTATION_VERSION: &str = concat!("LOTSE_", env!("CARGO_PKG_VERSION"));
+
+/// Odd numbers from 1 to 255.
+const CONTEXT_LIMIT: usize = 128;
+
+/// More gains nothing and only takes memory; what we use if the peer sets no limit (0).
+pub const MAX_PDU: u32 = 128 << 10;
+
+/// Below this a response no longer fits a handful of PDUs; such values are faults of configuration.
+pub const MIN_PDU: u32 = 128;
+
+/// Whole data sets that a peer may hand over, by class and syntax.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub classes: Classes,
+    pub syntaxes: Syntaxes,
+}
+
+#[derive(Clone, Debug)]
+pub enum Classes {
+    One(Uid),
+    /// Every storage class of the standard, and private ones.
+    AnyStorage,
+}
+
+#[derive(Clone, Debug)]
+pub enum Syntaxes {
+    /// Every syntax of the dictionary that has its pixels inside the object; the requestor's order wins.
+    AnyStored,
+    /// These, our order wins.
+    Only(Vec<Uid>),
+}
+
+impl Offer {
+    pub fn verification() -> Self {
+        Self::uncompressed(uids::VERIFICATION)
+    }
+
+    pub fn worklist() -> Self {
+        Self::uncompressed(uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND)
+    }
+
+    pub fn any_storage() -> Self {
+        Self { classes: Classes::AnyStorage, syntaxes: Syntaxes::AnyStored }
+    }
+
+    fn uncompressed(class: &'static str) -> Self {
+        let syntaxes = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+        Self {
+            classes: Classes::One(known(class)),
+            syntaxes: Syntaxes::Only(syntaxes.into_iter().map(known).collect()),
+        }
+    }
+}
+
+/// A UID of the dictionary.
+pub(crate) fn known(uid: &'static str) -> Uid {
+    #[expect(
+        clippy::expect_used,
+        reason = "constants of the dictionary are well-formed; a test reads them all"
+    )]
+    Uid::new(uid).expect("a UID of the dictionary")
+}
+
+/// Whether a class holds instances of patients to be stored. The standard gives them one branch and few places
+/// beside it; a class outside the standard can be nothing else to us.
+pub fn is_storage(class: &str) -> bool {
+    const BESIDE: [&str; 2] = [
+        uids::RT_BEAMS_DELIVERY_INSTRUCTION_STORAGE,
+        uids::RT_BRACHY_APPLICATION_SETUP_DELIVERY_INSTRUCTION_STORAGE,
+    ];
+    class.starts_with("1.2.840.10008.5.1.4.1.1.")
+        || BESIDE.contains(&class)
+        || !class.starts_with("1.2.840.10008.")
+}
+
+/// Whether objects of this syntax can be taken: their pixels are inside, and the data set is DICOM.
+pub fn is_stored_syntax(syntax: &str) -> bool {
+    const ROOT: &str = "1.2.840.10008.1.2";
+    // JPIP keeps the pixels elsewhere, MIME and XML are no data sets, ST 2110 is a live stream.
+    let unusable = matches!(
+        syntax,
+        uids::JPIP_REFERENCED
+            | uids::JPIP_REFERENCED_DEFLATE
+            | uids::JPIPHTJ2K_REFERENCED
+            | uids::JPIPHTJ2K_REFERENCED_DEFLATE
+    ) || syntax.starts_with("1.2.840.10008.1.2.6.")
+        || syntax.starts_with("1.2.840.10008.1.2.7.");
+    let standard =
+        syntax == ROOT || syntax.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with('.'));
+    standard && !unusable
+}
+
+/// The acceptor's answer to what was proposed, in the same order.
+pub(super) fn answer(
+    proposed: &[PresentationContextProposed],
+    offers: &[Offer],
+) -> (Vec<PresentationContextResult>, Vec<Context>) {
+    let mut results = Vec::new();
+    let mut accepted = Vec::new();
+    for (place, context) in proposed.iter().enumerate() {
+        let same = |other: &&PresentationContextProposed| other.id == context.id;
+        if proposed.iter().take(place).any(|other| same(&other)) {
+            continue;
+        }
+        // An even or repeated number can not be told apart later on.
+        let usable = context.id % 2 == 1 && proposed.iter().filter(same).count() == 1;
+        let choice = if usable {
+            choose(context, offers)
+        } else {
+            Err(PresentationContextResultReason::NoReason)
+        };
+        let (reason, syntax) = match choice {
+            Ok((class, syntax)) => {
+                let text = syntax.as_str().to_owned();
+                accepted.push(Context {
+                    id: context.id,
+                    sop_class: class,
+                    transfer_syntax: syntax,
+                });
+                (PresentationContextResultReason::Acceptance, text)
+            }
+            Err(reason) => (reason, uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned()),
+        };
+        results.push(PresentationContextResult { id: context.id, reason, transfer_syntax: syntax });
+    }
+    (results, accepted)
+}
+
+fn choose(
+    context: &PresentationContextProposed,
+    offers: &[Offer],
+) -> Result<(Uid, Uid), PresentationContextResultReason> {
+    let class = Uid::new(&context.abstract_syntax)
+        .map_err(|_| PresentationContextResultReason::AbstractSyntaxNotSupported)?;
+    let offer = offers
+        .iter()
+        .find(|offer| match &offer.classes {
+            Classes::One(one) => *one == class,
+            Classes::AnyStorage => is_storage(class.as_str()),
+        })
+        .ok_or(PresentationContextResultReason::AbstractSyntaxNotSupported)?;
+    let theirs: Vec<Uid> =
+        context.transfer_syntaxes.iter().filter_map(|text| Uid::new(text).ok()).collect();
+    let syntax = match &offer.syntaxes {
+        Syntaxes::AnyStored => theirs.into_iter().find(|uid| is_stored_syntax(uid.as_str())),
+        Syntaxes::Only(ours) => ours.iter().find(|uid| theirs.contains(uid)).cloned(),
+    };
+    let syntax = syntax.ok_or(PresentationContextResultReason::TransferSyntaxesNotSupported)?;
+    Ok((class, syntax))
+}
+
+/// The requestor's contexts: each (class, syntax) pair in one of its own as far as 128 reach, because a peer
+/// picks only one syntax of a context.
+pub(super) fn propose(wanted: &[Proposed]) -> Result<Vec<PresentationContextProposed>, Error> {
+    let mut classes: Vec<(&Uid, Vec<&Uid>)> = Vec::new();
+    for proposed in wanted {
+        let place = classes.iter().position(|(class, _)| *class == &proposed.sop_class);
+        let syntaxes = match place.and_then(|place| classes.get_mut(place)) {
+            Some((_, syntaxes)) => syntaxes,
+            None => {
+                classes.push((&proposed.sop_class, Vec::new()));
+                let Some((_, syntaxes)) = classes.last_mut() else {
+                    continue;
+                };
+                syntaxes
+            }
+        };
+        for syntax in &proposed.transfer_syntaxes {
+            if !syntaxes.contains(&syntax) {
+                syntaxes.push(syntax);
+            }
+        }
+    }
+    classes.retain(|(_, syntaxes)| !syntaxes.is_empty());
+    if classes.is_empty() || classes.len() > CONTEXT_LIMIT {
+        return Err(Error::TooManyContexts(classes.len()));
+    }
+    let mut spare = CONTEXT_LIMIT - classes.len();
+    let mut groups: Vec<(&Uid, Vec<&Uid>)> = Vec::new();
+    for (class, syntaxes) in classes {
+        let extra = syntaxes.len().saturating_sub(1);
+        if extra <= spare {
+            spare -= extra;
+            groups.extend(syntaxes.into_iter().map(|syntax| (class, vec![syntax])));
+        } else {
+            groups.push((class, syntaxes));
+        }
+    }
+    let ids = (1..=u8::MAX).step_by(2);
+    Ok(ids
+        .zip(groups)
+        .map(|(id, (class, syntaxes))| PresentationContextProposed {
+            id,
+            abstract_syntax: class.as_str().to_owned(),
+            transfer_syntaxes: syntaxes.iter().map(|uid| uid.as_str().to_owned()).collect(),
+        })
+        .collect())
+}
+
+/// What of the proposed was accepted. Answers to what was not proposed count for nothing.
+pub(super) fn accepted(
+    proposed: &[PresentationContextProposed],
+    results: &[PresentationContextResult],
+) -> Vec<Context> {
+    let mut contexts: Vec<Context> = Vec::new();
+    for result in results {
+        if result.reason != PresentationContextResultReason::Acceptance
+            || contexts.iter().any(|context| context.id == result.id)
+        {
+            continue;
+        }
+        let Some(ours) = proposed.iter().find(|ours| ours.id == result.id) else {
+            continue;
+        };
+        let (Ok(sop_class), Ok(transfer_syntax)) =
+            (Uid::new(&ours.abstract_syntax), Uid::new(&result.transfer_syntax))
+        else {
+            continue;
+        };
+        if ours.transfer_syntaxes.iter().any(|uid| uid == transfer_syntax.as_str()) {
+            contexts.push(Context { id: result.id, sop_class, transfer_syntax });
+        }
+    }
+    contexts
+}
+
+pub(super) fn user_variables(max_pdu: u32) -> Vec<UserVariableItem> {
+    let version = IMPLEMENTATION_VERSION.get(..16).unwrap_or(IMPLEMENTATION_VERSION);
+    vec![
+        UserVariableItem::MaxLength(max_pdu),
+        UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS.to_owned()),
+        UserVariableItem::ImplementationVersionName(version.to_owned()),
+    ]
+}
+
+/// The size of PDUs that we may send: 0 means no limit (PS3.8 D.1.1).
+pub(super) fn peer_max_pdu(variables: &[UserVariableItem]) -> Result<u32, Error> {
+    let declared = variables.iter().find_map(|variable| match variable {
+        UserVariableItem::MaxLength(length) => Some(*length),
+        _ => None,
+    });
+    match declared {
+        None | Some(0) => Ok(MAX_PDU),
+        Some(length) if length < MIN_PDU => {
+            Err(Error::protocol("a maximum PDU length that is too small", Abort::InvalidParameter))
+        }
+        Some(length) => Ok(length.min(MAX_PDU)),
+    }
+}

@@ -1,0 +1,111 @@
+//! Pulling an examination from where a link points.
+//!
+//! Owns the recognition of links and the consumer side of DLX (DIN/TS 19455, interface version 1). One call
+//! of [`pull`] is one attempt: it ends with the files synced in the spool, with questions for a person, with
+//! a time to come again, or with an [`Error`] that says what to do. Invariants: credentials go out once per
+//! login and only to the portal's own hosts; nothing is guessed; no link, answer or token is in any text
+//! that this module makes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::dicom::Patient;
+use crate::import::{File, Link, Question};
+use crate::spool::ImportSpool;
+use crate::web;
+
+mod answers;
+mod content;
+mod dlx;
+mod error;
+mod locate;
+mod name;
+mod recognise;
+mod section;
+mod store;
+mod wire;
+
+pub use error::{Class, Error};
+pub use section::FetchSection;
+
+/// What a pull needs. Dropping the future, or cancelling, stops it.
+pub struct Pull {
+    pub link: Link,
+    /// By the portal's question ID or its type.
+    pub answers: BTreeMap<String, String>,
+    pub spool: ImportSpool,
+    pub cancel: CancellationToken,
+    pub observer: Arc<dyn Observer>,
+    pub section: FetchSection,
+}
+
+/// Told while bytes come.
+pub trait Observer: Send + Sync {
+    /// Login succeeded; totals if the portal said how much there is. Told again when it is known better.
+    fn downloading(&self, total_bytes: Option<u64>, total_files: Option<u64>);
+    /// So many bytes more have come.
+    fn received(&self, bytes: u64);
+}
+
+/// How a pull ended without a fault.
+pub enum Pulled {
+    /// The portal asks what the answers do not hold, or refused them (`note` says so in a sentence).
+    Asked { questions: Vec<Question>, note: Option<String> },
+    /// The portal is fetching the examination itself; ask again after `wait`.
+    Preparing { wait: Duration },
+    /// Files are synced in the spool. `portal`: the patient as the portal's list told it.
+    Done { files: Vec<File>, portal: Option<Patient> },
+}
+
+impl Pulled {
+    /// The word for the log.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Asked { .. } => "asked",
+            Self::Preparing { .. } => "preparing",
+            Self::Done { .. } => "done",
+        }
+    }
+}
+
+/// A pull that stops early: by a fault, or by an end that is none.
+enum Halt {
+    Fault(Error),
+    Ended(Pulled),
+}
+
+impl<E: Into<Error>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// One attempt to get what the link points to.
+///
+/// # Errors
+/// [`Error::class`] says whether the same attempt may be made again without a person.
+pub async fn pull(client: &web::Client, pull: &Pull) -> Result<Pulled, Error> {
+    let host = pull.link.host();
+    let work =
+        Box::pin(tokio::time::timeout(pull.section.deadline, recognise::follow(client, pull)));
+    let ended = tokio::select! {
+        biased;
+        () = pull.cancel.cancelled() => Err(Error::Cancelled),
+        ended = work => match ended {
+            Ok(Ok(pulled)) | Ok(Err(Halt::Ended(pulled))) => Ok(pulled),
+            Ok(Err(Halt::Fault(error))) => Err(error),
+            Err(_) => Err(Error::Deadline { host: host.to_owned() }),
+        },
+    };
+    match &ended {
+        Ok(pulled) => tracing::info!(host, outcome = pulled.outcome(), "portal pulled"),
+        Err(error) => tracing::info!(host, outcome = %error, "portal pull failed"),
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests;

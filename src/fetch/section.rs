@@ -1,0 +1,90 @@
+//! `[fetch]`: how much and how long a download may be.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::web::Limits;
+
+/// `[fetch]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct FetchSection {
+    /// Bytes that one link may bring, all files together: `"64GiB"`.
+    #[serde(deserialize_with = "size")]
+    pub max_download: u64,
+    /// Until a portal answers one request: `"60s"`.
+    #[serde(deserialize_with = "duration")]
+    pub answer_timeout: Duration,
+    /// Silence in the middle of a download after which it is given up: `"60s"`.
+    #[serde(deserialize_with = "duration")]
+    pub stall_timeout: Duration,
+    /// For one attempt as a whole: `"6h"`.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Duration,
+    /// Languages of the portal's questions, best first (ISO 639). Any other is taken if none is there.
+    pub languages: Vec<String>,
+}
+
+impl Default for FetchSection {
+    fn default() -> Self {
+        Self {
+            // The largest examinations (whole-slide images, gated cardiac CT) stay well below.
+            max_download: 64 << 30,
+            answer_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(60),
+            // 64 GiB at 3 MB/s.
+            deadline: Duration::from_secs(6 * 3600),
+            languages: vec!["de".to_owned(), "en".to_owned()],
+        }
+    }
+}
+
+impl FetchSection {
+    /// For questions, logins and lists.
+    pub(super) fn short(&self) -> Limits {
+        Limits { answer: self.answer_timeout, stall: self.stall_timeout, ..Limits::SHORT }
+    }
+
+    /// For files; `body` bytes are left of the whole.
+    pub(super) fn long(&self, body: u64) -> Limits {
+        Limits {
+            answer: self.answer_timeout,
+            stall: self.stall_timeout,
+            total: self.deadline,
+            body,
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = humantime::parse_duration(&text)
+        .map_err(|_| de::Error::custom("a duration has a unit, such as \"30s\" or \"6h\""))?;
+    if duration.is_zero() {
+        return Err(de::Error::custom("this duration may not be zero"));
+    }
+    Ok(duration)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_size(&text)
+        .ok_or_else(|| de::Error::custom("a size has a unit, such as \"500MiB\" or \"64GiB\""))
+}
+
+/// Whole numbers with B, KiB, MiB, GiB or TiB.
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit.trim() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|size| *size > 0)
+}

@@ -1,0 +1,212 @@
+//! The JSON of DLX, read tolerantly: numbers for strings, objects for arrays, unknown fields, older names.
+
+use serde_json::Value;
+
+use super::name::clean;
+use crate::dicom::patient::{BirthDate, Patient, PersonName, Sex};
+
+/// More questions than this is no login.
+const MAX_QUESTIONS: usize = 20;
+
+/// More items than this no patient carries on paper.
+const MAX_ITEMS: usize = 2000;
+
+/// A question that does not fit on a screen is cut.
+const LONGEST_TEXT: usize = 500;
+
+/// IDs go back into URLs.
+const LONGEST_ID: usize = 512;
+
+/// What the portal answers to a token.
+pub(super) struct Questions {
+    /// The base path told, of the best version.
+    pub(super) base: Option<String>,
+    pub(super) questions: Vec<Asked>,
+}
+
+/// One question as it came.
+pub(super) struct Asked {
+    pub(super) id: String,
+    /// `PAT_BIRTH_DATE`, `STUDY_DATE`, `PASSWORD`, `CUSTOM`, or what else the portal says.
+    pub(super) kind: String,
+    pub(super) format: String,
+    pub(super) text: String,
+}
+
+/// One entry of the list.
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) description: Option<String>,
+    pub(super) files: Option<u64>,
+    pub(super) patient: Patient,
+}
+
+/// `None` if this is not a DLX answer.
+pub(super) fn questions(answer: &Value, languages: &[String]) -> Option<Questions> {
+    let answer = unwrapped(answer, "tfaQuestions");
+    let asked = answer.get("tfaQuestion")?;
+    let list: Vec<&Value> = many(asked);
+    if list.len() > MAX_QUESTIONS {
+        return None;
+    }
+    let questions =
+        list.into_iter().map(|asked| question(asked, languages)).collect::<Option<_>>()?;
+    Some(Questions { base: base(answer), questions })
+}
+
+/// Version 1 if it is offered, else 2, whose calls are the same, else the first.
+fn base(answer: &Value) -> Option<String> {
+    let offers = many(answer.get("apiInfo")?);
+    let path = |offer: &&Value| offer.get("apiBasePath").and_then(text);
+    let version = |wanted: &str| {
+        let fits = |offer: &&&Value| {
+            let told = offer.get("dlxVersion").and_then(text).unwrap_or_default();
+            told.trim_start_matches(['v', 'V']).split('.').next() == Some(wanted)
+        };
+        offers.iter().find(fits).and_then(path)
+    };
+    version("1").or_else(|| version("2")).or_else(|| offers.iter().find_map(path))
+}
+
+fn question(asked: &Value, languages: &[String]) -> Option<Asked> {
+    let field = |name: &str| asked.get(name).and_then(text).unwrap_or_default();
+    let kind = clean(&field("questionType"), LONGEST_ID).to_ascii_uppercase();
+    let id = asked.get("questionId").and_then(text).unwrap_or_else(|| kind.clone());
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return None;
+    }
+    let is_date = matches!(kind.as_str(), "PAT_BIRTH_DATE" | "STUDY_DATE");
+    let format = match field("answerFormat").to_ascii_uppercase().as_str() {
+        "DATE" => "DATE",
+        "" if is_date => "DATE",
+        _ => "STRING",
+    };
+    let text = asked.get("question").map(|texts| in_language(texts, languages)).unwrap_or_default();
+    Some(Asked { id, kind, format: format.to_owned(), text })
+}
+
+/// The text in the first of the languages that is there, else any; older portals send a bare string.
+fn in_language(texts: &Value, languages: &[String]) -> String {
+    let texts = many(texts);
+    let language = |entry: &Value| {
+        let tag = entry.get("language").and_then(text).unwrap_or_default().to_ascii_lowercase();
+        tag.split(['-', '_']).next().unwrap_or("").to_owned()
+    };
+    let chosen = languages
+        .iter()
+        .find_map(|wanted| {
+            texts.iter().find(|entry| language(entry) == wanted.to_ascii_lowercase())
+        })
+        .or_else(|| texts.first());
+    let told = chosen.and_then(|entry| entry.get("text").and_then(text).or_else(|| text(entry)));
+    clean(&told.unwrap_or_default(), LONGEST_TEXT)
+}
+
+/// `None` if this is no list at all, or one beyond reason.
+pub(super) fn items(answer: &Value) -> Option<Vec<Item>> {
+    let answer = unwrapped(answer, "dataItems");
+    let list = match answer {
+        Value::Array(list) => list.iter().collect(),
+        other => many(other.get("dataItem")?),
+    };
+    if list.len() > MAX_ITEMS {
+        return None;
+    }
+    list.into_iter().map(item).collect()
+}
+
+fn item(entry: &Value) -> Option<Item> {
+    let field = |name: &str| entry.get(name).and_then(text).filter(|text| !text.is_empty());
+    let id =
+        field("id").filter(|id| id.len() <= LONGEST_ID && !matches!(id.as_str(), "." | ".."))?;
+    let patient = Patient {
+        id: None,
+        name: field("patientsName").and_then(|name| person_name(&clean(&name, LONGEST_TEXT))),
+        birth_date: field("patientsBirthdate").and_then(|date| BirthDate::parse(&date)),
+        sex: field("patientsSex").map_or(Sex::Unknown, |sex| Sex::parse(&sex)),
+    };
+    let description = field("description").or_else(|| field("name"));
+    let files = field("fileCount").and_then(|count| count.parse().ok());
+    Some(Item { id, description, files, patient })
+}
+
+/// `Family, Given` or the caret form.
+fn person_name(told: &str) -> Option<PersonName> {
+    match told.split_once(',') {
+        Some((family, given)) if !told.contains('^') => {
+            PersonName::new(&format!("{}^{}", family.trim(), given.trim()))
+        }
+        _ => PersonName::new(told),
+    }
+}
+
+/// What all items agree on; `None` if that is nothing. The headers show who else is in there.
+pub(super) fn common_patient(items: &[Item]) -> Option<Patient> {
+    fn agreed<T: PartialEq + Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
+        let mut values = values.flatten();
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    }
+    let sex = |item: &Item| (item.patient.sex != Sex::Unknown).then_some(item.patient.sex);
+    let patient = Patient {
+        id: None,
+        name: agreed(items.iter().map(|item| item.patient.name.clone())),
+        birth_date: agreed(items.iter().map(|item| item.patient.birth_date)),
+        sex: agreed(items.iter().map(sex)).unwrap_or_default(),
+    };
+    (patient != Patient::default()).then_some(patient)
+}
+
+/// The seconds a 503 asks for.
+pub(super) fn time_out(answer: &Value) -> Option<u64> {
+    answer.get("timeOutInSeconds").and_then(text)?.trim().parse().ok()
+}
+
+/// The session token of a login: bare, quoted, or in a JSON object under a usual key.
+pub(super) fn session_token(body: &str) -> Option<String> {
+    const KEYS: [&str; 7] =
+        ["token", "jwt", "access_token", "accessToken", "id_token", "bearer", "value"];
+    let body = body.trim_start_matches('\u{feff}').trim();
+    let told = match serde_json::from_str::<Value>(body) {
+        Ok(Value::String(token)) => token,
+        Ok(Value::Object(fields)) => {
+            KEYS.iter().find_map(|key| fields.get(*key).and_then(Value::as_str))?.to_owned()
+        }
+        _ => body.to_owned(),
+    };
+    let token = told.trim();
+    let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
+    let parts: Vec<&str> = token.split('.').collect();
+    let part = |part: &&str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'+' | b'/'))
+    };
+    // The signature may be empty, header and claims may not (RFC 7519 6).
+    let is_jwt =
+        matches!(parts.as_slice(), [header, claims, _] if !header.is_empty() && !claims.is_empty());
+    (is_jwt && parts.iter().all(part)).then(|| token.to_owned())
+}
+
+/// Some servers put the schema's name around the document.
+fn unwrapped<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    answer.get(name).filter(|inner| !inner.is_null()).unwrap_or(answer)
+}
+
+/// An array's entries, or the one that stands for an array.
+fn many(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Null => Vec::new(),
+        other => vec![other],
+    }
+}
+
+/// A string, or a number or truth value as one.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! Sending studies to destinations: coerced in flight, one outcome an instance.
+//!
+//! Owns what a destination is, which presentation contexts are asked for, how an object's bytes are put
+//! together on the way out, and what an answer means. Invariants: an instance counts as delivered only if the
+//! destination said so for this instance; an object is sent whole or not at all; pixel data goes through
+//! untouched and never into memory; every outcome is with the [`Recorder`] before the run ends.
+
+mod folder;
+mod ledger;
+mod object;
+mod peer;
+mod recoding;
+mod rewrite;
+mod route;
+mod section;
+mod source;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::dicom::{StudyFacts, Uid};
+use crate::dimse;
+use crate::import::{DestinationName, Instance, InstanceOutcome};
+use crate::reconcile::Plan;
+use crate::spool::ImportSpool;
+
+pub use section::{DestinationSection, Faulty, TargetSection};
+
+/// One run: the instances of one study that the destination has not answered for.
+pub struct Run {
+    pub study: Uid,
+    pub facts: StudyFacts,
+    pub plan: Plan,
+    /// With their numbers in the import.
+    pub instances: Vec<(u32, Instance)>,
+    pub spool: ImportSpool,
+    pub cancel: CancellationToken,
+    pub recorder: Arc<dyn Recorder>,
+}
+
+/// Makes an outcome durable. A run waits for it at least every few instances, so that a crash repeats few
+/// sends.
+#[async_trait]
+pub trait Recorder: Send + Sync {
+    async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone>;
+    /// For progress only: bytes that left, counted as they go.
+    fn sent_bytes(&self, bytes: u64);
+}
+
+/// The scheduler does not want this run any more.
+#[derive(Debug)]
+pub struct Gone;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every instance has an outcome.
+    Complete,
+    /// Stopped by a fault that passes, or that is not the objects'; what has no outcome is sent again.
+    Postponed {
+        sentence: String,
+        /// The fault is the destination's as a whole: nothing else needs to be tried there meanwhile.
+        pause_destination: bool,
+    },
+}
+
+/// Where objects go.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Peer {
+        /// Of the `[peers.NAME]` section.
+        name: String,
+        remote: dimse::Remote,
+    },
+    Folder(PathBuf),
+}
+
+/// One destination.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub target: Target,
+    /// Associations at once, over all studies; at least 1.
+    pub associations: usize,
+}
+
+/// All configured destinations. Cheap to clone.
+#[derive(Clone)]
+pub struct Destinations(Arc<BTreeMap<DestinationName, Open>>);
+
+/// A destination with what all runs to it share.
+struct Open {
+    destination: Destination,
+    permits: Arc<Semaphore>,
+}
+
+impl Destinations {
+    pub fn new(destinations: BTreeMap<DestinationName, Destination>) -> Self {
+        let open = |destination: Destination| Open {
+            permits: Arc::new(Semaphore::new(destination.associations.max(1))),
+            destination,
+        };
+        Self(Arc::new(destinations.into_iter().map(|(name, d)| (name, open(d))).collect()))
+    }
+
+    pub fn names(&self) -> Vec<DestinationName> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// What a destination is, if there is one of this name.
+    pub fn get(&self, name: &DestinationName) -> Option<&Destination> {
+        self.0.get(name).map(|open| &open.destination)
+    }
+
+    /// Sends what `run` holds. Ends early if the run is cancelled; an association under way is then aborted.
+    pub async fn deliver(&self, to: &DestinationName, run: Run) -> Ended {
+        let Some(open) = self.0.get(to) else {
+            return Ended::Postponed {
+                sentence: format!(
+                    "there is no destination {to} any more; configure it again or cancel the import"
+                ),
+                pause_destination: false,
+            };
+        };
+        match &open.destination.target {
+            Target::Peer { name, remote } => {
+                let workers = open.destination.associations.max(1);
+                peer::deliver(peer::Peer { name, remote, permits: &open.permits, workers }, run)
+                    .await
+            }
+            Target::Folder(folder) => folder::deliver(folder, &open.permits, run).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

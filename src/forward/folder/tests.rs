@@ -1,0 +1,65 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::dicom::scan;
+use crate::forward::tests::{BIG, Book, EXPLICIT, House, JPEG};
+
+async fn run(house: &House, folder: &Path, book: &Arc<Book>) -> Ended {
+    deliver(folder, &Arc::new(Semaphore::new(1)), house.run(book)).await
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn files_are_whole_and_only_for_us() {
+    let house = House::new(&[(EXPLICIT, 300_000), (JPEG, 300), (BIG, 300), ("", 201)]);
+    let target = house.folder.path().join("out");
+    fs::create_dir(&target).unwrap();
+    let book = Arc::new(Book::default());
+    assert_eq!(run(&house, &target, &book).await, Ended::Complete);
+    assert_eq!(book.outcomes().len(), 4);
+    let study = target.join("1.2.3.4");
+    assert_eq!(names(&study).len(), 4, "no partial file stays");
+    for name in names(&study) {
+        let path = study.join(name);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o007, 0);
+        let bytes = fs::read(&path).unwrap();
+        let length = u64::try_from(bytes.len()).unwrap();
+        let scanned =
+            scan::scan_file(&mut io::Cursor::new(&bytes), length, &scan::Limits::default());
+        assert!(scanned.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_same_object_again_is_done_and_another_one_is_not_written_over() {
+    let house = House::new(&[(EXPLICIT, 300), (EXPLICIT, 300)]);
+    let target = house.folder.path().join("out");
+    fs::create_dir(&target).unwrap();
+    assert_eq!(run(&house, &target, &Arc::default()).await, Ended::Complete);
+    let path = target.join("1.2.3.4").join("1.2.3.4.5.1.dcm");
+    let mut other = fs::read(&path).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(&path, &other).unwrap();
+    let book = Arc::new(Book::default());
+    assert_eq!(run(&house, &target, &book).await, Ended::Complete);
+    assert!(matches!(book.outcomes()[&0], InstanceOutcome::Delivered { .. }));
+    assert!(matches!(book.outcomes()[&1], InstanceOutcome::Refused { .. }));
+    assert!(fs::read(&path).unwrap() == other);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_not_made() {
+    let house = House::new(&[(EXPLICIT, 300)]);
+    let target = house.folder.path().join("missing");
+    let ended = run(&house, &target, &Arc::default()).await;
+    assert!(matches!(ended, Ended::Postponed { pause_destination: true, .. }));
+    assert!(!target.exists());
+}

@@ -1,0 +1,244 @@
+//! A run to a peer: several associations, each taking objects from one queue.
+//!
+//! Invariants: an object is on one association only; an association that ends early leaves what it had not
+//! finished without an outcome; the run ends when all associations have.
+
+mod carry;
+mod sending;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Ledger;
+use super::source::Source;
+use super::verdict::{self, When};
+use super::{Ended, Gone, Recorder, Run, route};
+use crate::dicom::StudyFacts;
+use crate::dimse::{self, Proposed, Remote};
+use crate::import::Instance;
+use crate::reconcile::Plan;
+
+/// New associations that a worker opens after the peer ended one, so that an object that makes the peer
+/// abort does not keep all others back.
+const RECONNECTS: usize = 2;
+
+/// What a cancelled association has to say goodbye before it is dropped.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Whom to send to.
+pub(super) struct Peer<'a> {
+    pub(super) name: &'a str,
+    pub(super) remote: &'a Remote,
+    /// One for each association at once, over all runs.
+    pub(super) permits: &'a Arc<Semaphore>,
+    pub(super) workers: usize,
+}
+
+/// What the associations of one run share.
+struct Shared {
+    name: String,
+    remote: Remote,
+    contexts: Vec<Proposed>,
+    plan: Plan,
+    facts: StudyFacts,
+    source: Arc<dyn Source>,
+    recorder: Arc<dyn Recorder>,
+    queue: Mutex<VecDeque<(u32, Instance)>>,
+    /// Associations that the queue is meant to keep busy.
+    workers: usize,
+    /// Why the run is not complete although the queue may be empty.
+    fault: Mutex<Option<Ended>>,
+    /// Why associations did not come to be. It counts only if the others left something in the queue: a
+    /// peer that takes no more associations still takes objects.
+    unconnected: Mutex<Option<Ended>>,
+    /// Ends everything at once.
+    cancel: CancellationToken,
+    /// No new object is begun.
+    stop: CancellationToken,
+}
+
+impl Shared {
+    fn take(&self) -> Option<(u32, Instance)> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        locked(&self.queue).pop_front()
+    }
+
+    /// Takes back what was held ready and not sent.
+    fn give_back(&self, number: u32, instance: Instance) {
+        locked(&self.queue).push_front((number, instance));
+    }
+
+    /// Whether there is enough left that one association may hold an object ready while it sends another.
+    fn is_plenty(&self) -> bool {
+        locked(&self.queue).len() >= self.workers
+    }
+
+    fn is_empty(&self) -> bool {
+        locked(&self.queue).is_empty()
+    }
+
+    /// Keeps the first fault, but one that pauses the destination over one that does not.
+    fn note(&self, ended: Ended) {
+        let pauses =
+            |ended: &Ended| matches!(ended, Ended::Postponed { pause_destination: true, .. });
+        let mut fault = locked(&self.fault);
+        if fault.as_ref().is_none_or(|before| pauses(&ended) && !pauses(before)) {
+            *fault = Some(ended);
+        }
+    }
+
+    fn postpone(&self, sentence: String) {
+        self.note(Ended::Postponed { sentence, pause_destination: false });
+    }
+
+    /// The peer can take nothing for now.
+    fn stop_all(&self, sentence: String) {
+        self.note(Ended::Postponed { sentence, pause_destination: true });
+        self.stop.cancel();
+    }
+
+    /// How the batch ended, if not well.
+    fn finish(&self) -> Option<Ended> {
+        let postponed = |sentence: &str| Ended::Postponed {
+            sentence: sentence.to_owned(),
+            pause_destination: false,
+        };
+        if self.cancel.is_cancelled() {
+            return Some(postponed("sending was stopped; it goes on when the import does"));
+        }
+        if let Some(fault) = locked(&self.fault).take() {
+            return Some(fault);
+        }
+        if self.is_empty() {
+            return None;
+        }
+        let unconnected = locked(&self.unconnected).take();
+        Some(unconnected.unwrap_or_else(|| postponed("sending ended early; it is tried again")))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why an association ended before the queue was empty.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(transparent)]
+    Dimse(#[from] dimse::Error),
+    /// The local copy could not be read now.
+    #[error("{0}")]
+    Local(String),
+    /// The instance under way has its outcome, but the association had to be given up.
+    #[error("the association was given up")]
+    Spent,
+    #[error("the run was cancelled")]
+    Cancelled,
+}
+
+pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
+    let cancel = run.cancel.child_token();
+    let source: Arc<dyn Source> = Arc::new(run.spool);
+    for batch in route::batches(run.instances) {
+        let shared = Arc::new(Shared {
+            name: peer.name.to_owned(),
+            remote: peer.remote.clone(),
+            contexts: batch.contexts,
+            plan: run.plan.clone(),
+            facts: run.facts.clone(),
+            source: Arc::clone(&source),
+            recorder: Arc::clone(&run.recorder),
+            workers: peer.workers.min(batch.instances.len()),
+            queue: Mutex::new(batch.instances.into()),
+            fault: Mutex::new(None),
+            unconnected: Mutex::new(None),
+            cancel: cancel.clone(),
+            stop: cancel.child_token(),
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..shared.workers {
+            workers.spawn(work(Arc::clone(&shared), Arc::clone(peer.permits)));
+        }
+        while let Some(ended) = workers.join_next().await {
+            if ended.is_err() {
+                shared.postpone(
+                    "sending broke off by a fault of the gateway; report it with the log".into(),
+                );
+            }
+        }
+        if let Some(ended) = shared.finish() {
+            return ended;
+        }
+    }
+    Ended::Complete
+}
+
+/// One association after the other until the queue is empty, mostly one.
+async fn work(shared: Arc<Shared>, permits: Arc<Semaphore>) {
+    let permit = tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => return,
+        permit = permits.acquire_owned() => permit,
+    };
+    if permit.is_err() {
+        return;
+    }
+    for _ in 0..=RECONNECTS {
+        if shared.stop.is_cancelled() || shared.is_empty() {
+            return;
+        }
+        let mut when = When::Before;
+        let error = match associate(&shared, &mut when).await {
+            Ok(()) | Err(Stopped::Cancelled) => return,
+            Err(Stopped::Spent) => continue,
+            Err(Stopped::Local(sentence)) => return shared.postpone(sentence),
+            Err(Stopped::Dimse(error)) => error,
+        };
+        let ended = verdict::of_error(&error, &shared.name, &shared.remote, when);
+        match when {
+            When::Before => {
+                *locked(&shared.unconnected) = Some(ended);
+                return;
+            }
+            When::During => shared.note(ended),
+        }
+        if !verdict::may_reconnect(&error) {
+            return;
+        }
+    }
+}
+
+/// One association. Everything it learnt is recorded when this returns.
+async fn associate(shared: &Arc<Shared>, when: &mut When) -> Result<(), Stopped> {
+    let mut ledger = Ledger::new(Arc::clone(&shared.recorder));
+    let result = {
+        let call =
+            dimse::call(&shared.remote, &shared.contexts, async |client: &mut dimse::Client| {
+                *when = When::During;
+                carry::carry(client, shared, &mut ledger).await
+            });
+        let farewell = async {
+            shared.cancel.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            biased;
+            result = call => result,
+            () = farewell => Err(Stopped::Cancelled),
+        }
+    };
+    match ledger.finish().await {
+        Ok(()) => result,
+        Err(Gone) => {
+            shared.cancel.cancel();
+            Err(Stopped::Cancelled)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What an answer of a destination, or the lack of one, means: table 8 of the rules as far as it concerns
+//! sending (PS3.4 B.2.3, PS3.7 annex C).
+
+use super::Ended;
+use crate::dimse::{self, Class, Remote, Status, StatusClass};
+use crate::import::InstanceOutcome;
+
+/// What follows from the status of one instance.
+pub(super) enum Verdict {
+    /// An outcome to be recorded.
+    Answered(InstanceOutcome),
+    /// Not now; it may be this object, so the others go on.
+    Later(String),
+    /// Not now, and not the others either.
+    Stop(String),
+}
+
+pub(super) fn of_status(status: Status) -> Verdict {
+    match status.class() {
+        // A duplicate is there already: what was to be reached.
+        StatusClass::Success | StatusClass::Warning | StatusClass::Duplicate => {
+            Verdict::Answered(InstanceOutcome::Delivered { status: status.0 })
+        }
+        StatusClass::Permanent => Verdict::Answered(InstanceOutcome::Refused {
+            status: Some(status.0),
+            sentence: status.sentence(),
+        }),
+        // Neither fits a C-STORE response, so nobody can say what became of the object.
+        StatusClass::Pending | StatusClass::Cancelled | StatusClass::RetryFewTimes => {
+            Verdict::Later(status.sentence())
+        }
+        StatusClass::Retry => Verdict::Stop(status.sentence()),
+    }
+}
+
+/// When the association broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// It never stood: whatever it is, it concerns everything for this destination.
+    Before,
+    /// While it carried objects: it may be one of them.
+    During,
+}
+
+/// What the run says of a broken association.
+pub(super) fn of_error(error: &dimse::Error, name: &str, remote: &Remote, when: When) -> Ended {
+    let pause_destination = when == When::Before || error.class() == Class::Configuration;
+    let Remote { address, called, calling, .. } = remote;
+    Ended::Postponed {
+        sentence: format!("{name}: {error} (called {called} at {address} as {calling})"),
+        pause_destination,
+    }
+}
+
+/// Whether a new association may carry on with the other objects at once: the peer is there, it only ended
+/// this one. A silent peer is not asked again within the run.
+pub(super) fn may_reconnect(error: &dimse::Error) -> bool {
+    matches!(
+        error,
+        dimse::Error::Aborted(_)
+            | dimse::Error::Closed(_)
+            | dimse::Error::Released(_)
+            | dimse::Error::Io(_)
+            | dimse::Error::Protocol { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The composition root: builds every part from the configuration, opens the doors, and ends them in order.
+//!
+//! Owns the life of the daemon. Invariants: it is ready only after every door is bound; a door that ends
+//! unasked ends the daemon; on the way out doors close first, then stages drain, then the journal.
+
+mod check;
+mod config;
+mod faults;
+mod notify;
+mod parts;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{
+    Config, Environment, GatewaySection, MasterKey, MatchingSection, RetrySection, data_dir,
+};
+pub use faults::{Fault, Faults};
+pub use notify::Notify;
+pub use parts::{ClockSource, inspect, worklist};
+pub use serve::serve;
+
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Pipeline, Running};
+use crate::{http, scp};
+
+/// The running gateway.
+pub struct Gateway {
+    pub pipeline: Pipeline,
+    pub addresses: Addresses,
+    /// For the API and the console on TCP.
+    pub token: String,
+    doors: JoinSet<&'static str>,
+    stop: CancellationToken,
+    running: Running,
+    scp: Arc<scp::Door>,
+    config: Config,
+}
+
+/// Where the doors are, as bound.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub http: SocketAddr,
+    pub dicom: Vec<SocketAddr>,
+    pub control: PathBuf,
+}
+
+/// Why a gateway ended without being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    #[error("the {0} door ended by itself")]
+    Door(&'static str),
+    #[error(transparent)]
+    Scheduler(#[from] pipeline::Error),
+}
+
+impl Gateway {
+    /// Builds everything, recovers what was left, binds every door.
+    pub async fn start(config: Config, clock: ClockSource) -> anyhow::Result<Self> {
+        let parts = parts::build(&config, clock).await?;
+        let zone = config.zone.clone();
+        let http_listener = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: {} cannot be bound", config.http.listen))?;
+        let mut dicom_listeners = vec![];
+        for listener in &config.dicom.listeners {
+            let bound = TcpListener::bind(listener.address).await.with_context(|| {
+                format!("dicom.listeners: {} cannot be bound", listener.address)
+            })?;
+            dicom_listeners.push(bound);
+        }
+        let control = control_path(&config.data_dir);
+        let unix: UnixListener = http::bind_control(&control)?;
+        let token = http::ApiToken::load_or_create(&config.below("api.token"))?;
+        let addresses = Addresses {
+            http: http_listener.local_addr()?,
+            dicom: dicom_listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?,
+            control,
+        };
+        let shown = token.reveal().to_owned();
+
+        let (clock, metrics) = (parts.clock.clone(), Metrics::default());
+        let (pipeline, running) = pipeline::start(parts).await?;
+        let stop = CancellationToken::new();
+        let mut doors = JoinSet::new();
+        let name = config.http.name.clone();
+        let door = http::Door::new(pipeline.clone(), token, name, clock, zone, metrics);
+        let (tcp, unix_door, until) = (door.clone(), door, stop.clone());
+        let tcp_stop = stop.clone();
+        doors.spawn(async move {
+            http::serve_tcp(http_listener, tcp, tcp_stop).await;
+            "HTTP"
+        });
+        doors.spawn(async move {
+            http::serve_unix(unix, unix_door, until).await;
+            "control"
+        });
+        let scp = scp::Door::new(
+            config.dicom.ae_title.clone(),
+            config.peers.clone(),
+            Arc::new(pipeline.clone()),
+            scp::Limits::default(),
+        );
+        for listener in dicom_listeners {
+            let (door, until) = (Arc::clone(&scp), stop.clone());
+            doors.spawn(async move {
+                scp::serve(listener, door, until).await;
+                "DICOM"
+            });
+        }
+        Ok(Self { pipeline, addresses, token: shown, doors, stop, running, scp, config })
+    }
+
+    /// Waits until something ends that should not.
+    pub async fn failed(&mut self) -> Ended {
+        tokio::select! {
+            door = self.doors.join_next() => Ended::Door(match door {
+                Some(Ok(door)) => door,
+                _ => "unknown",
+            }),
+            ended = self.running.ended() => match ended {
+                Err(error) => error.into(),
+                Ok(()) => Ended::Door("scheduler"),
+            },
+        }
+    }
+
+    /// Takes over what may change without a restart: all of it, or nothing.
+    pub async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+        let fixed = |c: &Config| {
+            let titles = (c.dicom.ae_title.clone(), c.dicom.listeners.clone());
+            (c.data_dir.clone(), c.master_key.clone(), c.http.clone(), titles)
+        };
+        anyhow::ensure!(
+            fixed(&config) == fixed(&self.config),
+            "data-dir, the master key, listeners, `http` and our AE title change only with a restart; nothing was \
+             reloaded"
+        );
+        let settings = parts::settings(&config, self.pipeline.clock())?;
+        self.pipeline.reload(settings).await?;
+        self.scp.set_peers(config.peers.clone());
+        self.config = config;
+        Ok(())
+    }
+
+    /// Closes the doors, lets what runs end, and keeps what has to be kept.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while self.doors.join_next().await.is_some() {}
+        self.pipeline.stop().await;
+        self.running.ended().await?;
+        // It names a socket that nobody serves any more.
+        let _ = std::fs::remove_file(&self.addresses.control);
+        Ok(())
+    }
+}
+
+/// Where the control socket of a data folder is: systemd's runtime folder for the system's own.
+pub fn control_path(data_dir: &Path) -> PathBuf {
+    if data_dir == Path::new("/var/lib/lotse") && Path::new("/run/lotse").is_dir() {
+        return PathBuf::from("/run/lotse/control.sock");
+    }
+    data_dir.join("control.sock")
+}

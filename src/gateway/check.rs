@@ -1,0 +1,128 @@
+//! What a configuration must hold together: references, loops, addresses.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::config::Config;
+use super::faults::Faults;
+use crate::forward::{DestinationSection, TargetSection};
+use crate::worklist::SourceSection;
+
+/// Fills in the embedded default: loopback, a folder as worklist, a folder as destination.
+pub(super) fn complete(config: &mut Config) {
+    if config.file.is_some() {
+        return;
+    }
+    if config.worklist.sources.is_empty() {
+        let folder = Some(config.below("worklist"));
+        config.worklist.sources.push(SourceSection { folder, peer: None });
+    }
+    if config.destinations.is_empty() {
+        let folder = DestinationSection::folder(config.below("delivered"));
+        config.destinations.insert("folder".to_owned(), folder);
+    }
+}
+
+/// Notes everything that does not fit together.
+pub(super) fn check(config: &Config, faults: &mut Faults) {
+    for (key, sentence) in config.retention.faults() {
+        faults.add(format!("retention.{key}"), sentence);
+    }
+    if config.retry.first.is_zero() || config.retry.longest < config.retry.first {
+        faults.add("retry.first", "this is longer than nothing and not longer than `longest`");
+    }
+    for fault in config.http.faults() {
+        faults.add("http", fault.to_string());
+    }
+    check_peers(config, faults);
+    check_worklist(config, faults);
+    check_destinations(config, faults);
+    for (name, portal) in &config.portals {
+        if portal.hosts.is_empty() {
+            faults.add(format!("portals.{name}.hosts"), "name at least one host");
+        }
+    }
+}
+
+fn check_peers(config: &Config, faults: &mut Faults) {
+    let mut titles = std::collections::BTreeMap::new();
+    for (name, peer) in &config.peers {
+        let key = format!("peers.{name}.address");
+        let port = peer.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|port| port == 0) {
+            faults.add(key, "write host and port, such as `192.0.2.7:104`");
+        }
+        let caller = (peer.ae_title.clone(), peer.host().to_owned());
+        if let Some(other) = titles.insert(caller, name) {
+            faults.add(
+                format!("peers.{name}.ae-title"),
+                format!(
+                    "peer `{other}` has the same AE title and host, so callers cannot be told apart"
+                ),
+            );
+        }
+    }
+}
+
+fn check_worklist(config: &Config, faults: &mut Faults) {
+    if config.worklist.sources.is_empty() {
+        faults.add(
+            "worklist.sources",
+            "there is no worklist source; add `[[worklist.sources]]` with `peer` or `folder`",
+        );
+    }
+    if let Err(found) = config.worklist.options(config.zone.clone()) {
+        found.into_iter().for_each(|fault| faults.add("worklist", fault));
+    }
+    for (n, source) in config.worklist.sources.iter().enumerate() {
+        if let Some(peer) = &source.peer {
+            reference(config, &format!("worklist.sources.{n}.peer"), peer, faults);
+        }
+    }
+}
+
+fn check_destinations(config: &Config, faults: &mut Faults) {
+    if config.destinations.is_empty() {
+        faults.add(
+            "destinations",
+            "there is no destination; add `[destinations.pacs]` with `peer` or `folder`",
+        );
+    }
+    for (name, section) in &config.destinations {
+        let key = format!("destinations.{name}");
+        match section.target() {
+            Ok(TargetSection::Peer(peer)) => {
+                reference(config, &format!("{key}.peer"), &peer, faults)
+            }
+            Ok(TargetSection::Folder(_)) => {}
+            Err(found) => found.iter().for_each(|fault| faults.add(&key, fault.to_string())),
+        }
+    }
+}
+
+/// A peer that something refers to exists and is not the gateway itself.
+fn reference(config: &Config, key: &str, peer: &str, faults: &mut Faults) {
+    let Some(section) = config.peers.get(peer) else {
+        let known = config.peers.keys().cloned().collect::<Vec<_>>().join(", ");
+        faults.add(key, format!("there is no `[peers.{peer}]`; known peers: {known}"));
+        return;
+    };
+    let ours = |address: &SocketAddr| {
+        config.dicom.listeners.iter().any(|listener| {
+            let own = listener.address;
+            own.port() == address.port()
+                && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_local(address)))
+        })
+    };
+    let itself = section
+        .address
+        .to_socket_addrs()
+        .is_ok_and(|mut addresses| addresses.any(|address| ours(&address)));
+    if itself {
+        faults.add(key, "this peer is the gateway itself; a study would go round in circles");
+    }
+}
+
+/// Whether an address is one of this machine's, which binding to it tells without any list of interfaces.
+fn is_local(address: &SocketAddr) -> bool {
+    address.ip().is_loopback() || std::net::UdpSocket::bind((address.ip(), 0)).is_ok()
+}

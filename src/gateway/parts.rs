@@ -1,0 +1,191 @@
+//! From the configuration to the parts that the scheduler works with.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::config::{Config, MasterKey};
+use crate::clock::Clock;
+use crate::forward::{Destination, Destinations, Target, TargetSection};
+use crate::import::{DestinationName, Times};
+use crate::journal::Journal;
+use crate::pipeline::{Backoff, Parts, Settings};
+use crate::reconcile::Site;
+use crate::seal::Vault;
+use crate::spool::Spool;
+use crate::web::Client;
+use crate::worklist::{Source, Worklist};
+
+/// Which clock a gateway goes by.
+#[derive(Clone, Debug)]
+pub enum ClockSource {
+    /// The machine's, going on from the last reading in the journal.
+    System,
+    /// A simulated one, for tests.
+    Given(Clock),
+}
+
+/// Opens what is at rest and builds what is configured.
+pub(super) async fn build(config: &Config, clock: ClockSource) -> anyhow::Result<Parts> {
+    crate::tls::install_provider();
+    prepare(&config.data_dir)?;
+    if config.file.is_none() {
+        for folder in ["worklist", "delivered"] {
+            prepare(&config.below(folder))?;
+        }
+    }
+    let config = config.clone();
+    let settled = config.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let keys = config.below("keys");
+        let vault = match &config.master_key {
+            MasterKey::File(file) => Vault::open(&keys, file)?,
+            MasterKey::Created(file) => Vault::open_or_create(&keys, file)?,
+        };
+        let spool = Spool::open_with(
+            &config.below("spool"),
+            vault.clone(),
+            config.spool.reserve.unwrap_or_default(),
+        )?;
+        let (journal, recovered) = Journal::open(&config.below("journal"), vault)?;
+        anyhow::Ok((spool, journal, recovered))
+    });
+    let (spool, journal, recovered) = opened.await??;
+    let clock = match clock {
+        ClockSource::System => Clock::system(recovered.reading.as_ref()),
+        ClockSource::Given(clock) => clock,
+    };
+    let settings = settings(&settled, clock.clone())?;
+    Ok(Parts { clock, spool, journal, recovered, settings })
+}
+
+/// What may change by a reload.
+pub(super) fn settings(config: &Config, clock: Clock) -> anyhow::Result<Settings> {
+    let mut site = Site::new(config.dicom.ae_title.clone(), &config.gateway.institution);
+    site.issuer.clone_from(&config.gateway.issuer_of_patient_id);
+    Ok(Settings {
+        times: Times {
+            quiet: config.dicom.quiet_time,
+            limit: config.retention.limit,
+            after_delivery: config.retention.after_delivery,
+        },
+        policy: config.matching.policy,
+        site,
+        zone: config.zone.clone(),
+        backoff: Backoff::new(config.retry.first, config.retry.longest),
+        limits: config.unpack,
+        client: Client::new(&config.portals).context("portals")?,
+        fetch: config.fetch.clone(),
+        worklist: worklist(config, clock)?,
+        destinations: Destinations::new(destinations(config)),
+    })
+}
+
+/// The worklist as configured.
+pub fn worklist(config: &Config, clock: Clock) -> anyhow::Result<Worklist> {
+    let options = config.worklist.options(config.zone.clone());
+    let options = options.map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
+    Ok(Worklist::new(sources(config), options, clock))
+}
+
+fn sources(config: &Config) -> Vec<Source> {
+    let sources = config.worklist.sources.iter().filter_map(|section| {
+        if let Some(path) = &section.folder {
+            return Some(Source::Folder { path: path.clone() });
+        }
+        let name = section.peer.clone()?;
+        let remote = config.peers.get(&name)?.remote(&config.dicom.ae_title);
+        Some(Source::Peer { name, remote })
+    });
+    sources.collect()
+}
+
+fn destinations(config: &Config) -> BTreeMap<DestinationName, Destination> {
+    let destinations = config.destinations.iter().filter_map(|(name, section)| {
+        let target = match section.target().ok()? {
+            TargetSection::Folder(folder) => Target::Folder(folder),
+            TargetSection::Peer(peer) => {
+                let remote = config.peers.get(&peer)?.remote(&config.dicom.ae_title);
+                Target::Peer { name: peer, remote }
+            }
+        };
+        let associations = section.associations();
+        Some((DestinationName(name.clone()), Destination { target, associations }))
+    });
+    destinations.collect()
+}
+
+/// Makes a folder that only we may enter, and proves that it can be written.
+fn prepare(dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| diagnose(dir))?;
+    }
+    let probe = dir.join(".probe");
+    std::fs::write(&probe, b"").with_context(|| diagnose(dir))?;
+    std::fs::remove_file(&probe).with_context(|| diagnose(dir))?;
+    let mode = std::fs::metadata(dir)?.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode & 0o770))
+            .with_context(|| format!("{} is open to others and cannot be closed", dir.display()))?;
+    }
+    Ok(())
+}
+
+/// Says which step of a path is in the way.
+fn diagnose(dir: &Path) -> String {
+    let steps: Vec<_> = dir.ancestors().collect();
+    for step in steps.iter().rev() {
+        match std::fs::metadata(step) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return format!(
+                    "the folder {} cannot be used: {} does not exist and cannot be made; create it and give \
+                     it to the user that Lotse runs as",
+                    dir.display(),
+                    step.display()
+                );
+            }
+            Err(error) => {
+                return format!(
+                    "the folder {} cannot be used: {}: {error}",
+                    dir.display(),
+                    step.display()
+                );
+            }
+            Ok(found) if !found.is_dir() => {
+                return format!(
+                    "the folder {} cannot be used: {} is not a folder",
+                    dir.display(),
+                    step.display()
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+    format!(
+        "the folder {} cannot be written; give it to the user that Lotse runs as, or free space on its disk",
+        dir.display()
+    )
+}
+
+/// For `lotse check`: what can be said of files and folders without opening them.
+pub fn inspect(config: &Config) -> Vec<String> {
+    let mut faults = vec![];
+    if let Err(error) = prepare(&config.data_dir) {
+        faults.push(format!("{error:#}"));
+    }
+    if let MasterKey::File(file) = &config.master_key
+        && let Err(error) = Vault::open(&config.below("keys"), file)
+    {
+        faults.push(error.to_string());
+    }
+    if let Err(error) = settings(config, Clock::system(None)) {
+        faults.push(format!("{error:#}"));
+    }
+    faults
+}

@@ -1,0 +1,111 @@
+//! The daemon: signals, systemd, watchdog.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::config::{Config, Environment};
+use super::{ClockSource, Gateway, Notify};
+
+/// How long a stop may take before the process ends anyway: below systemd's `TimeoutStopSec`.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// How often the watchdog looks if systemd does not want to know.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Registered once, before the daemon is ready, so that none is missed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn register() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+pub async fn serve(file: Option<&Path>, config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::register().context("signals cannot be registered")?;
+    let notify = Notify;
+    let mut gateway = Gateway::start(config, ClockSource::System).await?;
+    announce(&gateway);
+    notify.ready();
+    let mut look = tokio::time::interval(notify.watchdog().unwrap_or(LOOK));
+    let mut seen = gateway.pipeline.beats();
+    let ended = loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break Ok(()),
+            _ = signals.interrupt.recv() => break Ok(()),
+            _ = signals.hangup.recv() => {
+                notify.reloading();
+                reload(&mut gateway, file).await;
+                notify.ready();
+            }
+            _ = look.tick() => {
+                let beats = gateway.pipeline.beats();
+                if beats != seen {
+                    notify.alive();
+                } else {
+                    tracing::error!("the scheduler does not turn");
+                }
+                seen = beats;
+            }
+            ended = gateway.failed() => break Err(ended),
+        }
+    };
+    notify.stopping();
+    if let Err(ended) = ended {
+        tracing::error!(%ended, "the gateway ends");
+        return Err(ended.into());
+    }
+    tracing::info!("stopping");
+    tokio::time::timeout(GRACE, gateway.stop())
+        .await
+        .context("what was running did not end in time; it goes on at the next start")??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn announce(gateway: &Gateway) {
+    let config = &gateway.config;
+    match &config.file {
+        Some(file) => tracing::info!(file = %file.display(), "configured"),
+        None => tracing::info!(
+            worklist = %config.below("worklist").display(),
+            destination = %config.below("delivered").display(),
+            "no configuration file: serving on loopback, with a folder of .wl files as worklist and a \
+             folder as destination"
+        ),
+    }
+    for address in &gateway.addresses.dicom {
+        tracing::info!(%address, ae_title = %config.dicom.ae_title, "DICOM door open");
+    }
+    tracing::info!(address = %gateway.addresses.http, "console open: http://{}/", gateway.addresses.http);
+    tracing::info!(
+        token_file = %config.below("api.token").display(),
+        socket = %gateway.addresses.control.display(),
+        "the console asks once for the token in this file; `lotse` commands use the socket"
+    );
+}
+
+/// All or nothing: a configuration with a fault changes nothing.
+async fn reload(gateway: &mut Gateway, file: Option<&Path>) {
+    let loaded = Config::load(file, &Environment::of_process());
+    let reloaded = match loaded {
+        Ok(config) => gateway.reload(config).await,
+        Err(faults) => Err(faults.into()),
+    };
+    match reloaded {
+        Ok(()) => tracing::info!("configuration reloaded"),
+        Err(error) => tracing::error!("not reloaded, the old configuration stays: {error:#}"),
+    }
+}

@@ -1,0 +1,362 @@
+//! What the templates show: the API's view of an import, in words and side by side.
+
+use askama::Template;
+
+use crate::clock::Moment;
+use crate::http::api::{Filter, Listed, PAGE};
+use crate::http::view::{
+    CandidateView, DeliveryView, ForeignView, ImportView, PatientView, StudyView,
+};
+use crate::import::DestinationName;
+use crate::matching::Completeness;
+
+use super::compare::{Compared, age, compare, decided_by, evidence, person};
+
+/// States that the list can be narrowed to.
+const STATES: [(&str, &str); 8] = [
+    ("", "all"),
+    ("Asking", "with a question"),
+    ("AwaitingDecision", "waiting for a decision"),
+    ("Quarantined", "in quarantine"),
+    ("AwaitingWorklist", "waiting for the worklist"),
+    ("Forwarding", "being sent"),
+    ("Failed", "failed"),
+    ("Closed", "done"),
+];
+
+#[derive(Template)]
+#[template(path = "login.html", config = "src/http/templates/askama.toml")]
+pub(super) struct Login {
+    pub(super) fault: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "error.html", config = "src/http/templates/askama.toml")]
+pub(super) struct ErrorPage {
+    pub(super) title: &'static str,
+    pub(super) detail: String,
+}
+
+/// The start page: forms for a link and for a file, and the list.
+#[derive(Template)]
+#[template(path = "start.html", config = "src/http/templates/askama.toml")]
+pub(super) struct Start {
+    pub(super) rows: Vec<Row>,
+    pub(super) destinations: Vec<String>,
+    pub(super) states: Vec<Choice>,
+    pub(super) query: String,
+    pub(super) total: usize,
+    pub(super) page: usize,
+    pub(super) pages: usize,
+    pub(super) older: Option<String>,
+    pub(super) newer: Option<String>,
+}
+
+pub(super) struct Choice {
+    pub(super) value: &'static str,
+    pub(super) text: &'static str,
+    pub(super) is_chosen: bool,
+}
+
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) label: Label,
+    pub(super) source: String,
+    pub(super) patient: String,
+    pub(super) birth_date: String,
+    pub(super) age: String,
+    pub(super) bar: Option<Bar>,
+    pub(super) next_step: String,
+}
+
+/// A state in a word and a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) text: &'static str,
+    /// `wait` needs a person, `run` goes on by itself, `good`, `bad`, `gone`.
+    pub(super) tone: &'static str,
+}
+
+pub(super) struct Bar {
+    pub(super) value: u64,
+    pub(super) max: u64,
+    pub(super) text: String,
+}
+
+/// One import with its studies.
+#[derive(Template)]
+#[template(path = "import.html", config = "src/http/templates/askama.toml")]
+pub(super) struct ImportPage {
+    pub(super) view: ImportView,
+    pub(super) label: Label,
+    pub(super) created: String,
+    pub(super) kind: &'static str,
+    pub(super) bar: Option<Bar>,
+    pub(super) studies: Vec<Card>,
+    /// No form is open, so that a page without script may reload itself.
+    pub(super) reloads: bool,
+    pub(super) can_retry: bool,
+    pub(super) can_cancel: bool,
+    pub(super) can_erase: bool,
+}
+
+/// One study.
+pub(super) struct Card {
+    pub(super) study: StudyView,
+    pub(super) label: Label,
+    pub(super) title: String,
+    pub(super) about: String,
+    /// Foreign beside local, once decided.
+    pub(super) decided: Option<(Vec<Compared>, String)>,
+    pub(super) foreign: Vec<Compared>,
+    pub(super) candidates: Vec<Choosable>,
+    pub(super) is_incomplete: bool,
+    pub(super) can_decide: bool,
+    pub(super) deliveries: Vec<Delivered>,
+}
+
+pub(super) struct Choosable {
+    pub(super) candidate: CandidateView,
+    pub(super) rows: Vec<Compared>,
+    pub(super) evidence: Vec<String>,
+    pub(super) is_best: bool,
+    pub(super) reason: &'static str,
+}
+
+pub(super) struct Delivered {
+    pub(super) delivery: DeliveryView,
+    pub(super) open: u64,
+    pub(super) tone: &'static str,
+}
+
+impl Start {
+    pub(super) fn new(
+        listed: &Listed,
+        filter: &Filter,
+        destinations: &[DestinationName],
+        now: Moment,
+    ) -> Self {
+        let pages = listed.total.div_ceil(PAGE).max(1);
+        let chosen = filter.state.as_deref().unwrap_or("");
+        let query = filter.q.clone().unwrap_or_default();
+        let link = |page: usize| {
+            let mut link = url::form_urlencoded::Serializer::new("/?".to_owned());
+            link.append_pair("page", &page.to_string());
+            for (key, value) in [("state", chosen), ("q", &query)] {
+                if !value.is_empty() {
+                    link.append_pair(key, value);
+                }
+            }
+            link.finish()
+        };
+        Self {
+            older: (listed.page < pages).then(|| link(listed.page + 1)),
+            newer: (listed.page > 1).then(|| link(listed.page - 1)),
+            rows: listed.imports.iter().map(|view| Row::new(view, now)).collect(),
+            destinations: destinations.iter().map(ToString::to_string).collect(),
+            states: STATES
+                .iter()
+                .map(|&(value, text)| Choice { value, text, is_chosen: value == chosen })
+                .collect(),
+            query,
+            total: listed.total,
+            page: listed.page,
+            pages,
+        }
+    }
+}
+
+impl Row {
+    fn new(view: &ImportView, now: Moment) -> Self {
+        let patient = view.studies.first().map(|study| match &study.decision {
+            Some(decision) => &decision.patient,
+            None => &study.foreign.patient,
+        });
+        let name = patient.and_then(|patient| patient.name.as_deref());
+        let birth_date = patient.and_then(|patient| patient.birth_date.clone());
+        Self {
+            id: view.id.clone(),
+            label: label(view),
+            source: view.source.clone(),
+            patient: name.map(person).unwrap_or_default(),
+            birth_date: birth_date.unwrap_or_default(),
+            age: age(now.since(view.since)),
+            bar: bar(view),
+            next_step: view.next_step.clone(),
+        }
+    }
+}
+
+impl ImportPage {
+    pub(super) fn new(view: ImportView, zone: &jiff::tz::TimeZone) -> Self {
+        let ended = matches!(view.state, "Expired" | "Erased") || is_buried(&view);
+        let over = ended || matches!(view.state, "Closed" | "Cancelled");
+        let stuck = matches!(view.state, "Failed" | "Requested")
+            || view.studies.iter().any(|study| {
+                matches!(
+                    study.state,
+                    "AwaitingWorklist" | "AwaitingDecision" | "Quarantined" | "Forwarding"
+                )
+            });
+        let asks =
+            view.state == "Asking" || view.studies.iter().any(|study| is_decidable(study.state));
+        Self {
+            label: label(&view),
+            created: view
+                .since
+                .timestamp()
+                .to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M")
+                .to_string(),
+            kind: match view.kind {
+                "link" => "link",
+                "upload" => "upload",
+                _ => "received by C-STORE",
+            },
+            bar: bar(&view),
+            studies: view.studies.iter().map(Card::new).collect(),
+            reloads: !over && !asks,
+            can_retry: stuck && !over,
+            can_cancel: !over,
+            can_erase: !ended,
+            view,
+        }
+    }
+}
+
+/// A tombstone has no studies although instances came.
+fn is_buried(view: &ImportView) -> bool {
+    view.progress.stage == "ended"
+}
+
+fn is_decidable(state: &str) -> bool {
+    matches!(state, "AwaitingDecision" | "Quarantined")
+}
+
+impl ImportPage {
+    /// For the template.
+    fn person(&self, name: &Option<String>) -> String {
+        name.as_deref().map(person).unwrap_or_default()
+    }
+}
+
+impl Card {
+    fn new(study: &StudyView) -> Self {
+        let foreign = &study.foreign;
+        let about = [
+            foreign.modalities.join(", "),
+            foreign.study_date.clone().unwrap_or_default(),
+            foreign.institution.clone().unwrap_or_default(),
+            format!("{} instances", study.counts.received + study.counts.created),
+        ];
+        let about: Vec<_> = about.into_iter().filter(|part| !part.is_empty()).collect();
+        let candidates = study.candidates.iter().flatten();
+        Self {
+            label: study_label(study.state),
+            title: foreign.description.clone().unwrap_or_else(|| "Study".to_owned()),
+            about: about.join(" · "),
+            decided: study.decision.as_ref().map(|decision| {
+                let local = decision.accession_number.as_deref();
+                (compare(foreign, &decision.patient, local), decided_by(decision))
+            }),
+            foreign: compare(foreign, &PatientView::default(), None),
+            candidates: candidates
+                .enumerate()
+                .map(|(index, candidate)| Choosable::new(foreign, candidate, index))
+                .collect(),
+            is_incomplete: study
+                .matching
+                .as_ref()
+                .is_some_and(|matching| matching.completeness == Completeness::Incomplete),
+            can_decide: is_decidable(study.state),
+            deliveries: study.deliveries.iter().map(Delivered::new).collect(),
+            study: study.clone(),
+        }
+    }
+}
+
+impl Choosable {
+    fn new(foreign: &ForeignView, candidate: &CandidateView, index: usize) -> Self {
+        let item = &candidate.item;
+        Self {
+            rows: compare(foreign, &item.patient, item.accession_number.as_deref()),
+            evidence: candidate.evidence.iter().map(evidence).collect(),
+            is_best: index == 0,
+            // A contradiction needs words of one's own.
+            reason: if candidate.contradictions.is_empty() {
+                "Patient and order compared, they belong together"
+            } else {
+                ""
+            },
+            candidate: candidate.clone(),
+        }
+    }
+}
+
+impl Delivered {
+    fn new(delivery: &DeliveryView) -> Self {
+        let answered = delivery.delivered.saturating_add(delivery.failed);
+        Self {
+            open: delivery.total.saturating_sub(answered),
+            tone: match delivery.state {
+                "Delivered" => "good",
+                "Failed" => "bad",
+                _ => "run",
+            },
+            delivery: delivery.clone(),
+        }
+    }
+}
+
+/// The state of an import as its most urgent study has it.
+pub(super) fn label(view: &ImportView) -> Label {
+    let any = |state: &str| view.studies.iter().any(|study| study.state == state);
+    let (text, tone) = match view.state {
+        "Requested" => ("asking the portal", "run"),
+        "Asking" => ("has a question", "wait"),
+        "Preparing" => ("portal prepares", "run"),
+        "Downloading" => ("downloading", "run"),
+        "Receiving" => ("receiving", "run"),
+        "Received" => ("unpacking", "run"),
+        "Unpacked" if any("Quarantined") => ("in quarantine", "bad"),
+        "Unpacked" if any("AwaitingDecision") => ("needs a decision", "wait"),
+        "Unpacked" if any("AwaitingWorklist") => ("asking the worklist", "run"),
+        "Unpacked" => ("sending", "run"),
+        "Closed" => ("done", "good"),
+        "Failed" => ("failed", "bad"),
+        "Cancelled" => ("cancelled", "gone"),
+        "Erased" => ("erased", "gone"),
+        _ => ("expired", "gone"),
+    };
+    Label { text, tone }
+}
+
+fn study_label(state: &str) -> Label {
+    let (text, tone) = match state {
+        "Inspected" => ("inspected", "run"),
+        "AwaitingWorklist" => ("asking the worklist", "run"),
+        "AwaitingDecision" => ("needs a decision", "wait"),
+        "Forwarding" => ("sending", "run"),
+        "Confirming" => ("confirming", "run"),
+        "Confirmed" => ("delivered", "good"),
+        "Quarantined" => ("in quarantine", "bad"),
+        "Rejected" => ("rejected", "gone"),
+        _ => ("cancelled", "gone"),
+    };
+    Label { text, tone }
+}
+
+/// How far it is, while it goes on by itself.
+fn bar(view: &ImportView) -> Option<Bar> {
+    if label(view).tone != "run" {
+        return None;
+    }
+    let progress = &view.progress;
+    let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+    let (value, max, unit) = match (progress.total_instances, progress.total_bytes) {
+        (Some(max), _) if max > 0 => (progress.instances, max, "instances"),
+        (_, Some(max)) if max > 0 => (megabytes(progress.bytes), megabytes(max), "MB"),
+        _ => return None,
+    };
+    Some(Bar { value: value.min(max), max, text: format!("{value} of {max} {unit}") })
+}

@@ -1,0 +1,170 @@
+//! The names of states, and the sentence that tells what happens next or what to do.
+
+use crate::import::{Import, State, Study, StudyState, Work};
+
+/// The state's name as the design writes it.
+pub(crate) fn import_state(state: &State) -> &'static str {
+    match state {
+        State::Requested { .. } => "Requested",
+        State::Asking { .. } => "Asking",
+        State::Preparing { .. } => "Preparing",
+        State::Downloading { .. } => "Downloading",
+        State::Receiving { .. } => "Receiving",
+        State::Received { .. } => "Received",
+        State::Unpacked => "Unpacked",
+        State::Closed { .. } => "Closed",
+        State::Failed { .. } => "Failed",
+        State::Cancelled { .. } => "Cancelled",
+    }
+}
+
+/// The state's name as the design writes it.
+pub(crate) fn study_state(state: &StudyState) -> &'static str {
+    match state {
+        StudyState::Inspected => "Inspected",
+        StudyState::AwaitingWorklist { .. } => "AwaitingWorklist",
+        StudyState::AwaitingDecision { .. } => "AwaitingDecision",
+        StudyState::Forwarding(_) => "Forwarding",
+        StudyState::Confirming(_) => "Confirming",
+        StudyState::Confirmed { .. } => "Confirmed",
+        StudyState::Quarantined { .. } => "Quarantined",
+        StudyState::Rejected { .. } => "Rejected",
+        StudyState::Cancelled { .. } => "Cancelled",
+    }
+}
+
+/// What happens next, or what a person has to do.
+pub(crate) fn import_next_step(import: &Import) -> String {
+    match &import.state {
+        State::Requested { note: Some(note), .. } => {
+            format!("{} It is tried again by itself.", sentence(note))
+        }
+        State::Requested { .. } => "The portal is being asked.".to_owned(),
+        State::Asking { note: Some(note), .. } => {
+            format!("{} Answer the portal's question again.", sentence(note))
+        }
+        State::Asking { .. } => "Answer the portal's question.".to_owned(),
+        State::Preparing { .. } => {
+            "The portal is preparing the examination; it is asked again by itself.".to_owned()
+        }
+        State::Downloading { .. } => "The examination is being downloaded.".to_owned(),
+        State::Receiving { .. } => {
+            "Objects are arriving; the import goes on when the peer is quiet.".to_owned()
+        }
+        State::Received { .. } => "Everything is here and is being unpacked.".to_owned(),
+        State::Unpacked => of_studies(import),
+        State::Closed { .. } => closed(import),
+        State::Failed { sentence: text, again: Some(_) } => {
+            format!("{} When that is done, try again.", sentence(text))
+        }
+        State::Failed { sentence: text, again: None } => sentence(text),
+        State::Cancelled { .. } => "Cancelled; nothing more is sent. Nothing to do.".to_owned(),
+    }
+}
+
+/// The study that needs a person first speaks for all.
+fn of_studies(import: &Import) -> String {
+    let urgency = |study: &&Study| match &study.state {
+        StudyState::Quarantined { .. } => 0,
+        StudyState::AwaitingDecision { .. } => 1,
+        StudyState::AwaitingWorklist { .. } => 2,
+        StudyState::Forwarding(_) => 3,
+        StudyState::Inspected => 4,
+        StudyState::Confirming(_) => 5,
+        StudyState::Confirmed { .. }
+        | StudyState::Rejected { .. }
+        | StudyState::Cancelled { .. } => 6,
+    };
+    let Some(first) = import.studies.iter().min_by_key(urgency) else {
+        return "There is no study in it; look at the files set aside, then erase it.".to_owned();
+    };
+    let next = study_next_step(&first.state);
+    if import.studies.len() == 1 {
+        return next;
+    }
+    let same = import.studies.iter().filter(|study| urgency(study) == urgency(&first)).count();
+    format!("{same} of {} studies: {next}", import.studies.len())
+}
+
+fn closed(import: &Import) -> String {
+    let confirmed = |study: &Study| matches!(study.state, StudyState::Confirmed { .. });
+    let stored = import.studies.iter().filter(|study| confirmed(study)).count();
+    match (stored, import.studies.len()) {
+        (_, 0) => "There was no study in it. Nothing to do.".to_owned(),
+        (stored, all) if stored == all => {
+            "Done: everything is delivered. Nothing to do.".to_owned()
+        }
+        (0, _) => "Done: everything was turned away, nothing is sent. Nothing to do.".to_owned(),
+        (stored, all) => {
+            format!("Done: {stored} of {all} studies are delivered, the others were turned away.")
+        }
+    }
+}
+
+/// What happens next, or what a person has to do.
+pub(crate) fn study_next_step(state: &StudyState) -> String {
+    match state {
+        StudyState::Inspected => "The local worklist is asked next.".to_owned(),
+        StudyState::AwaitingWorklist { note: Some(note), .. } => {
+            format!("{} The worklist is asked again by itself.", sentence(note))
+        }
+        StudyState::AwaitingWorklist { .. } => "The local worklist is being asked.".to_owned(),
+        StudyState::AwaitingDecision { outcome } if outcome.candidates.is_empty() => {
+            "No order fits: try again when the order is in the worklist, file the study without an \
+             order, or reject it."
+                .to_owned()
+        }
+        StudyState::AwaitingDecision { .. } => "Choose the order it belongs to.".to_owned(),
+        StudyState::Forwarding(work) => forwarding(work),
+        StudyState::Confirming(_) => "Sent; the destination has yet to vouch for it.".to_owned(),
+        StudyState::Confirmed { .. } => {
+            "Delivered under the local patient. Nothing to do.".to_owned()
+        }
+        StudyState::Quarantined { sentence: text, .. } => sentence(text),
+        StudyState::Rejected { .. } => {
+            "Rejected by a person; it is not sent. Nothing to do.".to_owned()
+        }
+        StudyState::Cancelled { .. } => "Cancelled; it is not sent. Nothing to do.".to_owned(),
+    }
+}
+
+fn forwarding(work: &Work) -> String {
+    let waiting = work
+        .deliveries
+        .iter()
+        .find_map(|delivery| delivery.due.and(delivery.last_error.as_ref()).map(|e| (delivery, e)));
+    match waiting {
+        Some((delivery, error)) => format!(
+            "{} Delivery to {} is tried again by itself.",
+            sentence(error),
+            delivery.destination
+        ),
+        None => "It is being sent.".to_owned(),
+    }
+}
+
+/// A message as a sentence: a capital letter first and a full stop last.
+pub(crate) fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+/// `AwaitingDecision` as "awaiting decision", `birthDate` as "birth date".
+pub(crate) fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}

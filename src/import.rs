@@ -1,0 +1,34 @@
+//! The core: the states of an import and of its studies, the events that move them, the actions that follow.
+//!
+//! Pure: [`Import::apply`] is a function of state, event and moment, without IO. Events are facts that were
+//! made durable first; replaying them gives the same state. Invariants: every unique instance received is in
+//! exactly one place at any time (`Counts`), no study is forwarded without a decision and a plan, and a
+//! refused event changes nothing.
+//!
+//! ```text
+//! a link:  Requested → Asking ⇄ Requested → Preparing → Downloading ┐
+//! pushed:  Receiving ───────────────────────────────────────────────┴→ Received → Unpacked → Closed
+//! study:   Inspected → AwaitingWorklist → AwaitingDecision → Forwarding → Confirming → Confirmed
+//! aside:   import Failed; study Quarantined, Rejected, Cancelled
+//! ```
+
+mod apply;
+mod counts;
+mod documents;
+mod due;
+mod event;
+mod state;
+mod study;
+
+pub use apply::{INTERRUPTIONS, PULL_ATTEMPTS};
+pub use counts::Counts;
+pub use due::{Due, Times};
+pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
+pub use state::{
+    Blob, Delivery, DestinationName, File, FileKind, Import, ImportId, Inspected, Instance,
+    InstanceOutcome, Kind, Link, Origin, Question, QuestionKind, Request, SetAside, State, Study,
+    StudyState, Work,
+};
+
+#[cfg(test)]
+mod tests;

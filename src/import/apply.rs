@@ -1,0 +1,428 @@
+//! Applying events to an import.
+
+use super::event::{Action, Event, Illegal, Stage};
+use super::state::{
+    FileKind, Import, Inspected, Instance, Kind, Origin, QuestionKind, Request, SetAside, State,
+    Study, StudyState,
+};
+use super::study::awaiting_worklist;
+use super::{Blob, ImportId, documents, due};
+use crate::clock::Moment;
+use crate::dicom::Uid;
+
+/// Starts at which the same piece of work was cut off: the next one would only be cut off again.
+pub const INTERRUPTIONS: u32 = 3;
+
+/// Attempts to reach a portal, or waits for it to prepare, before a person has to look.
+pub const PULL_ATTEMPTS: u32 = 60;
+
+impl Import {
+    /// The import that its first event makes.
+    ///
+    /// # Errors
+    /// [`Illegal`] if the event is not [`Event::Requested`].
+    pub fn begin(id: ImportId, event: &Event, now: Moment) -> Result<(Self, Vec<Action>), Illegal> {
+        let Event::Requested { kind, request } = event else {
+            return Err(Illegal { event: event.name(), state: "not begun" });
+        };
+        let (state, actions) = match kind {
+            Kind::Link { .. } => (requested(), vec![Action::Pull]),
+            Kind::Upload | Kind::Association { .. } => (State::Receiving { last: now }, vec![]),
+        };
+        let import = Self {
+            id,
+            kind: kind.clone(),
+            created: now,
+            changed: now,
+            request: request.clone(),
+            portal: None,
+            state,
+            studies: vec![],
+            instances: vec![],
+            set_aside: vec![],
+            duplicates: 0,
+            by_uid: Default::default(),
+        };
+        Ok((import, actions))
+    }
+
+    /// Applies one event: changes the state and returns what has to be done.
+    ///
+    /// # Errors
+    /// [`Illegal`] if the event does not fit; the import is unchanged then.
+    pub fn apply(&mut self, event: &Event, now: Moment) -> Result<Vec<Action>, Illegal> {
+        let illegal = Illegal { event: event.name(), state: self.state.name() };
+        let actions = match event {
+            Event::Requested { .. } => Err(illegal),
+            Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::Preparing { .. }
+            | Event::Downloading
+            | Event::Received { .. } => self.pulled(event, now).ok_or(illegal),
+            Event::Stored { instance } => self.stored(instance, now).ok_or(illegal),
+            Event::BecameQuiet => match (&self.state, &self.kind) {
+                (State::Receiving { .. }, Kind::Association { .. }) => Ok(self.open_studies()),
+                _ => Err(illegal),
+            },
+            Event::Unpacked { instances, documents, set_aside } => {
+                self.unpacked(instances, documents, set_aside).ok_or(illegal)
+            }
+            Event::Postponed { stage: Stage::Pull, due, sentence, .. } => {
+                self.pull_postponed(*due, sentence).ok_or(illegal)
+            }
+            Event::Failed { stage: Stage::Pull | Stage::Unpack, sentence, .. } => {
+                self.failed(sentence).ok_or(illegal)
+            }
+            Event::Postponed { study, due, sentence, .. } => {
+                let study = study.as_ref().and_then(|uid| self.study_mut(uid)).ok_or(illegal)?;
+                study.worklist_postponed(*due, sentence).ok_or(illegal)
+            }
+            Event::Failed { study, sentence, .. } => {
+                let study = study.as_ref().and_then(|uid| self.study_mut(uid)).ok_or(illegal)?;
+                study.quarantine(sentence).ok_or(illegal)
+            }
+            Event::Ranked { study, outcome } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                match study.state {
+                    StudyState::AwaitingWorklist { .. } | StudyState::AwaitingDecision { .. } => {
+                        study.state = StudyState::AwaitingDecision { outcome: outcome.clone() };
+                        Ok(vec![])
+                    }
+                    _ => Err(illegal),
+                }
+            }
+            Event::Decided { study, order } => {
+                self.study_mut(study).and_then(|study| study.decided(order)).ok_or(illegal)
+            }
+            Event::Rejected { study, reason, .. } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                study.rejected(reason, now).ok_or(illegal)
+            }
+            Event::Sent { study, destination, outcomes } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                study.sent(destination, outcomes).ok_or(illegal)
+            }
+            Event::DeliveryPostponed { study, destination, due, sentence } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                study.delivery_postponed(destination, *due, sentence).ok_or(illegal)
+            }
+            Event::Confirmed { study } => {
+                self.study_mut(study).and_then(|study| study.confirmed(now)).ok_or(illegal)
+            }
+            Event::Retried { .. } => self.retried().ok_or(illegal),
+            Event::Cancelled { .. } => self.cancelled(now).ok_or(illegal),
+            Event::Restarted => Ok(self.restarted()),
+            Event::CameDue => Ok(due::came_due(self, now)),
+        }?;
+        self.changed = now;
+        self.close_if_ended(now);
+        Ok(actions)
+    }
+
+    pub fn study(&self, uid: &Uid) -> Option<&Study> {
+        self.studies.iter().find(|study| study.uid == *uid)
+    }
+
+    fn study_mut(&mut self, uid: &Uid) -> Option<&mut Study> {
+        let unpacked = matches!(self.state, State::Unpacked);
+        unpacked.then(|| self.studies.iter_mut().find(|study| study.uid == *uid))?
+    }
+
+    /// The events of a pull, and of a file that was uploaded.
+    fn pulled(&mut self, event: &Event, now: Moment) -> Option<Vec<Action>> {
+        let pulling = matches!(self.state, State::Requested { .. } | State::Downloading { .. });
+        match event {
+            Event::Asked { questions, note } if pulling => {
+                self.state = State::Asking { questions: questions.clone(), note: note.clone() };
+                Some(vec![])
+            }
+            Event::Answered { answers, .. } => {
+                let State::Asking { questions, .. } = &self.state else {
+                    return None;
+                };
+                // The birth date is a witness for matching, under whatever ID the portal asked for it.
+                let birth_date = questions
+                    .iter()
+                    .filter(|question| question.kind == QuestionKind::PatBirthDate)
+                    .find_map(|question| answers.get(&question.key));
+                if let Some(answer) = birth_date {
+                    self.request.answers.insert(Request::BIRTH_DATE.to_owned(), answer.clone());
+                }
+                self.request.answers.extend(answers.clone());
+                self.state = requested();
+                Some(vec![Action::Pull])
+            }
+            Event::Preparing { due } if pulling => {
+                let attempts = match self.state {
+                    State::Requested { attempts, .. } => attempts + 1,
+                    _ => 1,
+                };
+                self.state = if attempts > PULL_ATTEMPTS {
+                    State::Failed {
+                        sentence: "the portal keeps saying that it is preparing the examination; \
+                                   try again later or ask the sender"
+                            .into(),
+                        again: Some(Box::new(requested())),
+                    }
+                } else {
+                    State::Preparing { due: (*due).max(now), attempts }
+                };
+                Some(vec![])
+            }
+            Event::Downloading if pulling => {
+                if matches!(self.state, State::Requested { .. }) {
+                    self.state = State::Downloading { interrupted: 0 };
+                }
+                Some(vec![])
+            }
+            Event::Received { files, portal } => {
+                let uploading =
+                    matches!((&self.state, &self.kind), (State::Receiving { .. }, Kind::Upload));
+                if !pulling && !uploading {
+                    return None;
+                }
+                self.portal.clone_from(portal);
+                self.state = State::Received { files: files.clone(), interrupted: 0 };
+                Some(vec![Action::Unpack])
+            }
+            _ => None,
+        }
+    }
+
+    fn pull_postponed(&mut self, due: Moment, sentence: &str) -> Option<Vec<Action>> {
+        let attempts = match self.state {
+            State::Requested { attempts, .. } => attempts + 1,
+            State::Downloading { .. } => 1,
+            _ => return None,
+        };
+        self.state = if attempts > PULL_ATTEMPTS {
+            State::Failed { sentence: sentence.into(), again: Some(Box::new(requested())) }
+        } else {
+            State::Requested { attempts, due: Some(due), note: Some(sentence.into()) }
+        };
+        Some(vec![])
+    }
+
+    fn failed(&mut self, sentence: &str) -> Option<Vec<Action>> {
+        let again = match &self.state {
+            State::Requested { .. } | State::Downloading { .. } | State::Preparing { .. } => {
+                requested()
+            }
+            State::Received { files, .. } => {
+                State::Received { files: files.clone(), interrupted: 0 }
+            }
+            _ => return None,
+        };
+        self.state = State::Failed { sentence: sentence.into(), again: Some(Box::new(again)) };
+        Some(vec![])
+    }
+
+    fn stored(&mut self, instance: &Inspected, now: Moment) -> Option<Vec<Action>> {
+        let State::Receiving { last } = &mut self.state else {
+            return None;
+        };
+        if !matches!(self.kind, Kind::Association { .. }) {
+            return None;
+        }
+        *last = now;
+        self.add(instance);
+        Some(vec![])
+    }
+
+    fn unpacked(
+        &mut self,
+        instances: &[Inspected],
+        documents: &[(FileKind, String, Blob)],
+        set_aside: &[SetAside],
+    ) -> Option<Vec<Action>> {
+        if !matches!(self.state, State::Received { .. }) {
+            return None;
+        }
+        self.set_aside.extend_from_slice(set_aside);
+        for instance in instances {
+            self.add(instance);
+        }
+        documents::attach(self, documents);
+        if self.instances.is_empty() {
+            self.state = State::Failed {
+                sentence: "no DICOM object was found in what arrived; look at the files that were \
+                           set aside, and import the right file or link"
+                    .into(),
+                again: None,
+            };
+            return Some(vec![]);
+        }
+        Some(self.open_studies())
+    }
+
+    /// Takes an instance into the books: into its study, or as a duplicate, or set aside.
+    fn add(&mut self, found: &Inspected) {
+        if let Some(known) = self.instance_of(&found.sop_instance) {
+            if known.blob.sha256 == found.blob.sha256 {
+                self.duplicates += 1;
+            } else {
+                self.set_aside.push(SetAside {
+                    name: format!("SOP instance {}", found.sop_instance),
+                    reason: "another object with the same SOP Instance UID but different content \
+                             came before it; compare both at the source"
+                        .into(),
+                });
+            }
+            return;
+        }
+        let number = self.push(Instance {
+            sop_class: found.sop_class.clone(),
+            sop_instance: found.sop_instance.clone(),
+            series: found.series.clone(),
+            blob: found.blob.clone(),
+            origin: Origin::Received { layout: found.layout.clone() },
+        });
+        let facts = &found.facts;
+        let study = match self.studies.iter_mut().position(|study| study.uid == facts.study_uid) {
+            Some(index) => self.studies.get_mut(index),
+            None => {
+                self.studies.push(Study {
+                    uid: facts.study_uid.clone(),
+                    facts: facts.clone(),
+                    identities: vec![],
+                    modalities: vec![],
+                    instances: vec![],
+                    state: StudyState::Inspected,
+                });
+                self.studies.last_mut()
+            }
+        };
+        if let Some(study) = study {
+            study.instances.push(number);
+            study.learn(&facts.patient, facts.modality.as_deref());
+        }
+    }
+
+    fn instance_of(&self, uid: &Uid) -> Option<&Instance> {
+        let number = self.by_uid.get(uid)?;
+        self.instances.get(usize::try_from(*number).ok()?)
+    }
+
+    /// Appends an instance and returns its number.
+    pub(super) fn push(&mut self, instance: Instance) -> u32 {
+        let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+        self.by_uid.insert(instance.sop_instance.clone(), number);
+        self.instances.push(instance);
+        number
+    }
+
+    /// Everything is here: every study asks the worklist.
+    fn open_studies(&mut self) -> Vec<Action> {
+        self.state = State::Unpacked;
+        let opened = self.studies.iter_mut().map(|study| {
+            study.state = awaiting_worklist();
+            Action::AskWorklist { study: study.uid.clone() }
+        });
+        opened.collect()
+    }
+
+    fn retried(&mut self) -> Option<Vec<Action>> {
+        let actions = match &mut self.state {
+            State::Requested { due: Some(_), .. } | State::Preparing { .. } => {
+                self.state = requested();
+                vec![Action::Pull]
+            }
+            State::Failed { again: Some(again), .. } => {
+                let state = std::mem::replace(&mut **again, State::Unpacked);
+                let action = match state {
+                    State::Received { .. } => Action::Unpack,
+                    _ => Action::Pull,
+                };
+                self.state = state;
+                vec![action]
+            }
+            State::Unpacked => self.studies.iter_mut().flat_map(Study::retried).collect(),
+            State::Requested { due: None, .. }
+            | State::Asking { .. }
+            | State::Downloading { .. }
+            | State::Receiving { .. }
+            | State::Received { .. }
+            | State::Closed { .. }
+            | State::Failed { again: None, .. }
+            | State::Cancelled { .. } => vec![],
+        };
+        (!actions.is_empty()).then_some(actions)
+    }
+
+    fn cancelled(&mut self, now: Moment) -> Option<Vec<Action>> {
+        if matches!(self.state, State::Cancelled { .. } | State::Closed { .. }) {
+            return None;
+        }
+        self.state = State::Cancelled { at: now };
+        for study in self.studies.iter_mut().filter(|study| !study.is_ended()) {
+            study.state = StudyState::Cancelled { at: now };
+        }
+        Some(vec![Action::Stop])
+    }
+
+    fn restarted(&mut self) -> Vec<Action> {
+        match &mut self.state {
+            State::Requested { due: None, attempts, .. } => {
+                *attempts += 1;
+                if *attempts > PULL_ATTEMPTS {
+                    self.state = interrupted("fetching it", requested());
+                    return vec![];
+                }
+                vec![Action::Pull]
+            }
+            State::Downloading { interrupted: times } => {
+                *times += 1;
+                if *times >= INTERRUPTIONS {
+                    self.state = interrupted("downloading it", requested());
+                    return vec![];
+                }
+                vec![Action::Pull]
+            }
+            State::Received { files, interrupted: times } => {
+                *times += 1;
+                if *times >= INTERRUPTIONS {
+                    let again = State::Received { files: files.clone(), interrupted: 0 };
+                    self.state = interrupted("unpacking it", again);
+                    return vec![];
+                }
+                vec![Action::Unpack]
+            }
+            State::Unpacked => self.studies.iter_mut().flat_map(Study::restarted).collect(),
+            State::Requested { due: Some(_), .. }
+            | State::Asking { .. }
+            | State::Preparing { .. }
+            | State::Receiving { .. }
+            | State::Closed { .. }
+            | State::Failed { .. }
+            | State::Cancelled { .. } => vec![],
+        }
+    }
+
+    fn close_if_ended(&mut self, now: Moment) {
+        let ended = self.studies.iter().all(Study::is_ended);
+        if matches!(self.state, State::Unpacked) && ended {
+            self.state = State::Closed { at: now };
+        }
+    }
+}
+
+pub(super) fn requested() -> State {
+    State::Requested { attempts: 0, due: None, note: None }
+}
+
+pub(super) fn cut_off(doing: &str) -> String {
+    format!(
+        "the gateway was cut off {INTERRUPTIONS} times while {doing}; look into its log, then press retry"
+    )
+}
+
+fn interrupted(doing: &str, again: State) -> State {
+    State::Failed { sentence: cut_off(doing), again: Some(Box::new(again)) }
+}
+
+/// A request without a link, as uploads and associations have it.
+impl Request {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

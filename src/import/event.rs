@@ -1,0 +1,228 @@
+//! What happened, and what has to be done.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::state::{
+    DestinationName, File, FileKind, Inspected, InstanceOutcome, Kind, Question, Request, SetAside,
+};
+use super::{Blob, ImportId};
+use crate::clock::Moment;
+use crate::dicom::{Patient, Uid};
+use crate::matching::{Decision, Outcome};
+use crate::reconcile::Plan;
+
+/// Who asked for something: the peer of a control socket, a console session, an association, or ourselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Actor(pub String);
+
+/// The stage of work that failed or was interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    Pull,
+    Unpack,
+    Worklist,
+    Forward,
+}
+
+/// A decided study with everything its delivery needs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub decision: Decision,
+    pub plan: Plan,
+    pub destinations: Vec<DestinationName>,
+}
+
+/// A fact about one import. Events are what the journal keeps.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Event {
+    /// The first event of every import.
+    Requested {
+        kind: Kind,
+        request: Request,
+    },
+    /// The portal asks something that the request does not answer; `note` tells what went wrong before.
+    Asked {
+        questions: Vec<Question>,
+        note: Option<String>,
+    },
+    Answered {
+        answers: BTreeMap<String, String>,
+        actor: Actor,
+    },
+    /// The portal wants more time.
+    Preparing {
+        due: Moment,
+    },
+    /// Login succeeded, bytes are coming.
+    Downloading,
+    /// Everything a pull or an upload brought.
+    Received {
+        files: Vec<File>,
+        portal: Option<Patient>,
+    },
+    /// One object of an association.
+    Stored {
+        instance: Box<Inspected>,
+    },
+    /// The peer sent nothing for the quiet time.
+    BecameQuiet,
+    /// `documents` are the files that become instances of a study: `(kind, title, bytes)`.
+    Unpacked {
+        instances: Vec<Inspected>,
+        documents: Vec<(FileKind, String, Blob)>,
+        set_aside: Vec<SetAside>,
+    },
+    /// A passing fault: tried again at `due`.
+    Postponed {
+        stage: Stage,
+        study: Option<Uid>,
+        due: Moment,
+        sentence: String,
+    },
+    /// A fault for a person.
+    Failed {
+        stage: Stage,
+        study: Option<Uid>,
+        sentence: String,
+    },
+    /// The rules did not decide.
+    Ranked {
+        study: Uid,
+        outcome: Box<Outcome>,
+    },
+    /// A rule, an earlier import or a person decided.
+    Decided {
+        study: Uid,
+        order: Box<Order>,
+    },
+    Rejected {
+        study: Uid,
+        reason: String,
+        actor: Actor,
+    },
+    /// A destination answered for these instances.
+    Sent {
+        study: Uid,
+        destination: DestinationName,
+        outcomes: Vec<(u32, InstanceOutcome)>,
+    },
+    /// A delivery run ended early: tried again at `due`.
+    DeliveryPostponed {
+        study: Uid,
+        destination: DestinationName,
+        due: Moment,
+        sentence: String,
+    },
+    /// The destinations vouch for the study.
+    Confirmed {
+        study: Uid,
+    },
+    /// A person wants it tried again now.
+    Retried {
+        actor: Actor,
+    },
+    Cancelled {
+        actor: Actor,
+    },
+    /// The gateway started with this import unfinished.
+    Restarted,
+    /// Something that was due is due now.
+    CameDue,
+}
+
+impl Event {
+    /// The past participle, for errors and the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Requested { .. } => "Requested",
+            Self::Asked { .. } => "Asked",
+            Self::Answered { .. } => "Answered",
+            Self::Preparing { .. } => "Preparing",
+            Self::Downloading => "Downloading",
+            Self::Received { .. } => "Received",
+            Self::Stored { .. } => "Stored",
+            Self::BecameQuiet => "BecameQuiet",
+            Self::Unpacked { .. } => "Unpacked",
+            Self::Postponed { .. } => "Postponed",
+            Self::Failed { .. } => "Failed",
+            Self::Ranked { .. } => "Ranked",
+            Self::Decided { .. } => "Decided",
+            Self::Rejected { .. } => "Rejected",
+            Self::Sent { .. } => "Sent",
+            Self::DeliveryPostponed { .. } => "DeliveryPostponed",
+            Self::Confirmed { .. } => "Confirmed",
+            Self::Retried { .. } => "Retried",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Restarted => "Restarted",
+            Self::CameDue => "CameDue",
+        }
+    }
+}
+
+/// Why an import's bytes die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum End {
+    /// The time to keep it is over.
+    Expired,
+    Erased,
+    Cancelled,
+}
+
+/// What has to be done. The scheduler carries it out and reports the result as an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    Pull,
+    Unpack,
+    AskWorklist {
+        study: Uid,
+    },
+    Send {
+        study: Uid,
+        destination: DestinationName,
+    },
+    Confirm {
+        study: Uid,
+    },
+    /// Stop what runs for this import.
+    Stop,
+}
+
+/// An event that does not fit the state; the state is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} does not fit an import that is {state}")]
+pub struct Illegal {
+    pub event: &'static str,
+    pub state: &'static str,
+}
+
+/// What stays of an import after its key is gone: no patient data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tombstone {
+    pub id: ImportId,
+    /// `None` if a crash came between the death of the key and this record.
+    pub kind: Option<Kind>,
+    pub created: Moment,
+    pub ended: Moment,
+    pub end: End,
+    pub counts: super::Counts,
+}
+
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    )*};
+}
+redacted!(Order, Event);

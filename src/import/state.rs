@@ -1,0 +1,491 @@
+//! What an import is: states that carry what the next one needs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
+use crate::matching::{Decision, Outcome};
+use crate::reconcile::Plan;
+
+/// Names an import everywhere: API, key file, spool folder, log. Random, so it tells nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImportId(uuid::Uuid);
+
+impl ImportId {
+    /// A new identifier. Its order is the order of creation.
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl Default for ImportId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for ImportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl fmt::Debug for ImportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ImportId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// The name of a `[destinations.NAME]` section.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DestinationName(pub String);
+
+impl fmt::Display for DestinationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A portal link. It is a secret: no `Display`, redacted under `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Link(url::Url);
+
+impl Link {
+    /// Takes what a person pasted or scanned; surrounding space is dropped. `None` if it is not an
+    /// `http` or `https` URL with a host.
+    pub fn new(text: &str) -> Option<Self> {
+        let url = url::Url::parse(text.trim()).ok()?;
+        let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+        (usable && text.len() <= 4096).then_some(Self(url))
+    }
+
+    pub fn url(&self) -> &url::Url {
+        &self.0
+    }
+
+    /// The host, which may be shown and logged.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or("")
+    }
+}
+
+/// How an import came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    Link {
+        host: String,
+    },
+    Upload,
+    /// A burst of C-STORE from one peer, closed by quiet time.
+    Association {
+        peer: String,
+        ae_title: AeTitle,
+    },
+}
+
+/// What was asked for when the import was made.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Request {
+    pub link: Option<Link>,
+    /// By the portal's question ID or its type.
+    pub answers: BTreeMap<String, String>,
+    pub patient: Option<PatientId>,
+    pub accession_number: Option<String>,
+    pub destination: Option<DestinationName>,
+}
+
+impl Request {
+    /// The key of a birth date among the answers: the portal's question type.
+    pub const BIRTH_DATE: &str = "PAT_BIRTH_DATE";
+
+    /// The birth date that was typed for the portal, if one was.
+    pub fn typed_birth_date(&self) -> Option<BirthDate> {
+        self.answers.get(Self::BIRTH_DATE).and_then(|text| BirthDate::parse(text))
+    }
+}
+
+/// Bytes of one object or file in the spool of its import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Number of the pack file.
+    pub pack: u32,
+    /// Where the sealed record begins in the pack.
+    pub at: u64,
+    /// Length of the bytes before sealing.
+    pub length: u64,
+    /// SHA-256 of the bytes before sealing, hexadecimal.
+    pub sha256: String,
+}
+
+/// A file that arrived as a whole: an upload or a download, an archive or a single object.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// As the portal or the person named it; may hold a patient's name, so it is only shown to people.
+    pub name: String,
+    pub blob: Blob,
+}
+
+/// What a created instance is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FileKind {
+    Pdf,
+}
+
+/// Whether an instance came as DICOM or is made by us from a document that came along.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    Received { layout: Layout },
+    Created { kind: FileKind, title: String },
+}
+
+/// One DICOM object as inspection found it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspected {
+    pub sop_class: Uid,
+    pub sop_instance: Uid,
+    pub series: Uid,
+    pub layout: Layout,
+    pub blob: Blob,
+    pub facts: StudyFacts,
+}
+
+/// One instance of an import; its number is its place in [`Import::instances`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    pub sop_class: Uid,
+    pub sop_instance: Uid,
+    pub series: Uid,
+    pub blob: Blob,
+    pub origin: Origin,
+}
+
+/// A file that is not forwarded, with the reason a person reads.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    pub name: String,
+    pub reason: String,
+}
+
+/// A question of the portal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The portal's question ID.
+    pub key: String,
+    pub kind: QuestionKind,
+    pub text: String,
+    /// `DATE` or `STRING`.
+    pub format: String,
+}
+
+/// What a portal asks for (DLX `questionType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum QuestionKind {
+    PatBirthDate,
+    StudyDate,
+    Password,
+    Custom,
+}
+
+/// The state of an import.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// The portal is being asked, or will be at `due`.
+    Requested {
+        attempts: u32,
+        due: Option<Moment>,
+        note: Option<String>,
+    },
+    /// The portal wants an answer from a person.
+    Asking {
+        questions: Vec<Question>,
+        note: Option<String>,
+    },
+    /// The portal is fetching the examination and said when to ask again.
+    Preparing {
+        due: Moment,
+        attempts: u32,
+    },
+    Downloading {
+        interrupted: u32,
+    },
+    /// Objects of one peer are arriving; `last` is when the newest came.
+    Receiving {
+        last: Moment,
+    },
+    /// Everything is here and is being unpacked.
+    Received {
+        files: Vec<File>,
+        interrupted: u32,
+    },
+    /// The studies go their ways.
+    Unpacked,
+    /// Every study has reached an end.
+    Closed {
+        at: Moment,
+    },
+    /// A person has to look; `sentence` says what to do next.
+    Failed {
+        sentence: String,
+        again: Option<Box<State>>,
+    },
+    Cancelled {
+        at: Moment,
+    },
+}
+
+/// The state of a study.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StudyState {
+    Inspected,
+    /// The worklist is being asked, or will be again at `due`.
+    AwaitingWorklist {
+        attempts: u32,
+        interrupted: u32,
+        due: Option<Moment>,
+        note: Option<String>,
+    },
+    /// A person has to choose among the candidates.
+    AwaitingDecision {
+        outcome: Box<Outcome>,
+    },
+    Forwarding(Box<Work>),
+    Confirming(Box<Work>),
+    Confirmed {
+        work: Box<Work>,
+        at: Moment,
+    },
+    /// A person has to act; `work` is there if the study was decided before.
+    Quarantined {
+        sentence: String,
+        work: Option<Box<Work>>,
+    },
+    Rejected {
+        reason: String,
+        at: Moment,
+    },
+    Cancelled {
+        at: Moment,
+    },
+}
+
+/// A decided study on its way.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Work {
+    pub decision: Decision,
+    pub plan: Plan,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// One study to one destination.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    pub destination: DestinationName,
+    /// By instance number; an absent one has not been answered yet.
+    pub outcomes: BTreeMap<u32, InstanceOutcome>,
+    /// Runs that ended without delivering everything.
+    pub attempts: u32,
+    /// Runs that a restart cut off.
+    pub interrupted: u32,
+    /// Waits until then; `None` while a run is under way or nothing is left.
+    pub due: Option<Moment>,
+    pub last_error: Option<String>,
+}
+
+/// What a destination answered for one instance.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InstanceOutcome {
+    /// Success or a warning that means "stored" (PS3.4 B.2.3).
+    Delivered { status: u16 },
+    /// Refused for good; sent again only if a person says so.
+    Refused { status: Option<u16>, sentence: String },
+}
+
+/// One study inside an import.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Study {
+    pub uid: Uid,
+    /// As the first instance told them.
+    pub facts: StudyFacts,
+    /// Every different identity the instances carry, at most [`Study::MAX_IDENTITIES`].
+    pub identities: Vec<Patient>,
+    pub modalities: Vec<String>,
+    /// Numbers of its instances, created ones included.
+    pub instances: Vec<u32>,
+    pub state: StudyState,
+}
+
+impl State {
+    /// The participle, for display and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Requested { .. } => "Requested",
+            Self::Asking { .. } => "Asking",
+            Self::Preparing { .. } => "Preparing",
+            Self::Downloading { .. } => "Downloading",
+            Self::Receiving { .. } => "Receiving",
+            Self::Received { .. } => "Received",
+            Self::Unpacked => "Unpacked",
+            Self::Closed { .. } => "Closed",
+            Self::Failed { .. } => "Failed",
+            Self::Cancelled { .. } => "Cancelled",
+        }
+    }
+}
+
+impl StudyState {
+    /// The participle, for display and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Inspected => "Inspected",
+            Self::AwaitingWorklist { .. } => "AwaitingWorklist",
+            Self::AwaitingDecision { .. } => "AwaitingDecision",
+            Self::Forwarding(_) => "Forwarding",
+            Self::Confirming(_) => "Confirming",
+            Self::Confirmed { .. } => "Confirmed",
+            Self::Quarantined { .. } => "Quarantined",
+            Self::Rejected { .. } => "Rejected",
+            Self::Cancelled { .. } => "Cancelled",
+        }
+    }
+}
+
+impl Delivery {
+    /// A delivery of which nothing has been answered.
+    pub fn new(destination: DestinationName) -> Self {
+        Self {
+            destination,
+            outcomes: BTreeMap::new(),
+            attempts: 0,
+            interrupted: 0,
+            due: None,
+            last_error: None,
+        }
+    }
+
+    pub fn delivered(&self) -> usize {
+        self.outcomes
+            .values()
+            .filter(|outcome| matches!(outcome, InstanceOutcome::Delivered { .. }))
+            .count()
+    }
+
+    pub fn refused(&self) -> usize {
+        self.outcomes.len() - self.delivered()
+    }
+}
+
+impl Study {
+    /// More identities than this in one study tell a person nothing new.
+    pub const MAX_IDENTITIES: usize = 8;
+
+    pub fn work(&self) -> Option<&Work> {
+        match &self.state {
+            StudyState::Forwarding(work)
+            | StudyState::Confirming(work)
+            | StudyState::Confirmed { work, .. }
+            | StudyState::Quarantined { work: Some(work), .. } => Some(work),
+            StudyState::Inspected
+            | StudyState::AwaitingWorklist { .. }
+            | StudyState::AwaitingDecision { .. }
+            | StudyState::Quarantined { work: None, .. }
+            | StudyState::Rejected { .. }
+            | StudyState::Cancelled { .. } => None,
+        }
+    }
+
+    /// Whether nothing happens to this study any more.
+    pub fn is_ended(&self) -> bool {
+        matches!(
+            self.state,
+            StudyState::Confirmed { .. }
+                | StudyState::Rejected { .. }
+                | StudyState::Cancelled { .. }
+        )
+    }
+}
+
+/// One arrival: one link, one upload, one burst of C-STORE from one peer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Import {
+    pub id: ImportId,
+    pub kind: Kind,
+    pub created: Moment,
+    /// When the last change of state was.
+    pub changed: Moment,
+    pub request: Request,
+    /// What the portal's list told of the patient.
+    pub portal: Option<Patient>,
+    pub state: State,
+    pub studies: Vec<Study>,
+    pub instances: Vec<Instance>,
+    pub set_aside: Vec<SetAside>,
+    /// The same object again, byte for byte or at least by UID.
+    pub duplicates: u32,
+    /// Instances by SOP Instance UID; rebuilt on replay, never stored apart from the events.
+    #[serde(skip)]
+    pub(super) by_uid: std::collections::HashMap<Uid, u32>,
+}
+
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    )*};
+}
+redacted!(
+    Link,
+    Request,
+    File,
+    Origin,
+    Inspected,
+    Instance,
+    SetAside,
+    Question,
+    State,
+    StudyState,
+    Work,
+    Delivery,
+    InstanceOutcome,
+    Study,
+    Import
+);

@@ -1,0 +1,414 @@
+//! Random event sequences reach no illegal state and lose no instance.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Moment;
+use crate::dicom::{AeTitle, Layout, Patient, PatientId, PersonName, StudyFacts, Uid};
+use crate::matching::{Authority, Completeness, Decision, Outcome, Target, Tier, Verdict};
+use crate::reconcile::Plan;
+
+const TIMES: Times = Times {
+    quiet: std::time::Duration::from_secs(30),
+    limit: std::time::Duration::from_secs(168 * 3600),
+    after_delivery: std::time::Duration::from_secs(24 * 3600),
+};
+
+fn uid(text: &str) -> Uid {
+    Uid::new(text).unwrap()
+}
+
+fn blob(n: u32) -> Blob {
+    Blob { pack: 1, at: u64::from(n) * 100, length: 100, sha256: format!("{n:064x}") }
+}
+
+fn study_uid(n: u32) -> Uid {
+    uid(&format!("1.2.3.{}", n % 3))
+}
+
+fn inspected(n: u32) -> Inspected {
+    let patient = Patient {
+        id: Some(PatientId { id: "F1".into(), issuer: None }),
+        name: PersonName::new("Muster^Eva"),
+        ..Patient::default()
+    };
+    Inspected {
+        sop_class: uid("1.2.840.10008.5.1.4.1.1.2"),
+        sop_instance: uid(&format!("1.2.3.4.{n}")),
+        series: uid("1.2.3.5"),
+        layout: Layout {
+            transfer_syntax: uid("1.2.840.10008.1.2.1"),
+            data_set_at: 0,
+            pixel_data: None,
+            ends_at: 100,
+        },
+        blob: blob(n),
+        facts: StudyFacts {
+            study_uid: study_uid(n),
+            patient,
+            other_ids: vec![],
+            accession_number: None,
+            study_date: None,
+            study_description: None,
+            modality: Some("CT".into()),
+            body_part: None,
+            institution: None,
+            identity_removed: false,
+        },
+    }
+}
+
+fn order() -> Box<Order> {
+    Box::new(Order {
+        decision: Decision {
+            target: Target::Order(Box::default()),
+            authority: Authority::Rule { tier: Tier::RequestedOrder, version: 1 },
+            evidence: vec![],
+            overridden: vec![],
+            at: Moment::default(),
+        },
+        plan: Plan::default(),
+        destinations: vec![DestinationName("pacs".into())],
+    })
+}
+
+fn outcome() -> Box<Outcome> {
+    Box::new(Outcome {
+        verdict: Verdict::Person,
+        tier: Tier::Weak,
+        candidates: vec![],
+        contradictions: vec![],
+        reason: "nothing fits".into(),
+        margin: 0,
+        completeness: Completeness::Complete,
+    })
+}
+
+fn actor() -> Actor {
+    Actor("test".into())
+}
+
+fn file() -> File {
+    File { name: "a.zip".into(), blob: blob(999) }
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let pacs = || DestinationName("pacs".into());
+    let study = 0..4u32;
+    prop_oneof![
+        Just(Event::Asked { questions: vec![], note: None }),
+        Just(Event::Answered { answers: BTreeMap::new(), actor: actor() }),
+        any::<u16>().prop_map(|ms| Event::Preparing {
+            due: Moment { wall_ms: ms.into(), running_ms: ms.into() }
+        }),
+        Just(Event::Downloading),
+        Just(Event::Received { files: vec![file()], portal: None }),
+        (0..12u32).prop_map(|n| Event::Stored { instance: Box::new(inspected(n)) }),
+        Just(Event::BecameQuiet),
+        prop::collection::vec(0..12u32, 0..12).prop_map(|numbers| Event::Unpacked {
+            instances: numbers.into_iter().map(inspected).collect(),
+            documents: vec![(FileKind::Pdf, "report".into(), blob(500))],
+            set_aside: vec![],
+        }),
+        (any::<bool>(), study.clone()).prop_map(|(pull, n)| Event::Postponed {
+            stage: if pull { Stage::Pull } else { Stage::Worklist },
+            study: (!pull).then(|| study_uid(n)),
+            due: Moment::default(),
+            sentence: "later".into(),
+        }),
+        (0..4u8, study.clone()).prop_map(|(stage, n)| Event::Failed {
+            stage: [Stage::Pull, Stage::Unpack, Stage::Worklist, Stage::Forward]
+                [usize::from(stage)],
+            study: (stage > 1).then(|| study_uid(n)),
+            sentence: "broken".into(),
+        }),
+        study.clone().prop_map(|n| Event::Ranked { study: study_uid(n), outcome: outcome() }),
+        study.clone().prop_map(|n| Event::Decided { study: study_uid(n), order: order() }),
+        study.clone().prop_map(|n| Event::Rejected {
+            study: study_uid(n),
+            reason: "not ours".into(),
+            actor: actor()
+        }),
+        (study.clone(), prop::collection::vec((0..14u32, any::<bool>()), 0..14)).prop_map(
+            move |(n, outcomes)| Event::Sent {
+                study: study_uid(n),
+                destination: pacs(),
+                outcomes: outcomes
+                    .into_iter()
+                    .map(|(number, good)| {
+                        let outcome = if good {
+                            InstanceOutcome::Delivered { status: 0 }
+                        } else {
+                            InstanceOutcome::Refused { status: Some(0xA900), sentence: "no".into() }
+                        };
+                        (number, outcome)
+                    })
+                    .collect(),
+            }
+        ),
+        study.clone().prop_map(move |n| Event::DeliveryPostponed {
+            study: study_uid(n),
+            destination: pacs(),
+            due: Moment::default(),
+            sentence: "busy".into(),
+        }),
+        study.prop_map(|n| Event::Confirmed { study: study_uid(n) }),
+        Just(Event::Retried { actor: actor() }),
+        Just(Event::Cancelled { actor: actor() }),
+        Just(Event::Restarted),
+        Just(Event::CameDue),
+    ]
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Link { host: "portal.example.org".into() }),
+        Just(Kind::Upload),
+        Just(Kind::Association { peer: "ct".into(), ae_title: AeTitle::new("CT1").unwrap() }),
+    ]
+}
+
+fn begun(kind: Kind) -> (Import, Vec<Action>) {
+    let event = Event::Requested { kind, request: Request::default() };
+    Import::begin(ImportId::from_bytes([7; 16]), &event, Moment::default()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_events_conserve_instances(kind in kinds(), events in prop::collection::vec(events(), 0..80)) {
+        let (mut import, _) = begun(kind);
+        let mut seen = std::collections::HashSet::new();
+        for (n, event) in events.iter().enumerate() {
+            let now = Moment::default().after(std::time::Duration::from_secs(u64::try_from(n).unwrap()));
+            let before = import.clone();
+            match import.apply(event, now) {
+                Err(_) => prop_assert!(import == before, "a refused event changes nothing"),
+                Ok(actions) => {
+                    match event {
+                        Event::Stored { instance } => { seen.insert(instance.sop_instance.clone()); }
+                        Event::Unpacked { instances, .. } => {
+                            seen.extend(instances.iter().map(|i| i.sop_instance.clone()));
+                        }
+                        _ => {}
+                    }
+                    for action in actions {
+                        if let Action::Send { study, .. } = action {
+                            let work = import.study(&study).and_then(Study::work);
+                            prop_assert!(work.is_some(), "nothing is sent without a decision and a plan");
+                        }
+                    }
+                }
+            }
+            let counts = import.counts();
+            prop_assert!(counts.is_conserved(), "{counts:?}");
+            prop_assert_eq!(counts.received, u64::try_from(seen.len()).unwrap());
+            prop_assert!(import.next_due(&TIMES).running_ms <= u64::try_from(TIMES.limit.as_millis()).unwrap());
+        }
+    }
+
+    /// What a journal does: keep the events, replay them.
+    #[test]
+    fn replay_gives_the_same_state(kind in kinds(), events in prop::collection::vec(events(), 0..60)) {
+        let (mut import, _) = begun(kind.clone());
+        let kept: Vec<_> = events
+            .into_iter()
+            .filter(|event| import.apply(event, Moment::default()).is_ok())
+            .collect();
+        let text = serde_json::to_string(&kept).unwrap();
+        let kept: Vec<Event> = serde_json::from_str(&text).unwrap();
+        let (mut again, _) = begun(kind);
+        for event in &kept {
+            again.apply(event, Moment::default()).unwrap();
+        }
+        prop_assert!(again == import);
+    }
+}
+
+/// Drives an import the way the scheduler does, answering every action well.
+fn finish(import: &mut Import, mut actions: Vec<Action>) {
+    let mut now = Moment { wall_ms: 1, running_ms: 1 };
+    for _ in 0..200 {
+        now = now.after(std::time::Duration::from_secs(1));
+        let Some(action) = actions.pop() else {
+            match import.what_is_due(&TIMES, now.after(std::time::Duration::from_secs(3600))) {
+                Some(Due::Work) => {
+                    let later = now.after(std::time::Duration::from_secs(3600));
+                    actions = import.apply(&Event::CameDue, later).unwrap();
+                    continue;
+                }
+                _ => return,
+            }
+        };
+        let event = match action {
+            Action::Pull => Event::Received { files: vec![file()], portal: None },
+            Action::Unpack => Event::Unpacked {
+                instances: (0..6).map(inspected).collect(),
+                documents: vec![],
+                set_aside: vec![],
+            },
+            Action::AskWorklist { study } => Event::Decided { study, order: order() },
+            Action::Send { study, destination } => {
+                let numbers = import.study(&study).unwrap().instances.clone();
+                let outcomes = numbers
+                    .into_iter()
+                    .map(|number| (number, InstanceOutcome::Delivered { status: 0 }))
+                    .collect();
+                Event::Sent { study, destination, outcomes }
+            }
+            Action::Confirm { study } => Event::Confirmed { study },
+            Action::Stop => continue,
+        };
+        actions.extend(import.apply(&event, now).unwrap());
+    }
+    panic!("the import does not come to an end");
+}
+
+#[test]
+fn stopped_after_each_event_it_reaches_the_same_end() {
+    let kind = Kind::Link { host: "portal.example.org".into() };
+    // The events of an undisturbed run.
+    let (mut whole, actions) = begun(kind.clone());
+    finish(&mut whole, actions);
+    assert_eq!(whole.state.name(), "Closed");
+    assert_eq!(whole.counts().delivered, 6);
+    let script = |import: &Import| -> Vec<Event> {
+        let mut events = vec![
+            Event::Downloading,
+            Event::Received { files: vec![file()], portal: None },
+            Event::Unpacked {
+                instances: (0..6).map(inspected).collect(),
+                documents: vec![],
+                set_aside: vec![],
+            },
+        ];
+        for study in &import.studies {
+            events.push(Event::Decided { study: study.uid.clone(), order: order() });
+            for number in &study.instances {
+                events.push(Event::Sent {
+                    study: study.uid.clone(),
+                    destination: DestinationName("pacs".into()),
+                    outcomes: vec![(*number, InstanceOutcome::Delivered { status: 0 })],
+                });
+            }
+            events.push(Event::Confirmed { study: study.uid.clone() });
+        }
+        events
+    };
+    let events = script(&whole);
+    for stop in 0..=events.len() {
+        let (mut import, _) = begun(kind.clone());
+        for event in &events[..stop] {
+            import.apply(event, Moment::default()).unwrap();
+        }
+        let actions = import.apply(&Event::Restarted, Moment::default()).unwrap();
+        finish(&mut import, actions);
+        assert_eq!(import.state.name(), "Closed", "stopped after event {stop}");
+        assert_eq!(import.counts().delivered, 6, "stopped after event {stop}");
+    }
+}
+
+#[test]
+fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
+    let (mut import, _) = begun(Kind::Link { host: "portal.example.org".into() });
+    import
+        .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
+        .unwrap();
+    for start in 1..=2 {
+        let actions = import.apply(&Event::Restarted, Moment::default()).unwrap();
+        assert_eq!(actions, [Action::Unpack], "start {start}");
+    }
+    assert_eq!(import.apply(&Event::Restarted, Moment::default()).unwrap(), []);
+    assert_eq!(import.state.name(), "Failed");
+    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!(actions, [Action::Unpack], "a person may try once more");
+}
+
+#[test]
+fn a_refusal_waits_for_a_person_and_only_refused_ones_go_again() {
+    let (mut import, _) = begun(Kind::Upload);
+    import
+        .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
+        .unwrap();
+    let unpacked = Event::Unpacked {
+        instances: vec![inspected(0), inspected(3)],
+        documents: vec![],
+        set_aside: vec![],
+    };
+    import.apply(&unpacked, Moment::default()).unwrap();
+    let study = study_uid(0);
+    import
+        .apply(&Event::Decided { study: study.clone(), order: order() }, Moment::default())
+        .unwrap();
+    let sent = Event::Sent {
+        study: study.clone(),
+        destination: DestinationName("pacs".into()),
+        outcomes: vec![
+            (0, InstanceOutcome::Delivered { status: 0 }),
+            (
+                1,
+                InstanceOutcome::Refused {
+                    status: Some(0xA900),
+                    sentence: "it does not match".into(),
+                },
+            ),
+        ],
+    };
+    import.apply(&sent, Moment::default()).unwrap();
+    let StudyState::Quarantined { sentence, .. } = &import.study(&study).unwrap().state else {
+        panic!("a refusal holds the study")
+    };
+    assert!(sentence.contains("pacs refused 1 of 2"), "{sentence}");
+    assert_eq!((import.counts().delivered, import.counts().quarantined), (1, 1));
+    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!(actions.len(), 1);
+    let work = import.study(&study).unwrap().work().unwrap();
+    assert_eq!(work.deliveries[0].outcomes.len(), 1, "what was delivered is not sent again");
+}
+
+#[test]
+fn a_document_rides_only_with_one_patient() {
+    let document = vec![(FileKind::Pdf, "Befund".to_owned(), blob(500))];
+    let with = |instances: Vec<Inspected>| {
+        let (mut import, _) = begun(Kind::Upload);
+        let received = Event::Received { files: vec![file()], portal: None };
+        import.apply(&received, Moment::default()).unwrap();
+        let unpacked =
+            Event::Unpacked { instances, documents: document.clone(), set_aside: vec![] };
+        import.apply(&unpacked, Moment::default()).unwrap();
+        import
+    };
+    let one = with(vec![inspected(0), inspected(3), inspected(1)]);
+    assert_eq!((one.counts().created, one.set_aside.len()), (1, 0));
+    assert_eq!(one.study(&study_uid(0)).unwrap().instances.len(), 3, "with the largest study");
+    let mut other = inspected(1);
+    other.facts.patient.name = PersonName::new("Beispiel^Otto");
+    let two = with(vec![inspected(0), other]);
+    assert_eq!((two.counts().created, two.set_aside.len()), (0, 1));
+    let none = with(vec![]);
+    assert_eq!((none.state.name(), none.set_aside.len()), ("Failed", 1));
+}
+
+#[test]
+fn a_finished_import_dies_after_the_grace_and_any_other_at_the_limit() {
+    let (mut import, actions) = begun(Kind::Link { host: "portal.example.org".into() });
+    let limit = Moment::default().after(TIMES.limit);
+    assert_eq!(import.death(&TIMES), (limit, End::Expired));
+    finish(&mut import, actions);
+    let (death, _) = import.death(&TIMES);
+    assert!(death.running_ms < limit.running_ms);
+    assert_eq!(import.what_is_due(&TIMES, death), Some(Due::Death(End::Expired)));
+}
+
+#[test]
+fn debug_output_tells_nothing_of_the_patient() {
+    let (mut import, _) = begun(Kind::Upload);
+    import.request.accession_number = Some("ACC4711".into());
+    let text = format!("{import:?} {:?} {:?}", inspected(1), import.request);
+    for secret in ["ACC4711", "Muster", "Eva", "F1"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}

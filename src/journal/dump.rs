@@ -1,0 +1,123 @@
+//! The journal as text, one record a line, so that the store below can be replaced.
+//!
+//! Values stay sealed: a dump is worth nothing without the keys, and dies with them.
+
+use std::io::{BufRead, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::record::{Change, STORE_VERSION, VERSION};
+use super::store::Store;
+use crate::seal::hex;
+
+/// Twice the longest value in hexadecimal, and its key.
+const MAX_LINE: u64 = 64 << 10;
+/// Records that are loaded with one sync.
+const GROUP: usize = 256;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Line {
+    /// The first line: the version of the records.
+    LotseJournal(u8),
+    Record {
+        key: String,
+        value: String,
+    },
+    /// The last line: how many records there were.
+    End(u64),
+}
+
+/// Writes every record of the journal in `dir`, which no process may have open, as one JSON a line. Returns
+/// how many. Blocking.
+pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
+    let store = Store::open(dir)?;
+    let mut line = |line: &Line| {
+        let mut text = serde_json::to_vec(line).map_err(|_| Error::Unwritable)?;
+        text.push(b'\n');
+        into.write_all(&text).map_err(Error::Io)
+    };
+    line(&Line::LotseJournal(VERSION))?;
+    let mut count = 0_u64;
+    store.scan(b"", |key, value| {
+        if key != STORE_VERSION {
+            count = count.saturating_add(1);
+            line(&Line::Record { key: hex::encode(key), value: hex::encode(value) })?;
+        }
+        Ok(())
+    })?;
+    line(&Line::End(count))?;
+    into.flush().map_err(Error::Io)?;
+    Ok(count)
+}
+
+/// Fills the empty journal in `dir` with what [`dump`] wrote. Returns how many records. Blocking.
+///
+/// # Errors
+/// After an error the journal is not whole: remove it.
+pub fn load(dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
+    let mut store = Store::open(dir)?;
+    store.scan(b"", |key, _| {
+        if key == STORE_VERSION { Ok(()) } else { Err(Error::NotEmpty { path: dir.to_owned() }) }
+    })?;
+    let mut lines = Lines { from, number: 0 };
+    match lines.next()? {
+        Some(Line::LotseJournal(VERSION)) => {}
+        Some(Line::LotseJournal(found)) if found > VERSION => {
+            return Err(Error::Newer { path: dir.to_owned(), found });
+        }
+        _ => return Err(lines.wrong()),
+    }
+    let mut count = 0_u64;
+    let mut group = Vec::new();
+    loop {
+        match lines.next()? {
+            Some(Line::Record { key, value }) => {
+                group.push(change(&key, &value).ok_or_else(|| lines.wrong())?);
+                count = count.saturating_add(1);
+            }
+            Some(Line::End(told)) if told == count => break,
+            Some(Line::End(_)) | None => return Err(Error::CutOff),
+            Some(Line::LotseJournal(_)) => return Err(lines.wrong()),
+        }
+        if group.len() == GROUP {
+            store.commit([std::mem::take(&mut group)])?;
+        }
+    }
+    store.commit([group])?;
+    Ok(count)
+}
+
+fn change(key: &str, value: &str) -> Option<Change> {
+    let (mut k, mut v) = (Vec::new(), Vec::new());
+    hex::decode_into(key.as_bytes(), &mut k)?;
+    hex::decode_into(value.as_bytes(), &mut v)?;
+    Some((k, Some(v)))
+}
+
+struct Lines<'a> {
+    from: &'a mut dyn BufRead,
+    number: u64,
+}
+
+impl Lines<'_> {
+    /// The next line; `None` at the end.
+    fn next(&mut self) -> Result<Option<Line>, Error> {
+        self.number = self.number.saturating_add(1);
+        let mut text = Vec::new();
+        let mut limited = (&mut *self.from).take(MAX_LINE);
+        limited.read_until(b'\n', &mut text).map_err(Error::Io)?;
+        match text.last() {
+            None => Ok(None),
+            Some(b'\n') => serde_json::from_slice(&text).map(Some).map_err(|_| self.wrong()),
+            Some(_) if text.len() < 1024 => Err(Error::CutOff),
+            Some(_) => Err(self.wrong()),
+        }
+    }
+
+    fn wrong(&self) -> Error {
+        Error::NotADump { line: self.number }
+    }
+}

@@ -1,0 +1,69 @@
+//! Why records could not be kept or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::import::ImportId;
+use crate::seal::{self, place};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "another process uses the journal in {}; stop the other gateway, or give this one its own data \
+         folder",
+        path.display()
+    )]
+    Locked { path: PathBuf },
+    #[error(
+        "the journal in {} was written by a newer version ({found}); install that version again",
+        path.display()
+    )]
+    Newer { path: PathBuf, found: u8 },
+    #[error("the disk is full: free space on the journal's file system, then retry")]
+    Full,
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    #[error("event {found} of import {import} is out of order: {expected} is the next one")]
+    OutOfOrder { import: ImportId, found: u64, expected: u64 },
+    #[error("import {0} has ended: it takes no more events")]
+    Buried(ImportId),
+    #[error("an event is larger than {limit} bytes, which is more than is kept")]
+    TooLong { limit: usize },
+    #[error("a record could not be written as JSON")]
+    Unwritable,
+    #[error(
+        "the journal can't be written any more ({0}); look at the disk, then restart the gateway"
+    )]
+    Broken(String),
+    #[error(
+        "the journal in {} can't be opened ({reason}); restore it from your backup, or move the folder away",
+        path.display()
+    )]
+    Damaged { path: PathBuf, reason: String },
+    #[error("the journal is closed")]
+    Closed,
+    #[error("the journal's thread could not be started: {0}")]
+    Thread(io::Error),
+    #[error("line {line} is not of a journal's dump; dump it again")]
+    NotADump { line: u64 },
+    #[error("the dump is cut off; dump it again")]
+    CutOff,
+    #[error("the journal in {} has records already; load into an empty folder", path.display())]
+    NotEmpty { path: PathBuf },
+    #[error("the dump can't be read or written: {0}")]
+    Io(io::Error),
+}
+
+impl Error {
+    /// Whether free space would help.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Place(error) => error.is_full(),
+            Self::Seal(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}

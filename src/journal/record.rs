@@ -1,0 +1,186 @@
+//! Keys and values as the store holds them.
+//!
+//! ```text
+//! e/ import (16) sequence (8, big-endian)            version (1)  parts (4, big-endian)  first part
+//! e/ import (16) sequence (8) part (4, from 1)       part
+//! t/ import (16)                                     version (1)  JSON of the tombstone
+//! c/reading                                          version (1)  JSON of the reading
+//! c/version                                          version (1)
+//! ```
+//!
+//! The parts of an event, joined, are the sealed JSON of `{at, event}`; import and sequence are authenticated
+//! with it. An event is split because sled puts a page that has grown beyond 128 KiB into a file of its own,
+//! which it neither syncs nor treats well in recovery; sixteen values of [`PART`] stay below that.
+
+use std::io;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Error};
+use crate::clock::Moment;
+use crate::import::{Event, ImportId, Tombstone};
+use crate::seal::ImportKey;
+
+/// The version of what is written here.
+pub(super) const VERSION: u8 = 1;
+/// An event of 64 MiB tells of more than a hundred thousand instances; more is a mistake.
+pub(super) const MAX_EVENT: usize = 64 << 20;
+/// Sealed bytes in one value of the store.
+pub(super) const PART: usize = 6 << 10;
+
+pub(super) const EVENTS: &[u8] = b"e/";
+pub(super) const TOMBSTONES: &[u8] = b"t/";
+pub(super) const READING: &[u8] = b"c/reading";
+pub(super) const STORE_VERSION: &[u8] = b"c/version";
+
+/// One change of the store: a key with its new value, or none.
+pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+#[derive(Serialize)]
+struct Written<'a> {
+    at: Moment,
+    event: &'a Event,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    at: Moment,
+    event: Event,
+}
+
+/// The changes that keep an event.
+pub(super) fn event(key: &ImportKey, entry: &Entry) -> Result<Vec<Change>, Error> {
+    let mut plain = Limited { bytes: Vec::new(), limit: MAX_EVENT, over: None };
+    let written = Written { at: entry.at, event: &entry.event };
+    if serde_json::to_writer(&mut plain, &written).is_err() {
+        return Err(plain.over.map_or(Error::Unwritable, |()| Error::TooLong { limit: MAX_EVENT }));
+    }
+    let sealed = key.seal(&context(entry.import, entry.sequence), &plain.bytes)?;
+    let parts = u32::try_from(sealed.len().div_ceil(PART)).map_err(|_| Error::Unwritable)?;
+    let pieces = sealed.chunks(PART).zip(0_u32..);
+    Ok(pieces
+        .map(|(piece, part)| {
+            let key = event_key(entry.import, entry.sequence, part);
+            if part > 0 {
+                return (key, Some(piece.to_vec()));
+            }
+            let mut value = vec![VERSION];
+            value.extend_from_slice(&parts.to_be_bytes());
+            value.extend_from_slice(piece);
+            (key, Some(value))
+        })
+        .collect())
+}
+
+/// The event that was sealed as `sealed`.
+pub(super) fn open_event(
+    key: &ImportKey,
+    import: ImportId,
+    sequence: u64,
+    sealed: &[u8],
+) -> Result<Entry, Unreadable> {
+    let plain = key.open(&context(import, sequence), sealed).map_err(Unreadable::Sealed)?;
+    // serde's own words could hold patient data.
+    let read: Read = serde_json::from_slice(&plain).map_err(|_| Unreadable::Form(sequence))?;
+    Ok(Entry { import, sequence, at: read.at, event: read.event })
+}
+
+/// Why an import's records can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("{0}")]
+    Sealed(crate::seal::Error),
+    #[error("event {0} is not of a form that this version knows")]
+    Form(u64),
+    #[error("event {found} follows where event {expected} should be")]
+    Gap { expected: u64, found: u64 },
+    #[error("event {0} is not whole")]
+    Torn(u64),
+}
+
+/// The beginning of all event keys of an import.
+pub(super) fn events_of(import: ImportId) -> Vec<u8> {
+    [EVENTS, import.as_bytes()].concat()
+}
+
+fn event_key(import: ImportId, sequence: u64, part: u32) -> Vec<u8> {
+    let mut key = events_of(import);
+    key.extend_from_slice(&sequence.to_be_bytes());
+    if part > 0 {
+        key.extend_from_slice(&part.to_be_bytes());
+    }
+    key
+}
+
+/// Import, sequence and part of an event's key.
+pub(super) fn parse_event_key(key: &[u8]) -> Option<(ImportId, u64, u32)> {
+    let (import, rest) = key.strip_prefix(EVENTS)?.split_first_chunk::<16>()?;
+    let (sequence, part) = rest.split_first_chunk::<8>()?;
+    let part = match part {
+        [] => 0,
+        part => u32::from_be_bytes(part.try_into().ok()?),
+    };
+    Some((ImportId::from_bytes(*import), u64::from_be_bytes(*sequence), part))
+}
+
+/// What the first part's value tells: version, number of parts, the part.
+pub(super) fn parse_first(value: &[u8]) -> Option<(u8, u32, &[u8])> {
+    let (version, rest) = value.split_first()?;
+    let (parts, piece) = rest.split_first_chunk::<4>()?;
+    Some((*version, u32::from_be_bytes(*parts), piece))
+}
+
+pub(super) fn tombstone_key(import: ImportId) -> Vec<u8> {
+    [TOMBSTONES, import.as_bytes()].concat()
+}
+
+pub(super) fn parse_tombstone_key(key: &[u8]) -> Option<ImportId> {
+    let import = key.strip_prefix(TOMBSTONES)?.try_into().ok()?;
+    Some(ImportId::from_bytes(import))
+}
+
+pub(super) fn tombstone(tombstone: &Tombstone) -> Result<Change, Error> {
+    Ok((tombstone_key(tombstone.id), Some(plain(tombstone)?)))
+}
+
+/// The value of something that is not sealed, because it holds nothing of a patient.
+pub(super) fn plain<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, value).map_err(|_| Error::Unwritable)?;
+    Ok(bytes)
+}
+
+/// Version and value of something that is not sealed.
+pub(super) fn parse_plain<T: DeserializeOwned>(bytes: &[u8]) -> Option<(u8, Option<T>)> {
+    let (version, json) = bytes.split_first()?;
+    let known = *version == VERSION;
+    Some((*version, known.then(|| serde_json::from_slice(json).ok()).flatten()))
+}
+
+fn context(import: ImportId, sequence: u64) -> Vec<u8> {
+    [&[VERSION][..], import.as_bytes(), &sequence.to_be_bytes()].concat()
+}
+
+/// Bytes up to a limit, so that an event out of measure does not fill the memory first.
+struct Limited {
+    bytes: Vec<u8>,
+    limit: usize,
+    /// Set once the limit was reached.
+    over: Option<()>,
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len().saturating_add(bytes.len()) > self.limit {
+            self.over = Some(());
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! sled, and the syncing that it leaves out.
+//!
+//! sled's `flush` hands its bytes to the kernel with `sync_file_range`, which flushes neither a file's size
+//! nor the device's cache. So every commit here ends with an `fdatasync` of its log file, through a second
+//! handle, and new files of its `blobs` folder (there should be none, see `record`) are synced before that.
+//! sled also ends in panics where others return errors; these are caught and told as errors.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::record::{Change, STORE_VERSION, VERSION};
+use crate::seal::place;
+
+/// The journal is small; what it holds is in the scheduler's memory anyway.
+const CACHE: u64 = 16 << 20;
+/// sled stops working for good when it meets a full disk, so it is not let near one. It takes a few segments
+/// of 512 KiB at a time.
+const SPARE: u64 = 16 << 20;
+/// sled writes a value more than once while its pages settle.
+const AMPLIFICATION: u64 = 8;
+
+/// The store, owned by one thread at a time.
+pub(super) struct Store {
+    folder: PathBuf,
+    db: sled::Db,
+    /// sled's log.
+    log: File,
+    /// Names in sled's `blobs` folder that are on the device.
+    blobs: BTreeSet<OsString>,
+}
+
+impl Store {
+    /// Opens or makes the store and brings all that opening changed to the device.
+    pub(super) fn open(folder: &Path) -> Result<Self, Error> {
+        place::private_folder(folder)?;
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE)
+            .flush_every_ms(None)
+            .mode(sled::Mode::LowSpace);
+        let db = guarded(|| config.open()).map_err(|fault| fault.at_opening(folder))?;
+        let open = |name: &str| {
+            let path = folder.join(name);
+            File::open(&path).map_err(|source| place::explain(&path, source))
+        };
+        let log = open("db")?;
+        let mut store = Self { folder: folder.to_owned(), db, log, blobs: BTreeSet::new() };
+        store.check_version()?;
+        open("conf")?.sync_all().map_err(|source| place::explain(folder, source))?;
+        store.sync().map_err(|fault| fault.at_opening(folder))?;
+        place::sync_folder(folder).map_err(|source| place::explain(folder, source))?;
+        Ok(store)
+    }
+
+    fn check_version(&mut self) -> Result<(), Error> {
+        let found = guarded(|| self.db.get(STORE_VERSION));
+        match found.map_err(|fault| fault.at_opening(&self.folder))?.as_deref() {
+            None => self.commit([vec![(STORE_VERSION.to_vec(), Some(vec![VERSION]))]]),
+            Some([VERSION]) => Ok(()),
+            Some([found, ..]) if *found > VERSION => {
+                Err(Error::Newer { path: self.folder.clone(), found: *found })
+            }
+            Some(_) => Err(Error::Damaged {
+                path: self.folder.clone(),
+                reason: "its version is not a number".to_owned(),
+            }),
+        }
+    }
+
+    /// Makes groups of changes, one after the other, each as a whole; all are on the device afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Full`] before anything was changed; [`Error::Broken`] with the store in an unknown state.
+    pub(super) fn commit(
+        &mut self,
+        groups: impl IntoIterator<Item = Vec<Change>>,
+    ) -> Result<(), Error> {
+        let groups: Vec<Vec<Change>> = groups.into_iter().filter(|g| !g.is_empty()).collect();
+        let bytes = groups.iter().flatten().fold(0, |sum: u64, (key, value)| {
+            let length = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
+            sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
+        });
+        if place::space(&self.folder)?.free < bytes.saturating_mul(AMPLIFICATION).max(SPARE) {
+            return Err(Error::Full);
+        }
+        for group in groups {
+            let mut batch = sled::Batch::default();
+            for (key, value) in group {
+                match value {
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
+                }
+            }
+            guarded(|| self.db.apply_batch(batch)).map_err(Fault::while_running)?;
+        }
+        self.sync().map_err(Fault::while_running)
+    }
+
+    fn sync(&mut self) -> Result<(), Fault> {
+        guarded(|| self.db.flush())?;
+        self.sync_blobs()?;
+        self.log.sync_data()?;
+        Ok(())
+    }
+
+    fn sync_blobs(&mut self) -> Result<(), Fault> {
+        let folder = self.folder.join("blobs");
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(&folder)? {
+            found.insert(entry?.file_name());
+        }
+        if found == self.blobs {
+            return Ok(());
+        }
+        for name in found.difference(&self.blobs) {
+            match File::open(folder.join(name)) {
+                Ok(file) => file.sync_all()?,
+                // sled was done with it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        place::sync_folder(&folder)?;
+        self.blobs = found;
+        Ok(())
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let value = guarded(|| self.db.get(key)).map_err(Fault::while_running)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// Calls `each` with every key that begins with `prefix`, in order, and its value.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut entries = self.db.scan_prefix(prefix);
+        loop {
+            let next = guarded(|| entries.next().transpose()).map_err(Fault::while_running)?;
+            let Some((key, value)) = next else {
+                return Ok(());
+            };
+            each(&key, &value)?;
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// What sled or the system said.
+struct Fault(String);
+
+impl Fault {
+    fn while_running(self) -> Error {
+        Error::Broken(self.0)
+    }
+
+    fn at_opening(self, folder: &Path) -> Error {
+        if self.0.contains("could not acquire lock") {
+            return Error::Locked { path: folder.to_owned() };
+        }
+        Error::Damaged { path: folder.to_owned(), reason: self.0 }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Calls sled, whose panics become errors. Nothing of it is used again after one but to be dropped.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Fault(error.to_string())),
+        Err(_) => Err(Fault("the store panicked".to_owned())),
+    }
+}

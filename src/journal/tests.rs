@@ -1,0 +1,562 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::record::{PART, VERSION};
+use super::store::Store;
+use super::*;
+use crate::import::{Actor, Counts, End, Kind, Request};
+
+/// A patient's name that must not be found on the disk.
+const CANARY: &str = "CANARY^SYNTHETIC";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn vault(at: &TempDir) -> Vault {
+    Vault::open_or_create(&at.path().join("keys"), &at.path().join("master.key")).unwrap()
+}
+
+fn path(at: &TempDir) -> PathBuf {
+    at.path().join("journal")
+}
+
+fn open(at: &TempDir) -> (Journal, Recovered) {
+    Journal::open(&path(at), vault(at)).unwrap()
+}
+
+fn moment(ms: u64) -> Moment {
+    Moment { wall_ms: 5, running_ms: ms }
+}
+
+fn requested(import: ImportId) -> Entry {
+    let event = Event::Requested { kind: Kind::Upload, request: Request::default() };
+    Entry { import, sequence: 0, at: moment(7), event }
+}
+
+fn answered(import: ImportId, sequence: u64, length: usize) -> Entry {
+    let text = CANARY.repeat(length.div_ceil(CANARY.len()));
+    let answers = BTreeMap::from([("PAT_NAME".to_owned(), text[..length].to_owned())]);
+    let event = Event::Answered { answers, actor: Actor("test".to_owned()) };
+    Entry { import, sequence, at: moment(sequence), event }
+}
+
+fn tombstone(id: ImportId, ended: u64) -> Tombstone {
+    let (created, ended) = (moment(1), moment(ended));
+    let counts = Counts::default();
+    Tombstone { id, kind: Some(Kind::Upload), created, ended, end: End::Erased, counts }
+}
+
+fn same(left: &[Entry], right: &[Entry]) -> bool {
+    let parts = |entries: &[Entry]| {
+        entries.iter().map(|e| (e.import, e.sequence, e.at, e.event.clone())).collect::<Vec<_>>()
+    };
+    parts(left) == parts(right)
+}
+
+/// What a machine would find that stopped now.
+fn copy_as_it_is(at: &TempDir) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let to = folder();
+    copy(at.path(), to.path());
+    to
+}
+
+#[tokio::test]
+async fn events_come_back_in_order() {
+    let at = folder();
+    let vault = vault(&at);
+    let (one, two) = (ImportId::new(), ImportId::new());
+    vault.create(one).unwrap();
+    vault.create(two).unwrap();
+    let (journal, recovered) = Journal::open(&path(&at), vault).unwrap();
+    assert!(recovered.imports.is_empty() && recovered.reading.is_none());
+    journal.append(Vec::new()).await.unwrap();
+    journal.append(vec![requested(two)]).await.unwrap();
+    journal.append(vec![requested(one), answered(one, 1, 10)]).await.unwrap();
+    for sequence in 1..300 {
+        journal.append(vec![answered(two, sequence, 50)]).await.unwrap();
+    }
+    let reading = Reading { moment: moment(9), boot_ms: 3, boot_id: "b".to_owned() };
+    journal.keep_reading(reading.clone()).await.unwrap();
+    drop(journal);
+
+    let (journal, recovered) = open(&at);
+    let [(a, first), (b, second)] = recovered.imports.as_slice() else { panic!() };
+    assert_eq!((*a, *b), (one, two));
+    assert!(same(first, &[requested(one), answered(one, 1, 10)]));
+    let expected: Vec<Entry> = std::iter::once(requested(two))
+        .chain((1..300).map(|sequence| answered(two, sequence, 50)))
+        .collect();
+    assert!(same(second, &expected));
+    assert_eq!(recovered.reading, Some(reading));
+    assert!(recovered.unreadable.is_empty());
+    journal.append(vec![answered(one, 2, 1)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_stops_loses_nothing_acknowledged() {
+    let at = folder();
+    let (journal, _) = open(&at);
+    let vault = vault(&at);
+    // The journal's own vault finds the key file.
+    let import = ImportId::new();
+    vault.create(import).unwrap();
+    journal.append(vec![requested(import)]).await.unwrap();
+    for sequence in 1..60 {
+        journal.append(vec![answered(import, sequence, 3000)]).await.unwrap();
+        if sequence % 7 == 0 {
+            let copy = copy_as_it_is(&at);
+            let (_, recovered) = open(&copy);
+            assert!(recovered.unreadable.is_empty());
+            assert_eq!(recovered.imports[0].1.len(), usize::try_from(sequence).unwrap() + 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_share_syncs() {
+    let at = folder();
+    let vault = vault(&at);
+    let imports: Vec<ImportId> = (0..64).map(|_| ImportId::new()).collect();
+    for import in &imports {
+        vault.create(*import).unwrap();
+    }
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for import in imports.clone() {
+        let journal = journal.clone();
+        callers.spawn(async move {
+            journal.append(vec![requested(import)]).await.unwrap();
+            for sequence in 1..20 {
+                journal.append(vec![answered(import, sequence, 100)]).await.unwrap();
+            }
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended.unwrap();
+    }
+    drop(journal);
+    let (_, recovered) = open(&at);
+    assert_eq!(recovered.imports.len(), 64);
+    assert!(recovered.imports.iter().all(|(_, entries)| entries.len() == 20));
+}
+
+#[tokio::test]
+async fn large_events_come_back() {
+    let at = folder();
+    let vault = vault(&at);
+    let import = ImportId::new();
+    vault.create(import).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    journal.append(vec![requested(import)]).await.unwrap();
+    let lengths = [PART - 200, PART, PART + 1, 10 * PART, 20 << 20];
+    for (length, sequence) in lengths.into_iter().zip(1..) {
+        journal.append(vec![answered(import, sequence, length)]).await.unwrap();
+    }
+    let blobs = fs::read_dir(path(&at).join("blobs")).unwrap().count();
+    assert_eq!(blobs, 0, "sled keeps everything in its log");
+    let copy = copy_as_it_is(&at);
+    drop(journal);
+    for at in [at, copy] {
+        let (_, recovered) = open(&at);
+        let entries = &recovered.imports[0].1;
+        for (length, sequence) in lengths.into_iter().zip(1..) {
+            let found = &entries[usize::try_from(sequence).unwrap()];
+            assert!(same(std::slice::from_ref(found), &[answered(import, sequence, length)]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_beyond_measure_is_refused() {
+    let at = folder();
+    let vault = vault(&at);
+    let import = ImportId::new();
+    vault.create(import).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let error = journal.append(vec![Entry { sequence: 0, ..answered(import, 0, 65 << 20) }]).await;
+    assert!(matches!(error, Err(Error::TooLong { .. })));
+    journal.append(vec![requested(import)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sequence_has_no_gap() {
+    let at = folder();
+    let vault = vault(&at);
+    let (import, other) = (ImportId::new(), ImportId::new());
+    vault.create(import).unwrap();
+    vault.create(other).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let refused = |result| matches!(result, Err(Error::OutOfOrder { .. }));
+    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
+    journal.append(vec![requested(import)]).await.unwrap();
+    assert!(refused(journal.append(vec![requested(import)]).await));
+    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
+    // All or none.
+    let mixed = vec![requested(other), answered(import, 1, 1), answered(import, 3, 1)];
+    assert!(refused(journal.append(mixed).await));
+    journal.append(vec![answered(import, 1, 1), answered(import, 2, 1)]).await.unwrap();
+    journal.append(vec![answered(other, 1, 1)]).await.unwrap();
+    drop(journal);
+    let (journal, recovered) = open(&at);
+    assert_eq!(recovered.imports.iter().map(|(_, entries)| entries.len()).sum::<usize>(), 4);
+    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
+    journal.append(vec![answered(import, 3, 1), answered(other, 2, 1)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_without_a_key_takes_nothing() {
+    let at = folder();
+    let (journal, _) = open(&at);
+    let error = journal.append(vec![requested(ImportId::new())]).await;
+    assert!(matches!(error, Err(Error::Seal(_))));
+}
+
+#[tokio::test]
+async fn buried_imports_leave_a_tombstone() {
+    let at = folder();
+    let vault = vault(&at);
+    let (dead, alive) = (ImportId::new(), ImportId::new());
+    vault.create(dead).unwrap();
+    vault.create(alive).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    journal.append(vec![requested(alive)]).await.unwrap();
+    journal.append(vec![requested(dead), answered(dead, 1, 50_000)]).await.unwrap();
+    vault.destroy(dead).unwrap();
+    journal.bury(tombstone(dead, 100)).await.unwrap();
+    journal.bury(tombstone(dead, 100)).await.unwrap();
+    let error = journal.append(vec![answered(dead, 2, 1)]).await;
+    assert!(matches!(error, Err(Error::Buried(_))));
+    drop(journal);
+
+    let (journal, recovered) = open(&at);
+    assert_eq!(recovered.imports.len(), 1);
+    assert_eq!(recovered.tombstones, [tombstone(dead, 100)]);
+    assert!(recovered.unreadable.is_empty());
+    let error = journal.append(vec![requested(dead)]).await;
+    assert!(matches!(error, Err(Error::Buried(_))));
+    assert_eq!(journal.forget(moment(100)).await.unwrap(), 0);
+    assert_eq!(journal.forget(moment(101)).await.unwrap(), 1);
+    assert_eq!(journal.forget(moment(101)).await.unwrap(), 0);
+    drop(journal);
+    assert!(open(&at).1.tombstones.is_empty());
+}
+
+#[tokio::test]
+async fn burying_waits_for_what_is_on_its_way() {
+    let at = folder();
+    let vault = vault(&at);
+    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    for _ in 0..10 {
+        let import = ImportId::new();
+        vault.create(import).unwrap();
+        let append = journal.append(vec![requested(import), answered(import, 1, 10)]);
+        let bury = journal.bury(tombstone(import, 1));
+        let late = journal.append(vec![answered(import, 2, 10)]);
+        let (append, bury, late) = tokio::join!(append, bury, late);
+        append.unwrap();
+        bury.unwrap();
+        assert!(matches!(late, Err(Error::Buried(_))));
+    }
+    drop(journal);
+    let (_, recovered) = open(&at);
+    assert!(recovered.imports.is_empty());
+    assert_eq!(recovered.tombstones.len(), 10);
+}
+
+#[tokio::test]
+async fn what_can_t_be_read_is_told_by_import() {
+    let at = folder();
+    let vault = vault(&at);
+    let imports: Vec<ImportId> = (0..6).map(|_| ImportId::new()).collect();
+    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    for import in &imports {
+        vault.create(*import).unwrap();
+        let entries =
+            vec![requested(*import), answered(*import, 1, 20_000), answered(*import, 2, 9)];
+        journal.append(entries).await.unwrap();
+    }
+    drop(journal);
+    vault.destroy(imports[1]).unwrap();
+    let key = |import: usize, sequence: u64, part: &[u8]| {
+        [b"e/", imports[import].as_bytes().as_slice(), &sequence.to_be_bytes(), part].concat()
+    };
+    let mut store = Store::open(&path(&at)).unwrap();
+    let moved = store.get(&key(0, 2, &[])).unwrap();
+    let changes = vec![
+        (key(2, 1, &[]), None),
+        (key(3, 1, &[0, 0, 0, 2]), None),
+        (key(4, 2, &[]), moved),
+        (key(5, 2, &[]), Some(vec![1])),
+    ];
+    store.commit([changes]).unwrap();
+    drop(store);
+
+    let (journal, recovered) = open(&at);
+    assert_eq!(recovered.imports.len(), 1);
+    assert_eq!(recovered.imports[0].0, imports[0]);
+    let told: Vec<ImportId> = recovered.unreadable.iter().map(|(import, _)| *import).collect();
+    assert_eq!(told, imports[1..]);
+    for (_, reason) in &recovered.unreadable {
+        assert!(!reason.contains("CANARY"), "{reason}");
+    }
+    for import in &imports[1..] {
+        journal.bury(tombstone(*import, 1)).await.unwrap();
+    }
+    drop(journal);
+    assert!(open(&at).1.unreadable.is_empty());
+}
+
+#[tokio::test]
+async fn hostile_values_are_no_panic() {
+    let at = folder();
+    drop(open(&at));
+    let import = ImportId::new();
+    vault(&at).create(import).unwrap();
+    let key = |sequence: u64, part: &[u8]| {
+        [b"e/", import.as_bytes().as_slice(), &sequence.to_be_bytes(), part].concat()
+    };
+    let values = [
+        (key(0, &[]), vec![]),
+        (key(0, &[]), vec![VERSION, 0xff, 0xff, 0xff, 0xff]),
+        (key(0, &[]), vec![VERSION, 0, 0, 0, 0]),
+        (key(u64::MAX, &[]), vec![VERSION, 0, 0, 0, 1, 9, 9, 9]),
+        (key(0, &[0, 0, 0, 1]), vec![0; 100]),
+        (key(0, &[0xff; 4]), vec![0; 100]),
+    ];
+    for (key, value) in values {
+        let mut store = Store::open(&path(&at)).unwrap();
+        store.commit([vec![(key, Some(value))]]).unwrap();
+        drop(store);
+        let (_, recovered) = open(&at);
+        assert_eq!(recovered.unreadable.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_journal_is_refused() {
+    let event = [b"e/", [0; 16].as_slice(), &[0; 8]].concat();
+    let keys =
+        [b"c/version".to_vec(), b"c/reading".to_vec(), [b"t/", [1; 16].as_slice()].concat(), event];
+    for key in keys {
+        let at = folder();
+        drop(open(&at));
+        let mut store = Store::open(&path(&at)).unwrap();
+        store.commit([vec![(key, Some(vec![VERSION + 1, 0, 0, 0, 1]))]]).unwrap();
+        drop(store);
+        let Err(error) = Journal::open(&path(&at), vault(&at)) else { panic!("taken") };
+        assert!(matches!(error, Error::Newer { found: 2, .. }), "{error}");
+        assert!(error.to_string().contains("install that version"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let at = folder();
+    let (journal, _) = open(&at);
+    let Err(error) = Journal::open(&path(&at), vault(&at)) else { panic!("opened twice") };
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert!(matches!(dump(&path(&at), &mut Vec::new()), Err(Error::Locked { .. })));
+    drop(journal);
+    open(&at);
+}
+
+#[tokio::test]
+async fn unusable_folders_are_explained() {
+    let at = folder();
+    fs::write(at.path().join("file"), "").unwrap();
+    let Err(error) = Journal::open(&at.path().join("file/journal"), vault(&at)) else { panic!() };
+    assert!(error.to_string().contains("file is not a folder"), "{error}");
+
+    let journal = path(&at);
+    drop(open(&at));
+    fs::write(journal.join("conf"), [7; 100]).unwrap();
+    let Err(error) = Journal::open(&journal, vault(&at)) else { panic!() };
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dump_can_be_loaded() {
+    let at = folder();
+    let vault = vault(&at);
+    let import = ImportId::new();
+    vault.create(import).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    journal.append(vec![requested(import)]).await.unwrap();
+    journal.append(vec![answered(import, 1, 100_000)]).await.unwrap();
+    journal.bury(tombstone(ImportId::new(), 5)).await.unwrap();
+    journal.keep_reading(Reading::default()).await.unwrap();
+    drop(journal);
+
+    let mut text = Vec::new();
+    let count = dump(&path(&at), &mut text).unwrap();
+    assert!(!text.windows(6).any(|found| found == &CANARY.as_bytes()[..6]));
+    assert!(matches!(load(&path(&at), &mut &*text), Err(Error::NotEmpty { .. })));
+    let other = at.path().join("other");
+    assert_eq!(load(&other, &mut &*text).unwrap(), count);
+    let mut again = Vec::new();
+    dump(&other, &mut again).unwrap();
+    assert_eq!(text, again);
+    let (_, recovered) = Journal::open(
+        &other,
+        Vault::open(&at.path().join("keys"), &at.path().join("master.key")).unwrap(),
+    )
+    .unwrap();
+    assert!(same(&recovered.imports[0].1, &[requested(import), answered(import, 1, 100_000)]));
+    assert_eq!(recovered.tombstones.len(), 1);
+}
+
+#[test]
+fn what_is_no_dump_is_refused() {
+    let head = "{\"lotse-journal\":1}\n";
+    let record = "{\"record\":{\"key\":\"00\",\"value\":\"01\"}}\n";
+    let long = format!("{head}{}", "x".repeat(100_000));
+    let cases = [
+        String::new(),
+        "{".to_owned(),
+        record.to_owned(),
+        head.to_owned(),
+        format!("{head}{record}"),
+        format!("{head}{record}{{\"end\":2}}\n"),
+        format!("{head}{record}{{\"end\":1}}"),
+        format!("{head}{head}"),
+        format!("{head}{{\"record\":{{\"key\":\"0\",\"value\":\"\"}}}}\n"),
+        format!("{head}{{\"record\":{{\"key\":\"zz\",\"value\":\"\"}}}}\n"),
+        long,
+        "{\"lotse-journal\":2}\n".to_owned(),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let at = folder();
+        let error = load(&path(&at), &mut case.as_bytes());
+        assert!(error.is_err(), "{number}");
+    }
+    let at = folder();
+    let whole = format!("{head}{record}{{\"end\":1}}\n");
+    assert_eq!(load(&path(&at), &mut whole.as_bytes()).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn nothing_readable_lies_on_the_disk() {
+    let at = folder();
+    let vault = vault(&at);
+    let import = ImportId::new();
+    vault.create(import).unwrap();
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    journal.append(vec![requested(import), answered(import, 1, 20_000)]).await.unwrap();
+    drop(journal);
+    let mut files = vec![path(&at)];
+    let mut seen = 0;
+    while let Some(next) = files.pop() {
+        let mode = fs::metadata(&next).unwrap().permissions().mode();
+        if next.is_dir() {
+            files.extend(fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()));
+            if next == path(&at) {
+                assert_eq!(mode & 0o777, 0o700);
+            }
+            continue;
+        }
+        seen += 1;
+        let bytes = fs::read(&next).unwrap();
+        for word in ["CANARY", "PAT_NAME", "answers"] {
+            let found = bytes.windows(word.len()).any(|found| found == word.as_bytes());
+            assert!(!found, "{word} in {}", next.display());
+        }
+    }
+    assert!(seen >= 2);
+}
+
+#[tokio::test]
+async fn the_log_stays_small() {
+    let at = folder();
+    let vault = vault(&at);
+    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    for _ in 0..40 {
+        let import = ImportId::new();
+        vault.create(import).unwrap();
+        journal.append(vec![requested(import), answered(import, 1, 300_000)]).await.unwrap();
+        journal.bury(tombstone(import, 1)).await.unwrap();
+    }
+    let length = fs::metadata(path(&at).join("db")).unwrap().len();
+    assert!(length < 16 << 20, "{length}");
+    tokio::time::timeout(Duration::from_secs(60), journal.forget(moment(u64::MAX)))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// A power cut between two syncs: of the pages written since the last one, any may have reached the device.
+#[tokio::test]
+async fn a_power_cut_loses_nothing_acknowledged() {
+    const PAGE: usize = 4096;
+    /// Enough for sled to move on to other segments of its log and to use freed ones again.
+    const ROUNDS: u64 = 30;
+    let at = folder();
+    let vault = vault(&at);
+    let imports: Vec<ImportId> = (0..4).map(|_| ImportId::new()).collect();
+    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    for import in &imports {
+        vault.create(*import).unwrap();
+        journal.append(vec![requested(*import)]).await.unwrap();
+    }
+    let mut random = 1_u64;
+    let mut chance = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random >> 33
+    };
+    let mut buried = 0;
+    for round in 1..ROUNDS {
+        let kept = copy_as_it_is(&at);
+        let old = fs::read(path(&at).join("db")).unwrap();
+        let length = if round % 5 == 0 { 30_000 } else { 700 };
+        let entries = imports.iter().map(|import| answered(*import, round, length)).collect();
+        journal.append(entries).await.unwrap();
+        let new = fs::read(path(&at).join("db")).unwrap();
+        for cut in 0..3 {
+            let mut torn = new.clone();
+            if cut == 0 {
+                torn.truncate(old.len());
+            }
+            for start in (0..torn.len()).step_by(PAGE) {
+                let end = torn.len().min(start + PAGE);
+                if chance() % 2 == 0 {
+                    let page = old.iter().skip(start).copied().chain(std::iter::repeat(0));
+                    torn[start..end].iter_mut().zip(page).for_each(|(to, from)| *to = from);
+                }
+            }
+            let cut_off = copy_as_it_is(&kept);
+            fs::write(path(&cut_off).join("db"), &torn).unwrap();
+            let (_, recovered) = open(&cut_off);
+            assert!(recovered.unreadable.is_empty(), "{round}.{cut}");
+            assert_eq!(recovered.imports.len(), 4, "{round}.{cut}");
+            assert_eq!(recovered.tombstones.len(), buried, "{round}.{cut}");
+            for (_, entries) in recovered.imports {
+                let found = u64::try_from(entries.len()).unwrap();
+                assert!(found == round || found == round + 1, "{round}.{cut}: {found}");
+            }
+        }
+        if round % 3 == 0 {
+            let import = ImportId::new();
+            vault.create(import).unwrap();
+            journal.append(vec![requested(import), answered(import, 1, 200_000)]).await.unwrap();
+            journal.bury(tombstone(import, 1)).await.unwrap();
+            buried += 1;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The binary: arguments, log, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lotse::cli::{self, Cli};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(asked) => {
+            // Help and version are no faults; everything else is usage.
+            let code = if asked.use_stderr() { cli::Code::Usage } else { cli::Code::Done };
+            let _ = asked.print();
+            return code.into();
+        }
+    };
+    log(cli.default_level());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("lotse").build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(cli::run(cli));
+            // A blocking read that never ends, such as a terminal's, must not hold the exit.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            code.into()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot be started");
+            cli::Code::Failed.into()
+        }
+    }
+}
+
+/// To standard error: without time and colour below systemd, whose journal adds its own.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_env("LOTSE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if under_systemd {
+        layer.with_ansi(false).without_time().init();
+    } else {
+        layer.with_ansi(false).init();
+    }
+}

@@ -1,0 +1,144 @@
+//! The study's side of the comparison, normalised once, and what contradicts within it.
+
+use crate::dicom::{BirthDate, Patient, PatientId, Sex};
+
+use super::compare::{self, agrees};
+use super::normalise::Name;
+use super::{Agreement, Case};
+
+/// Identities of one study that are compared with each other. A study that carries more holds several
+/// patients whatever they are.
+const IDENTITY_LIMIT: usize = 32;
+
+/// A patient as one witness tells it.
+pub(super) struct Identity<'a> {
+    pub(super) name: Option<Name>,
+    pub(super) birth_date: Option<BirthDate>,
+    pub(super) sex: Sex,
+    id: Option<&'a PatientId>,
+}
+
+impl<'a> Identity<'a> {
+    pub(super) fn new(patient: &'a Patient) -> Self {
+        Self {
+            name: patient.name.as_ref().map(Name::new),
+            birth_date: patient.birth_date,
+            sex: patient.sex,
+            id: patient.id.as_ref(),
+        }
+    }
+}
+
+/// A study with its witnesses, ready to be compared with any number of items.
+pub(super) struct Study<'a> {
+    pub(super) case: &'a Case,
+    pub(super) header: Identity<'a>,
+    pub(super) ids: Vec<&'a PatientId>,
+    pub(super) portal: Option<Identity<'a>>,
+    pub(super) requested_order: Option<&'a str>,
+    /// Contradictions that no choice of an item resolves.
+    pub(super) contradictions: Vec<String>,
+    /// Some instance carries no name, so that not all are known to be of one patient.
+    pub(super) unnamed_instances: bool,
+}
+
+impl<'a> Study<'a> {
+    pub(super) fn new(case: &'a Case) -> Self {
+        let facts = &case.facts;
+        let asked = case.witnesses.requested_accession_number.as_deref().map(str::trim);
+        let mut study = Self {
+            case,
+            header: Identity::new(&facts.patient),
+            ids: facts.patient.id.iter().chain(&facts.other_ids).collect(),
+            portal: case.witnesses.portal.as_ref().map(Identity::new),
+            requested_order: asked.filter(|number| !number.is_empty()),
+            contradictions: Vec::new(),
+            unnamed_instances: case.witnesses.identities.iter().any(|p| p.name.is_none()),
+        };
+        study.contradictions = study.within();
+        study
+    }
+
+    fn within(&self) -> Vec<String> {
+        let mut found: Vec<&str> = Vec::new();
+        if self.case.facts.identity_removed {
+            found.push("the study says that its patient identity was removed");
+        }
+        let identities = &self.case.witnesses.identities;
+        let compared: Vec<Identity<'_>> =
+            identities.iter().take(IDENTITY_LIMIT).map(Identity::new).collect();
+        let placeholder =
+            |identity: &Identity<'_>| identity.name.as_ref().is_some_and(|n| n.placeholder);
+        if placeholder(&self.header) || compared.iter().any(placeholder) {
+            found.push("the name in the header is a placeholder");
+        }
+        if identities.len() > IDENTITY_LIMIT {
+            found.push("the study carries many different identities");
+        }
+        for (index, a) in compared.iter().enumerate() {
+            found.extend(differences(a, &self.header));
+            for b in compared.iter().skip(index + 1) {
+                found.extend(differences(a, b));
+            }
+        }
+        let typed =
+            compare::birth_dates(self.case.witnesses.typed_birth_date, self.header.birth_date);
+        if contradicts_date(typed) {
+            found.push("the birth date typed for the portal is not the one in the header");
+        }
+        if let Some(portal) = &self.portal {
+            let name = compare::names(portal.name.as_ref(), self.header.name.as_ref());
+            if name.agreement == Agreement::Different {
+                found.push("the portal tells another name than the header");
+            }
+            let date = compare::birth_dates(portal.birth_date, self.header.birth_date);
+            if contradicts_date(date) {
+                found.push("the portal tells another birth date than the header");
+            }
+            let typed = self.case.witnesses.typed_birth_date;
+            if contradicts_date(compare::birth_dates(portal.birth_date, typed)) {
+                found.push("the portal tells another birth date than the one typed for it");
+            }
+            if compare::sexes(portal.sex, self.header.sex) == Agreement::Different {
+                found.push("the portal tells another sex than the header");
+            }
+        }
+        let mut contradictions: Vec<String> = Vec::new();
+        for text in found {
+            if !contradictions.iter().any(|known| known == text) {
+                contradictions.push(text.to_owned());
+            }
+        }
+        contradictions
+    }
+}
+
+/// A second witness of the same birth date has no reason to be a digit off.
+pub(super) fn contradicts_date(agreement: Agreement) -> bool {
+    matches!(agreement, Agreement::Different | Agreement::Similar)
+}
+
+/// What tells two identities of one study apart.
+fn differences(a: &Identity<'_>, b: &Identity<'_>) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let name = compare::names(a.name.as_ref(), b.name.as_ref()).agreement;
+    if matches!(name, Agreement::Different | Agreement::Similar) {
+        found.push("the study carries several names");
+    }
+    let date = compare::birth_dates(a.birth_date, b.birth_date);
+    if contradicts_date(date) {
+        found.push("the study carries several birth dates");
+    }
+    if compare::sexes(a.sex, b.sex) == Agreement::Different {
+        found.push("the study carries both sexes");
+    }
+    let differ = matches!((a.id, b.id), (Some(x), Some(y)) if x.id.trim() != y.id.trim() || issuers_differ(x, y));
+    if differ && !(agrees(name) && date == Agreement::Equal) {
+        found.push("the study carries several patient IDs");
+    }
+    found
+}
+
+fn issuers_differ(a: &PatientId, b: &PatientId) -> bool {
+    matches!((&a.issuer, &b.issuer), (Some(x), Some(y)) if x.trim() != y.trim())
+}

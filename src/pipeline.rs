@@ -1,0 +1,23 @@
+//! The scheduler: the only one that calls `apply` and writes the journal.
+//!
+//! Owns every living import. Doors hand it requests, stages hand it reports; both become events, which are
+//! journalled, applied and acted upon in one task. Invariants: nothing is acknowledged before its event is on
+//! the device; an action starts only after the event that asked for it is; nobody else changes an import.
+
+mod backoff;
+mod decisions;
+mod handle;
+mod progress;
+mod recover;
+mod scheduler;
+mod settings;
+mod shared;
+mod snapshot;
+mod stages;
+
+pub use backoff::Backoff;
+pub use handle::{Arrival, Choice, Pipeline, Refusal, Upload};
+pub use progress::Progress;
+pub use scheduler::{Error, Running, start};
+pub use settings::{Parts, Settings};
+pub use snapshot::{DestinationHealth, LastError, Snapshot, WorklistHealth};

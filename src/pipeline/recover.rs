@@ -1,0 +1,99 @@
+//! What a start makes of the journal and the spool.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::scheduler::Slot;
+use crate::clock::Moment;
+use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
+use crate::journal::{Entry, Recovered};
+use crate::spool::Spool;
+
+/// A start's findings.
+#[derive(Default)]
+pub(super) struct Recovery {
+    pub(super) imports: BTreeMap<ImportId, Arc<Import>>,
+    pub(super) slots: HashMap<ImportId, Slot>,
+    pub(super) tombstones: Vec<Tombstone>,
+    /// To be journalled before anything starts: every import restarted.
+    pub(super) entries: Vec<Entry>,
+    pub(super) actions: Vec<(ImportId, Action)>,
+    /// Imports whose key is gone but whose records are still there.
+    pub(super) lost: Vec<Tombstone>,
+    pub(super) alarms: Vec<String>,
+}
+
+/// Replays every import, restarts it, and clears away keys that belong to nothing.
+pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recovery {
+    let mut recovery = Recovery { tombstones: recovered.tombstones, ..Recovery::default() };
+    let keyed: HashSet<_> = spool.list().unwrap_or_default().into_iter().collect();
+    for (id, entries) in recovered.imports {
+        if let Some(import) = replay(&mut recovery, id, entries) {
+            restart(&mut recovery, import, now);
+        }
+    }
+    for (id, reason) in recovered.unreadable {
+        if keyed.contains(&id) {
+            // Its key is alive, so a copy of the store may still help: nothing is thrown away.
+            recovery.alarms.push(format!(
+                "the records of import {id} cannot be read ({reason}); restore the journal from a backup, \
+                 or erase the import"
+            ));
+            continue;
+        }
+        let tombstone = Tombstone {
+            id,
+            kind: None,
+            created: now,
+            ended: now,
+            end: End::Erased,
+            counts: Counts::default(),
+        };
+        recovery.tombstones.push(tombstone.clone());
+        recovery.lost.push(tombstone);
+    }
+    let unreadable = |id: &ImportId| recovery.alarms.iter().any(|a| a.contains(&id.to_string()));
+    for id in keyed.iter().filter(|id| !recovery.imports.contains_key(id) && !unreadable(id)) {
+        // An upload that was never acknowledged, or a death that a crash cut short.
+        if let Err(error) = spool.destroy(*id) {
+            tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
+        }
+    }
+    recovery
+}
+
+fn replay(recovery: &mut Recovery, id: ImportId, entries: Vec<Entry>) -> Option<Import> {
+    let next = entries.last().map_or(0, |last| last.sequence + 1);
+    let mut entries = entries.into_iter();
+    let first = entries.next()?;
+    let (mut import, _) = match Import::begin(id, &first.event, first.at) {
+        Ok(begun) => begun,
+        Err(illegal) => {
+            recovery.alarms.push(format!("import {id} does not begin as it should: {illegal}"));
+            return None;
+        }
+    };
+    for entry in entries {
+        if let Err(illegal) = import.apply(&entry.event, entry.at) {
+            recovery.alarms.push(format!("import {id}: {illegal} (event {})", entry.sequence));
+        }
+    }
+    recovery.slots.insert(id, Slot { next, ..Slot::default() });
+    Some(import)
+}
+
+fn restart(recovery: &mut Recovery, mut import: Import, now: Moment) {
+    let id = import.id;
+    match import.apply(&Event::Restarted, now) {
+        Ok(actions) => {
+            if let Some(slot) = recovery.slots.get_mut(&id) {
+                let event = Event::Restarted;
+                recovery.entries.push(Entry { import: id, sequence: slot.next, at: now, event });
+                slot.next += 1;
+            }
+            recovery.actions.extend(actions.into_iter().map(|action| (id, action)));
+        }
+        Err(illegal) => recovery.alarms.push(format!("import {id}: {illegal}")),
+    }
+    recovery.imports.insert(id, Arc::new(import));
+}

@@ -1,0 +1,435 @@
+//! The one task that owns every import.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{Arrival, Command, Reply};
+use super::settings::Parts;
+use super::shared::Shared;
+use super::snapshot::Log;
+use super::stages::{Permits, Stages};
+use super::{Pipeline, Refusal, recover};
+use crate::clock::Moment;
+use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Tombstone};
+use crate::journal::{self, Entry, Journal};
+
+/// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
+const QUEUE: usize = 1024;
+
+/// Events that share one sync at most; more would make the first of them wait too long.
+const BATCH: usize = 256;
+
+/// How often the due times are looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often the clock's reading is kept, which bounds the running time that a crash forgets.
+const READING_EVERY: Duration = Duration::from_secs(60);
+
+/// The wall clock may drift from the running clock by this much between two looks before it counts as a jump.
+const JUMP: Duration = Duration::from_secs(300);
+
+/// Tombstones are forgotten after this: long enough to answer "what became of it".
+const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How long running stages may take to end when the gateway stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the scheduler ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the journal failed, nothing can be acknowledged any more: {0}")]
+    Journal(#[from] journal::Error),
+    #[error("the scheduler ended by a fault in itself")]
+    Fault,
+}
+
+/// The running scheduler.
+pub struct Running {
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// Waits until the scheduler has ended: after [`Pipeline::stop`], or because of an error.
+    pub async fn ended(&mut self) -> Result<(), Error> {
+        (&mut self.task).await.unwrap_or(Err(Error::Fault))
+    }
+}
+
+/// Recovers what the journal holds and starts the scheduler.
+pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
+    let Parts { clock, spool, journal, recovered, settings } = parts;
+    let now = clock.now();
+    let recovery = recover::recover(recovered, &spool, now);
+    journal.append(recovery.entries).await?;
+    for tombstone in recovery.lost {
+        journal.bury(tombstone).await?;
+    }
+    let shared = Arc::new(Shared {
+        clock,
+        spool,
+        started: now,
+        imports: RwLock::new(recovery.imports),
+        tombstones: RwLock::new(recovery.tombstones),
+        counters: Mutex::new(HashMap::new()),
+        settings: RwLock::new(settings),
+        changes: watch::Sender::new(0),
+        beats: AtomicU64::new(0),
+        log: Mutex::new(Log::default()),
+    });
+    for alarm in recovery.alarms {
+        tracing::warn!("{alarm}");
+        shared.log(|log| log.alarm(alarm));
+    }
+    let (commands, queue) = mpsc::channel(QUEUE);
+    let pipeline = Pipeline { shared: Arc::clone(&shared), commands };
+    let scheduler = Scheduler {
+        stages: Stages { pipeline: pipeline.clone(), permits: Permits::default() },
+        shared,
+        journal,
+        queue,
+        slots: recovery.slots,
+        running: JoinSet::new(),
+        looked: now,
+        kept: now,
+    };
+    let task = tokio::spawn(scheduler.run(recovery.actions));
+    Ok((pipeline, Running { task }))
+}
+
+/// What the scheduler knows of an import beside its state.
+#[derive(Default)]
+pub(super) struct Slot {
+    /// Sequence of the next event.
+    pub(super) next: u64,
+    pub(super) cancel: CancellationToken,
+    /// Held by every arrival that still writes.
+    pub(super) busy: Arc<()>,
+}
+
+struct Scheduler {
+    shared: Arc<Shared>,
+    journal: Journal,
+    stages: Stages,
+    queue: mpsc::Receiver<Command>,
+    slots: HashMap<ImportId, Slot>,
+    running: JoinSet<()>,
+    looked: Moment,
+    kept: Moment,
+}
+
+/// Where the answer to a command goes.
+type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What one batch of commands came to, before it is durable.
+#[derive(Default)]
+struct Turn {
+    entries: Vec<Entry>,
+    actions: Vec<(ImportId, Action)>,
+    replies: Vec<(Answer<()>, Result<(), Refusal>)>,
+    arrivals: Vec<(Answer<Arrival>, Result<Arrival, Refusal>)>,
+    deaths: Vec<(ImportId, End, Reply)>,
+    stop: bool,
+}
+
+impl Scheduler {
+    async fn run(mut self, actions: Vec<(ImportId, Action)>) -> Result<(), Error> {
+        for (id, action) in actions {
+            self.act(id, action);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let mut turn = Turn::default();
+            tokio::select! {
+                command = self.queue.recv() => match command {
+                    Some(command) => {
+                        self.take(command, &mut turn).await;
+                        while turn.entries.len() < BATCH && !turn.stop {
+                            let Ok(command) = self.queue.try_recv() else { break };
+                            self.take(command, &mut turn).await;
+                        }
+                    }
+                    None => turn.stop = true,
+                },
+                _ = tick.tick() => self.look(&mut turn).await?,
+                Some(_) = self.running.join_next() => {}
+            }
+            let stop = turn.stop;
+            self.finish(turn).await?;
+            self.shared.beats.fetch_add(1, Ordering::Relaxed);
+            if stop {
+                return self.drain().await;
+            }
+        }
+    }
+
+    /// Applies what one command asks for; nothing of it is visible outside before [`Self::finish`].
+    async fn take(&mut self, command: Command, turn: &mut Turn) {
+        match command {
+            Command::Begin { id, events, reply } => {
+                let begun = self.begin(id, &events, turn).map_err(|illegal| not_now(&illegal));
+                turn.replies.extend(reply.map(|reply| (reply, begun)));
+            }
+            Command::Report { id, event, reply } => {
+                let applied = self.apply(id, *event, turn);
+                turn.replies.extend(reply.map(|reply| (reply, applied)));
+            }
+            Command::Arrive { kind, reply } => {
+                let arrival = self.arrive(kind, turn).await;
+                turn.arrivals.push((reply, arrival));
+            }
+            Command::Erase { id, reply } => turn.deaths.push((id, End::Erased, reply)),
+            Command::Reload { settings } => {
+                *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = *settings;
+                tracing::info!("settings reloaded");
+            }
+            Command::Stop => turn.stop = true,
+        }
+    }
+
+    fn begin(&mut self, id: ImportId, events: &[Event], turn: &mut Turn) -> Result<(), Illegal> {
+        let now = self.shared.clock.now();
+        let mut events = events.iter();
+        let none = Illegal { event: "nothing", state: "not begun" };
+        let (mut import, mut actions) = Import::begin(id, events.clone().next().ok_or(none)?, now)?;
+        for event in events.clone().skip(1) {
+            actions.extend(import.apply(event, now)?);
+        }
+        self.imports().insert(id, Arc::new(import));
+        let slot = self.slots.entry(id).or_default();
+        for event in events.by_ref() {
+            turn.entries.push(Entry {
+                import: id,
+                sequence: slot.next,
+                at: now,
+                event: event.clone(),
+            });
+            slot.next += 1;
+        }
+        turn.actions.extend(actions.into_iter().map(|action| (id, action)));
+        Ok(())
+    }
+
+    fn apply(&mut self, id: ImportId, event: Event, turn: &mut Turn) -> Result<(), Refusal> {
+        let now = self.shared.clock.now();
+        let (actions, before, after) = {
+            let mut imports = self.imports();
+            let import = imports.get_mut(&id).ok_or(Refusal::Unknown)?;
+            let import = Arc::make_mut(import);
+            let before = import.state.name();
+            let actions = import.apply(&event, now).map_err(|illegal| {
+                tracing::debug!(import = %id, %illegal, "event refused");
+                not_now(&illegal)
+            })?;
+            (actions, before, import.state.name())
+        };
+        if before != after {
+            tracing::info!(import = %id, event = event.name(), state = after, "import moved");
+        }
+        if let Event::Failed { sentence, stage, .. } | Event::Postponed { sentence, stage, .. } =
+            &event
+        {
+            self.shared.note(id, &format!("{stage:?}"), sentence);
+        }
+        if let Event::DeliveryPostponed { sentence, .. } = &event {
+            self.shared.note(id, "Forward", sentence);
+        }
+        let slot = self.slots.entry(id).or_default();
+        turn.entries.push(Entry { import: id, sequence: slot.next, at: now, event });
+        slot.next += 1;
+        turn.actions.extend(actions.into_iter().map(|action| (id, action)));
+        Ok(())
+    }
+
+    async fn arrive(&mut self, kind: Kind, turn: &mut Turn) -> Result<Arrival, Refusal> {
+        let receiving = |import: &&Arc<Import>| {
+            import.kind == kind && matches!(import.state, State::Receiving { .. })
+        };
+        let known = self.imports().values().rev().find(receiving).map(|import| import.id);
+        let id = known.unwrap_or_default();
+        let spool = self.shared.spool.clone();
+        let opened = tokio::task::spawn_blocking(move || match known {
+            Some(_) => spool.import(id),
+            None => spool.create(id),
+        });
+        let spool = match opened.await {
+            Ok(Ok(spool)) => spool,
+            Ok(Err(error)) => return Err(Refusal::Full(error.to_string())),
+            Err(_) => return Err(Refusal::Stopping),
+        };
+        if known.is_none() {
+            let requested = Event::Requested { kind, request: Default::default() };
+            self.begin(id, &[requested], turn).map_err(|illegal| not_now(&illegal))?;
+        }
+        let busy = Arc::clone(&self.slots.entry(id).or_default().busy);
+        Ok(Arrival::new(id, spool, busy))
+    }
+
+    /// Makes a turn durable, then visible.
+    async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
+        if !turn.entries.is_empty() {
+            self.journal.append(turn.entries).await?;
+        }
+        for (reply, result) in turn.replies {
+            // A door that hung up does not want the answer any more.
+            let _ = reply.send(result);
+        }
+        for (reply, result) in turn.arrivals {
+            let _ = reply.send(result);
+        }
+        if !turn.stop {
+            for (id, action) in turn.actions {
+                self.act(id, action);
+            }
+        }
+        for (id, end, reply) in turn.deaths {
+            let buried = self.bury(id, end).await?;
+            if let Some(reply) = reply {
+                let _ = reply.send(buried);
+            }
+        }
+        self.shared.changes.send_modify(|turns| *turns += 1);
+        Ok(())
+    }
+
+    fn act(&mut self, id: ImportId, action: Action) {
+        let slot = self.slots.entry(id).or_default();
+        if action == Action::Stop {
+            slot.cancel.cancel();
+            slot.cancel = CancellationToken::new();
+            return;
+        }
+        let stage = self.stages.clone().run(id, action, slot.cancel.clone());
+        self.running.spawn(stage);
+    }
+
+    /// Looks at what is due, at the clocks, and keeps their reading.
+    async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
+        let now = self.shared.clock.now();
+        let times = self.shared.settings().times;
+        let due: Vec<_> = {
+            let imports = self.imports();
+            imports.values().filter_map(|i| Some((i.id, i.what_is_due(&times, now)?))).collect()
+        };
+        for (id, due) in due {
+            match due {
+                Due::Work => drop(self.apply(id, Event::CameDue, turn)),
+                Due::Quiet => {
+                    let busy = self.slots.get(&id).is_some_and(|s| Arc::strong_count(&s.busy) > 1);
+                    if !busy {
+                        drop(self.apply(id, Event::BecameQuiet, turn));
+                    }
+                }
+                Due::Death(end) => turn.deaths.push((id, end, None)),
+            }
+        }
+        self.watch_clocks(now);
+        if now.since(self.kept) >= READING_EVERY {
+            self.kept = now;
+            self.journal.keep_reading(self.shared.clock.reading()).await?;
+            self.forget(now).await?;
+        }
+        Ok(())
+    }
+
+    /// A wall clock that jumps moves nothing here, since every due time counts in running time; but somebody
+    /// has to know, because DICOM date-times and worklist windows follow the wall.
+    fn watch_clocks(&mut self, now: Moment) {
+        let ran = i64::try_from(now.since(self.looked).as_millis()).unwrap_or(i64::MAX);
+        let jumped = now.wall_ms.saturating_sub(self.looked.wall_ms).saturating_sub(ran);
+        if jumped.unsigned_abs() > u64::try_from(JUMP.as_millis()).unwrap_or(u64::MAX) {
+            let alarm = format!(
+                "the wall clock jumped by {} s; retention goes on in running time, set the clock right",
+                jumped / 1000
+            );
+            tracing::warn!("{alarm}");
+            self.shared.log(|log| log.alarm(alarm));
+        }
+        self.looked = now;
+    }
+
+    async fn forget(&mut self, now: Moment) -> Result<(), Error> {
+        let kept_ms = u64::try_from(TOMBSTONES_KEPT.as_millis()).unwrap_or(u64::MAX);
+        let Some(before) = now.running_ms.checked_sub(kept_ms) else {
+            return Ok(());
+        };
+        let before = Moment { running_ms: before, ..now };
+        self.journal.forget(before).await?;
+        let mut stones = self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner);
+        stones.retain(|stone| stone.ended.running_ms >= before.running_ms);
+        Ok(())
+    }
+
+    /// The end of an import: the key first, then the bytes, then the records.
+    async fn bury(&mut self, id: ImportId, end: End) -> Result<Result<(), Refusal>, Error> {
+        let Some(import) = self.shared.import(id) else {
+            return Ok(Err(Refusal::Unknown));
+        };
+        if let Some(slot) = self.slots.get(&id) {
+            slot.cancel.cancel();
+        }
+        let spool = self.shared.spool.clone();
+        let destroyed = tokio::task::spawn_blocking(move || spool.destroy(id)).await;
+        if let Ok(Err(error)) = &destroyed {
+            // The import stays, and the next look tries again.
+            self.shared.note(id, "Expire", &error.to_string());
+            tracing::error!(import = %id, %error, "the key could not be destroyed");
+            return Ok(Err(Refusal::NotNow(error.to_string())));
+        }
+        let tombstone = Tombstone {
+            id,
+            kind: Some(import.kind.clone()),
+            created: import.created,
+            ended: self.shared.clock.now(),
+            end,
+            counts: import.counts(),
+        };
+        self.journal.bury(tombstone.clone()).await?;
+        self.slots.remove(&id);
+        self.imports().remove(&id);
+        self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner).push(tombstone);
+        tracing::info!(import = %id, ?end, "import ended, its key is destroyed");
+        Ok(Ok(()))
+    }
+
+    /// Lets running stages end, records what they still report, and keeps the clock's reading.
+    async fn drain(mut self) -> Result<(), Error> {
+        for slot in self.slots.values() {
+            slot.cancel.cancel();
+        }
+        let deadline = tokio::time::sleep(DRAIN);
+        tokio::pin!(deadline);
+        while !self.running.is_empty() {
+            let mut turn = Turn { stop: true, ..Turn::default() };
+            tokio::select! {
+                () = &mut deadline => break,
+                Some(command) = self.queue.recv() => self.take(command, &mut turn).await,
+                _ = self.running.join_next() => continue,
+            }
+            turn.stop = true;
+            self.finish(turn).await?;
+        }
+        self.running.shutdown().await;
+        self.journal.keep_reading(self.shared.clock.reading()).await?;
+        Ok(())
+    }
+
+    fn imports(
+        &self,
+    ) -> std::sync::RwLockWriteGuard<'_, std::collections::BTreeMap<ImportId, Arc<Import>>> {
+        self.shared.imports.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_now(illegal: &Illegal) -> Refusal {
+    Refusal::NotNow(format!(
+        "this is not possible now: {illegal}; look at its state with `lotse show`"
+    ))
+}

@@ -1,0 +1,36 @@
+//! What the scheduler works with.
+
+use crate::clock::Clock;
+use crate::forward::Destinations;
+use crate::import::Times;
+use crate::journal::{Journal, Recovered};
+use crate::matching::Policy;
+use crate::spool::Spool;
+use crate::worklist::Worklist;
+use crate::{fetch, reconcile, unpack, web};
+
+use super::Backoff;
+
+/// What a reload may change. Running stages keep what they started with.
+#[derive(Clone)]
+pub struct Settings {
+    pub times: Times,
+    pub policy: Policy,
+    pub site: reconcile::Site,
+    pub zone: jiff::tz::TimeZone,
+    pub backoff: Backoff,
+    pub limits: unpack::Limits,
+    pub client: web::Client,
+    pub fetch: fetch::FetchSection,
+    pub worklist: Worklist,
+    pub destinations: Destinations,
+}
+
+/// What the scheduler is started with.
+pub struct Parts {
+    pub clock: Clock,
+    pub spool: Spool,
+    pub journal: Journal,
+    pub recovered: Recovered,
+    pub settings: Settings,
+}

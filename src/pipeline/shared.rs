@@ -1,0 +1,71 @@
+//! What the scheduler writes and everybody reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use super::Settings;
+use super::progress::Counters;
+use super::snapshot::{LastError, Log};
+use crate::clock::Clock;
+use crate::dicom::Uid;
+use crate::import::{Import, ImportId, Tombstone};
+use crate::matching::Target;
+use crate::spool::Spool;
+
+/// The living imports and what is known beside them; locks are held for moments only.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) spool: Spool,
+    pub(super) started: crate::clock::Moment,
+    pub(super) imports: RwLock<BTreeMap<ImportId, Arc<Import>>>,
+    pub(super) tombstones: RwLock<Vec<Tombstone>>,
+    pub(super) counters: Mutex<HashMap<ImportId, Arc<Counters>>>,
+    pub(super) settings: RwLock<Settings>,
+    pub(super) changes: watch::Sender<u64>,
+    pub(super) beats: AtomicU64,
+    pub(super) log: Mutex<Log>,
+}
+
+impl Shared {
+    pub(super) fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn import(&self, id: ImportId) -> Option<Arc<Import>> {
+        self.imports.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    pub(super) fn counters(&self, id: ImportId) -> Arc<Counters> {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(counters.entry(id).or_default())
+    }
+
+    pub(super) fn log(&self, write: impl FnOnce(&mut Log)) {
+        write(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes a fault for `/status`: stage and import, never a word of patient data.
+    pub(super) fn note(&self, id: ImportId, stage: &str, sentence: &str) {
+        let error = LastError {
+            at: self.clock.now().timestamp().to_string(),
+            stage: stage.to_owned(),
+            import: id.to_string(),
+            sentence: sentence.to_owned(),
+        };
+        self.log(|log| log.push(error));
+    }
+
+    /// The decision of another living import for the same study, which this one follows.
+    pub(super) fn earlier_decision(&self, id: ImportId, study: &Uid) -> Option<Target> {
+        let imports = self.imports.read().unwrap_or_else(PoisonError::into_inner);
+        let others = imports.values().rev().filter(|import| import.id != id);
+        others
+            .filter_map(|import| {
+                import.study(study)?.work().map(|work| work.decision.target.clone())
+            })
+            .next()
+    }
+}

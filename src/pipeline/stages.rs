@@ -1,0 +1,388 @@
+//! Running one action and reporting what came of it.
+//!
+//! A stage holds a permit while it works, stops when its import is cancelled, and always reports: a fault
+//! inside it becomes an event like any other, so no import waits for a task that is gone.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::progress::Counters;
+use super::{Pipeline, Refusal, Settings};
+use crate::confirm;
+use crate::dicom::Uid;
+use crate::fetch::{self, Pull, Pulled};
+use crate::forward::{Ended, Gone, Recorder, Run};
+use crate::import::{
+    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Stage, State, Study,
+    StudyState,
+};
+use crate::matching::{
+    self, Authority, Case, Completeness, Decision, Outcome, Target, Verdict, Witnesses,
+};
+use crate::unpack;
+use crate::worklist::{Answer, Ask};
+
+/// Imports that are pulled at the same time.
+const PULLS: usize = 4;
+
+/// Archives that are unpacked at the same time: as many as cores, more only fight for them.
+const UNPACKS: usize = 2;
+
+/// Studies that ask the worklist at the same time; a RIS is no search engine.
+const QUERIES: usize = 4;
+
+/// Delivery runs at the same time, over all destinations; each opens its own associations.
+const RUNS: usize = 8;
+
+/// How many stages of a kind may run.
+#[derive(Clone)]
+pub(super) struct Permits {
+    pulls: Arc<Semaphore>,
+    unpacks: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
+    runs: Arc<Semaphore>,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Self { pulls: of(PULLS), unpacks: of(UNPACKS), queries: of(QUERIES), runs: of(RUNS) }
+    }
+}
+
+/// What a stage needs to work and to report.
+#[derive(Clone)]
+pub(super) struct Stages {
+    pub(super) pipeline: Pipeline,
+    pub(super) permits: Permits,
+}
+
+impl Stages {
+    /// Runs an action to its end.
+    pub(super) async fn run(self, id: ImportId, action: Action, cancel: CancellationToken) {
+        let (stage, study) = match &action {
+            Action::Pull => (Stage::Pull, None),
+            Action::Unpack => (Stage::Unpack, None),
+            Action::AskWorklist { study } => (Stage::Worklist, Some(study.clone())),
+            Action::Send { study, .. } | Action::Confirm { study } => {
+                (Stage::Forward, Some(study.clone()))
+            }
+            Action::Stop => return,
+        };
+        let work = Box::pin(self.work(id, action, &cancel));
+        let worked = AssertUnwindSafe(work).catch_unwind();
+        let event = tokio::select! {
+            worked = worked => worked.unwrap_or_else(|_| {
+                tracing::error!(import = %id, ?stage, "a stage panicked");
+                let sentence = "a fault inside the gateway stopped this step; report it with the \
+                                version, then press retry";
+                Some(Event::Failed { stage, study, sentence: sentence.into() })
+            }),
+            () = cancelled_for_long(&cancel) => None,
+        };
+        if let Some(event) = event {
+            // An import that was cancelled or erased meanwhile has no use for the report.
+            let _ = self.pipeline.report(id, event).await;
+        }
+    }
+
+    async fn work(
+        &self,
+        id: ImportId,
+        action: Action,
+        cancel: &CancellationToken,
+    ) -> Option<Event> {
+        let import = self.pipeline.import(id)?;
+        let settings = self.pipeline.shared.settings();
+        match action {
+            Action::Pull => self.pull(&import, &settings, cancel).await,
+            Action::Unpack => self.unpack(&import, &settings, cancel).await,
+            Action::AskWorklist { study } => self.ask(&import, &settings, &study).await,
+            Action::Send { study, destination } => {
+                self.send(&import, &settings, study, destination, cancel).await
+            }
+            Action::Confirm { study } => {
+                let found = import.study(&study)?;
+                let verdict = confirm::vouched(&found.work()?.deliveries, &found.instances);
+                (verdict == confirm::Verdict::Vouched).then_some(Event::Confirmed { study })
+            }
+            Action::Stop => None,
+        }
+    }
+
+    async fn pull(
+        &self,
+        import: &Import,
+        settings: &Settings,
+        cancel: &CancellationToken,
+    ) -> Option<Event> {
+        let _permit = self.permits.pulls.acquire().await.ok()?;
+        let shared = &self.pipeline.shared;
+        let counters = shared.counters(import.id);
+        counters.reset();
+        let spool = match shared.spool.import(import.id) {
+            Ok(spool) => spool,
+            Err(error) => return Some(failed(Stage::Pull, None, error.to_string())),
+        };
+        let pull = Pull {
+            link: import.request.link.clone()?,
+            answers: import.request.answers.clone(),
+            section: settings.fetch.clone(),
+            spool,
+            cancel: cancel.clone(),
+            observer: Arc::clone(&counters) as Arc<dyn fetch::Observer>,
+        };
+        let mut pulling = Box::pin(fetch::pull(&settings.client, &pull));
+        let pulled = loop {
+            tokio::select! {
+                pulled = &mut pulling => break pulled,
+                () = counters.downloading.notified() => {
+                    // Refused only if the import was cancelled, which the pull sees by itself.
+                    let _ = self.pipeline.report(import.id, Event::Downloading).await;
+                }
+            }
+        };
+        let now = shared.clock.now();
+        Some(match pulled {
+            Ok(Pulled::Asked { questions, note }) => Event::Asked { questions, note },
+            Ok(Pulled::Preparing { wait }) => Event::Preparing { due: now.after(wait) },
+            Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },
+            Err(error) => {
+                let sentence = error.sentence();
+                if error.class() == fetch::Class::Retry {
+                    let failures = match &import.state {
+                        State::Requested { attempts, .. } => attempts + 1,
+                        _ => 1,
+                    };
+                    let due = now.after(settings.backoff.after(failures));
+                    Event::Postponed { stage: Stage::Pull, study: None, due, sentence }
+                } else {
+                    failed(Stage::Pull, None, sentence)
+                }
+            }
+        })
+    }
+
+    async fn unpack(
+        &self,
+        import: &Import,
+        settings: &Settings,
+        cancel: &CancellationToken,
+    ) -> Option<Event> {
+        let State::Received { files, .. } = &import.state else {
+            return None;
+        };
+        let _permit = self.permits.unpacks.acquire().await.ok()?;
+        let shared = &self.pipeline.shared;
+        let counters = shared.counters(import.id);
+        counters.reset();
+        let (id, files, limits) = (import.id, files.clone(), settings.limits);
+        let (spool, cancel) = (shared.spool.clone(), cancel.clone());
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let spool = spool.import(id).map_err(|error| error.to_string())?;
+            unpack::unpack(&spool, &files, &limits, &cancel, &counters.instances)
+                .map_err(|error| error.sentence())
+        });
+        let unpacked = match unpacked.await {
+            Ok(unpacked) => unpacked,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        Some(match unpacked {
+            Ok(unpack::Unpacked { instances, documents, set_aside }) => {
+                Event::Unpacked { instances, documents, set_aside }
+            }
+            Err(sentence) => failed(Stage::Unpack, None, sentence),
+        })
+    }
+
+    /// Asks the worklist and lets the rules decide, or follows the decision of an earlier import.
+    async fn ask(&self, import: &Import, settings: &Settings, uid: &Uid) -> Option<Event> {
+        let study = import.study(uid)?;
+        let shared = &self.pipeline.shared;
+        if let Some(target) = shared.earlier_decision(import.id, uid) {
+            let decision = decision(target, Authority::Earlier, vec![], shared.clock.now());
+            return Some(self.order(import, study, decision));
+        }
+        let _permit = self.permits.queries.acquire().await.ok()?;
+        let case = case(import, study);
+        let targeted = Ask {
+            accession_number: import.request.accession_number.clone(),
+            patient_id: import.request.patient.as_ref().map(|patient| patient.id.clone()),
+            modalities: study.modalities.clone(),
+            broad: false,
+        };
+        let named = targeted.accession_number.is_some() || targeted.patient_id.is_some();
+        let mut judged = None;
+        for ask in [named.then(|| targeted.clone()), Some(Ask { broad: true, ..targeted })] {
+            let Some(ask) = ask else { continue };
+            let answer = match settings.worklist.ask(&ask).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    shared.log(|log| {
+                        log.worklist.reachable = Some(false);
+                        log.worklist.notes = vec![error.to_string()];
+                    });
+                    let failures = match &study.state {
+                        StudyState::AwaitingWorklist { attempts, .. } => attempts + 1,
+                        _ => 1,
+                    };
+                    let due = shared.clock.now().after(settings.backoff.after(failures));
+                    let (study, sentence) = (Some(uid.clone()), error.to_string());
+                    return Some(Event::Postponed { stage: Stage::Worklist, study, due, sentence });
+                }
+            };
+            let outcome = self.judge(&case, &answer, settings, &ask);
+            let automatic = outcome.verdict == Verdict::Automatic;
+            judged = Some(outcome);
+            if automatic {
+                break;
+            }
+        }
+        let outcome = judged?;
+        let first = outcome.candidates.first();
+        match (outcome.verdict, first) {
+            (Verdict::Automatic, Some(best)) => {
+                let authority =
+                    Authority::Rule { tier: outcome.tier, version: matching::RULES_VERSION };
+                let target = Target::Order(Box::new(best.item.clone()));
+                let evidence = best.evidence.clone();
+                let decision = decision(target, authority, evidence, shared.clock.now());
+                Some(self.order(import, study, decision))
+            }
+            _ => Some(Event::Ranked { study: uid.clone(), outcome: Box::new(outcome) }),
+        }
+    }
+
+    fn judge(&self, case: &Case, answer: &Answer, settings: &Settings, ask: &Ask) -> Outcome {
+        self.pipeline.shared.log(|log| {
+            log.worklist.reachable = Some(true);
+            log.worklist.notes.clone_from(&answer.notes);
+        });
+        // A targeted answer holds only what was asked for, so it can't prove that nobody else fits.
+        let completeness = if ask.broad { answer.completeness } else { Completeness::Incomplete };
+        matching::decide(case, &answer.items, completeness, settings.policy)
+    }
+
+    fn order(&self, import: &Import, study: &Study, decision: Decision) -> Event {
+        match self.pipeline.order(import, study, decision) {
+            Ok(event) => event,
+            Err(refusal) => failed(Stage::Worklist, Some(study.uid.clone()), refusal.to_string()),
+        }
+    }
+
+    async fn send(
+        &self,
+        import: &Import,
+        settings: &Settings,
+        uid: Uid,
+        destination: DestinationName,
+        cancel: &CancellationToken,
+    ) -> Option<Event> {
+        let _permit = self.permits.runs.acquire().await.ok()?;
+        let study = import.study(&uid)?;
+        let work = study.work()?;
+        let delivery = work.deliveries.iter().find(|d| d.destination == destination)?;
+        if !settings.destinations.names().contains(&destination) {
+            let sentence = format!(
+                "destination {destination} is not configured any more; configure it again and press retry"
+            );
+            return Some(failed(Stage::Forward, Some(uid), sentence));
+        }
+        let shared = &self.pipeline.shared;
+        let spool = match shared.spool.import(import.id) {
+            Ok(spool) => spool,
+            Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
+        };
+        let waiting = study.instances.iter().filter(|n| !delivery.outcomes.contains_key(*n));
+        let instances = waiting.filter_map(|number| {
+            let index = usize::try_from(*number).ok()?;
+            Some((*number, import.instances.get(index)?.clone()))
+        });
+        let run = Run {
+            study: uid.clone(),
+            facts: study.facts.clone(),
+            plan: work.plan.clone(),
+            instances: instances.collect(),
+            spool,
+            cancel: cancel.clone(),
+            recorder: Arc::new(Outcomes {
+                pipeline: self.pipeline.clone(),
+                counters: shared.counters(import.id),
+                import: import.id,
+                study: uid.clone(),
+                destination: destination.clone(),
+            }),
+        };
+        let attempts = delivery.attempts;
+        match settings.destinations.deliver(&destination, run).await {
+            Ended::Complete => None,
+            Ended::Postponed { sentence, .. } => {
+                let due = shared.clock.now().after(settings.backoff.after(attempts + 1));
+                Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
+            }
+        }
+    }
+}
+
+/// Makes the outcomes of a delivery run durable.
+struct Outcomes {
+    pipeline: Pipeline,
+    counters: Arc<Counters>,
+    import: ImportId,
+    study: Uid,
+    destination: DestinationName,
+}
+
+#[async_trait]
+impl Recorder for Outcomes {
+    async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
+        let (study, destination) = (self.study.clone(), self.destination.clone());
+        let event = Event::Sent { study, destination, outcomes };
+        self.pipeline.report(self.import, event).await.map_err(|_: Refusal| Gone)
+    }
+
+    fn sent_bytes(&self, bytes: u64) {
+        self.counters.add_bytes(bytes);
+    }
+}
+
+/// Stages look at the token themselves; one that does not within this time is dropped.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+async fn cancelled_for_long(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+fn failed(stage: Stage, study: Option<Uid>, sentence: String) -> Event {
+    Event::Failed { stage, study, sentence }
+}
+
+fn decision(
+    target: Target,
+    authority: Authority,
+    evidence: Vec<matching::Evidence>,
+    at: crate::clock::Moment,
+) -> Decision {
+    Decision { target, authority, evidence, overridden: vec![], at }
+}
+
+fn case(import: &Import, study: &Study) -> Case {
+    Case {
+        facts: study.facts.clone(),
+        modalities: study.modalities.clone(),
+        witnesses: Witnesses {
+            requested_patient: import.request.patient.clone(),
+            requested_accession_number: import.request.accession_number.clone(),
+            typed_birth_date: import.request.typed_birth_date(),
+            portal: import.portal.clone(),
+            identities: study.identities.clone(),
+        },
+    }
+}

@@ -1,0 +1,207 @@
+//! The DICOM door: who may come in, and what they may ask.
+//!
+//! Owns the listeners of our own application entity and the dispatch by service. It admits, asks and answers; it
+//! never schedules. Invariants: an object is answered with success only after its bytes and its record are on the
+//! device (`Intake::stored`); no peer is heard that is not configured, and none gets a service that it was not
+//! given; bytes of a peer are data, never a name or a path.
+
+mod intake;
+mod section;
+mod store;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use intake::Intake;
+pub use section::{DicomSection, ListenerSection};
+
+use crate::dicom::AeTitle;
+use crate::dimse::{
+    self, Caller, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms,
+};
+use crate::import::Kind;
+use store::Reception;
+
+/// How much the door takes at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Associations of all listeners together; more are told to come back later.
+    pub associations: usize,
+    pub terms: Terms,
+    /// How long an object under way may go on when the gateway stops.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // A modality opens one or two associations, an import station up to eight: 64 serves a large site, and
+        // at 128 KiB a PDU stays within 64 MiB.
+        Self { associations: 64, terms: Terms::default(), grace: Duration::from_secs(20) }
+    }
+}
+
+/// What all listeners share.
+pub struct Door {
+    ae_title: AeTitle,
+    peers: RwLock<Arc<BTreeMap<String, PeerSection>>>,
+    intake: Arc<dyn Intake>,
+    limits: Limits,
+    permits: Arc<Semaphore>,
+}
+
+impl Door {
+    /// `peers` by their name in the configuration.
+    pub fn new(
+        ae_title: AeTitle,
+        peers: BTreeMap<String, PeerSection>,
+        intake: Arc<dyn Intake>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ae_title,
+            peers: RwLock::new(Arc::new(peers)),
+            intake,
+            limits,
+            permits: Arc::new(Semaphore::new(limits.associations)),
+        })
+    }
+
+    /// From the next association on.
+    pub fn set_peers(&self, peers: BTreeMap<String, PeerSection>) {
+        *self.peers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(peers);
+    }
+
+    fn peers(&self) -> Arc<BTreeMap<String, PeerSection>> {
+        Arc::clone(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whom the caller is, or why it is turned away.
+    fn admit(&self, caller: &Caller) -> Result<Admitted, Rejection> {
+        if caller.called != self.ae_title {
+            return Err(Rejection::CalledUnknown);
+        }
+        let peers = self.peers();
+        let from = caller.address.ip().to_canonical();
+        let by_title = || peers.iter().filter(|(_, peer)| peer.ae_title == caller.calling);
+        let lives_there = |peer: &PeerSection| peer.host().parse::<IpAddr>().ok() == Some(from);
+        // Two peers may share a title; the address decides then.
+        let found = by_title().find(|(_, peer)| lives_there(peer)).or_else(|| by_title().next());
+        let (name, peer) = found.ok_or(Rejection::CallingUnknown)?;
+        if peer.host().parse::<IpAddr>().is_ok() && !lives_there(peer) {
+            tracing::warn!(peer = %name, address = %from, "peer called from another address than configured");
+        }
+        if peer.may.is_empty() {
+            return Err(Rejection::NotPermitted);
+        }
+        Ok(Admitted { peer: name.clone(), ae_title: caller.calling.clone(), may: peer.may.clone() })
+    }
+}
+
+/// A peer on an association.
+struct Admitted {
+    peer: String,
+    ae_title: AeTitle,
+    may: Vec<May>,
+}
+
+impl Admitted {
+    fn offers(&self) -> Vec<Offer> {
+        let offer = |may: &May| match may {
+            May::Echo => Offer::verification(),
+            May::Store => Offer::any_storage(),
+        };
+        self.may.iter().map(offer).collect()
+    }
+}
+
+/// Serves one listener until `stop`. Objects under way are finished within the grace period, then associations
+/// are aborted. The listener is bound already, so that its address is known and its failure the caller's.
+pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: CancellationToken) {
+    let limits = door.limits;
+    let connection = |stream, from| converse(Arc::clone(&door), stop.clone(), stream, from);
+    // As many again may be open as it takes to be told "later".
+    let connections = limits.associations.saturating_mul(2);
+    dimse::listen(listener, stop.clone(), limits.grace, connections, connection).await;
+}
+
+async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, from: SocketAddr) {
+    let permit = Arc::clone(&door.permits).try_acquire_owned();
+    let mut admitted = None;
+    let decide = |caller: &Caller| {
+        if permit.is_err() {
+            return Err(Rejection::LimitExceeded);
+        }
+        if stop.is_cancelled() {
+            return Err(Rejection::Congestion);
+        }
+        let peer = door.admit(caller).inspect_err(|_| {
+            tracing::warn!(calling = %caller.calling, called = %caller.called, "caller turned away");
+        })?;
+        let offers = peer.offers();
+        admitted = Some(peer);
+        Ok(offers)
+    };
+    let terms = door.limits.terms;
+    let accepting = dimse::accept_tcp(stream, from, &terms, decide);
+    let accepted = tokio::select! {
+        accepted = accepting => accepted,
+        () = stop.cancelled() => return,
+    };
+    let association = match accepted {
+        Ok(association) => association,
+        Err(error) => {
+            tracing::warn!(address = %from, %error, "association not accepted");
+            return;
+        }
+    };
+    let Some(peer) = admitted else { return };
+    let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title };
+    let mut reception = Reception::new(Arc::clone(&door.intake), kind);
+    let ended = Box::pin(answer_all(association, &mut reception, &stop)).await;
+    let (stored, refused) = reception.tally();
+    match ended {
+        Ok(()) => tracing::info!(peer = %peer.peer, stored, refused, "association ended"),
+        Err(error) => {
+            tracing::warn!(peer = %peer.peer, stored, refused, %error, "association failed");
+        }
+    }
+    drop(permit);
+}
+
+async fn answer_all(
+    mut association: ServerAssociation,
+    reception: &mut Reception,
+    stop: &CancellationToken,
+) -> Result<(), dimse::Error> {
+    loop {
+        let request = tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                association.abort().await;
+                return Ok(());
+            }
+            request = association.next_request() => request?,
+        };
+        match request {
+            None => return Ok(()),
+            Some(Request::Echo(echo)) => association.respond_echo(echo, Status::SUCCESS).await?,
+            Some(Request::Store(store)) => {
+                let status = reception.receive(&mut association, &store).await?;
+                association.respond_store(&store, status).await?;
+            }
+            // No query class is offered, so a context for one can not exist.
+            Some(Request::Find(find)) => {
+                association.respond_find(&find, Status::CLASS_NOT_SUPPORTED).await?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

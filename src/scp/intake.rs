@@ -1,0 +1,27 @@
+//! What the door needs of the scheduler.
+
+use async_trait::async_trait;
+
+use crate::import::{Inspected, Kind};
+use crate::pipeline::{Arrival, Pipeline, Refusal};
+
+/// Takes objects in. The scheduler is one; tests have their own.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// The import that objects of this peer go to.
+    async fn arrival(&self, kind: Kind) -> Result<Arrival, Refusal>;
+
+    /// One object, synced in the arrival's spool. Durable when it returns.
+    async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal>;
+}
+
+#[async_trait]
+impl Intake for Pipeline {
+    async fn arrival(&self, kind: Kind) -> Result<Arrival, Refusal> {
+        Self::arrival(self, kind).await
+    }
+
+    async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal> {
+        Self::stored(self, arrival, instance).await
+    }
+}

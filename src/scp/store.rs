@@ -1,0 +1,163 @@
+//! One C-STORE: from PDVs to bytes and a record on the device.
+//!
+//! Invariant: success is answered only behind `Intake::stored`; on every other way out the bytes that came belong
+//! to no instance.
+
+use std::sync::Arc;
+
+use super::Intake;
+use crate::dicom::{Uid, inspect, scan};
+use crate::dimse::{self, ServerAssociation, Status, Store};
+use crate::import::{Blob, ImportId, Inspected, Kind};
+use crate::pipeline::{Arrival, Refusal};
+use crate::spool::{self, AsyncPack, ImportSpool};
+
+/// The objects of one association: one pack as long as they go to one import.
+pub(super) struct Reception {
+    intake: Arc<dyn Intake>,
+    kind: Kind,
+    pack: Option<(ImportId, AsyncPack)>,
+    stored: u64,
+    refused: u64,
+}
+
+/// What ends the reception of one object before its end.
+enum Fault {
+    /// The association is over.
+    Association(dimse::Error),
+    /// The object is answered so.
+    Answer(Status),
+}
+
+impl From<dimse::Error> for Fault {
+    fn from(error: dimse::Error) -> Self {
+        Self::Association(error)
+    }
+}
+
+impl From<spool::Error> for Fault {
+    fn from(error: spool::Error) -> Self {
+        tracing::warn!(%error, "object not spooled");
+        Self::Answer(if error.is_full() {
+            Status::OUT_OF_RESOURCES
+        } else {
+            Status::PROCESSING_FAILURE
+        })
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Answer(match refusal {
+            // The peer may try again, and then it is another import or a gateway that is back.
+            Refusal::Full(_) | Refusal::Stopping | Refusal::NotNow(_) | Refusal::Unknown => {
+                Status::OUT_OF_RESOURCES
+            }
+            Refusal::Invalid(_) => Status::PROCESSING_FAILURE,
+        })
+    }
+}
+
+impl Reception {
+    pub(super) fn new(intake: Arc<dyn Intake>, kind: Kind) -> Self {
+        Self { intake, kind, pack: None, stored: 0, refused: 0 }
+    }
+
+    /// Objects stored and refused.
+    pub(super) fn tally(&self) -> (u64, u64) {
+        (self.stored, self.refused)
+    }
+
+    /// Takes one object; gives the status to answer.
+    pub(super) async fn receive(
+        &mut self,
+        association: &mut ServerAssociation,
+        store: &Store,
+    ) -> Result<Status, dimse::Error> {
+        match self.take(association, store).await {
+            Ok(()) => {
+                self.stored = self.stored.saturating_add(1);
+                Ok(Status::SUCCESS)
+            }
+            Err(fault) => {
+                self.refused = self.refused.saturating_add(1);
+                if let Some((_, pack)) = &mut self.pack {
+                    // A pack that can not even give a blob up is not written to again.
+                    if pack.abandon().await.is_err() {
+                        self.pack = None;
+                    }
+                }
+                match fault {
+                    Fault::Association(error) => Err(error),
+                    Fault::Answer(status) => Ok(status),
+                }
+            }
+        }
+    }
+
+    async fn take(
+        &mut self,
+        association: &mut ServerAssociation,
+        store: &Store,
+    ) -> Result<(), Fault> {
+        let arrival = self.intake.arrival(self.kind.clone()).await?;
+        let pack = self.pack_of(&arrival).await?;
+        pack.begin().await?;
+        while let Some(bytes) = association.next_chunk().await? {
+            pack.write(bytes).await?;
+        }
+        let blob = pack.finish().await?;
+        let found =
+            look(arrival.spool.clone(), blob.clone(), store.transfer_syntax.clone()).await?;
+        if found.sop_instance != store.sop_instance || found.sop_class != store.sop_class {
+            tracing::warn!("object refused, its UIDs are not those of the request");
+            return Err(Fault::Answer(Status::DOES_NOT_MATCH_CLASS));
+        }
+        pack.sync().await?;
+        let instance = Inspected {
+            sop_class: found.sop_class,
+            sop_instance: found.sop_instance,
+            series: found.series,
+            layout: found.layout,
+            blob,
+            facts: found.facts,
+        };
+        self.intake.stored(&arrival, instance).await?;
+        Ok(())
+    }
+
+    /// The pack for this arrival; a new one if the quiet time has made another import of it.
+    async fn pack_of(&mut self, arrival: &Arrival) -> Result<&mut AsyncPack, Fault> {
+        let fits = self.pack.as_ref().is_some_and(|(import, _)| *import == arrival.id);
+        if !fits {
+            let spool = arrival.spool.clone();
+            let pack = tokio::task::spawn_blocking(move || spool.pack())
+                .await
+                .map_err(|_| Fault::Answer(Status::PROCESSING_FAILURE))??;
+            self.pack = Some((arrival.id, pack.into_async()));
+        }
+        match &mut self.pack {
+            Some((_, pack)) => Ok(pack),
+            None => Err(Fault::Answer(Status::PROCESSING_FAILURE)),
+        }
+    }
+}
+
+/// Walks the stored bytes, which proves that they can be read back too.
+async fn look(
+    spool: ImportSpool,
+    blob: Blob,
+    transfer_syntax: Uid,
+) -> Result<inspect::Found, Fault> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut reader = spool.read(&blob)?;
+        let limits = scan::Limits::default();
+        let scanned = scan::scan_data_set(&mut reader, blob.length, &transfer_syntax, &limits);
+        Ok::<_, spool::Error>(scanned.map_err(inspect::Error::from).and_then(inspect::inspect))
+    });
+    let found = looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))??;
+    found.map_err(|error| {
+        tracing::warn!(%error, "object refused, it can not be read");
+        Fault::Answer(Status::CANNOT_UNDERSTAND)
+    })
+}

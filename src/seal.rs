@@ -1,0 +1,166 @@
+//! Keys of imports, and the sealing of bytes with them.
+//!
+//! Owns the master key, the folder of wrapped keys (one small file an import) and every cipher call. A master
+//! key never leaves this module, and an import's key leaves it only as a handle that seals and opens.
+//! Invariants: a key is on the device before anybody can seal with it; once [`Vault::destroy`] returned,
+//! nothing that was sealed with that key can be read again, by handles that are still held neither.
+//!
+//! Everything is AES-256-GCM. An import's random key seals nothing itself: HKDF-SHA-256 makes one sub-key for
+//! its records (random nonces) and one for every blob from a random salt (counters as nonces).
+//! Our copies of keys are wiped when dropped. The key schedules inside `ring` are not; those of records live
+//! for one call, those of blobs as long as the blob is open.
+
+mod error;
+pub(crate) mod hex;
+mod key;
+mod master;
+pub mod place;
+mod stream;
+mod wrapped;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ring::aead::LessSafeKey;
+
+pub use error::Error;
+pub use key::ImportKey;
+pub use stream::{Part, StreamKey};
+
+use crate::import::ImportId;
+
+/// Length of every key here, in bytes: AES-256.
+const KEY_LEN: usize = 32;
+/// Length of a nonce of AES-GCM, in bytes.
+const NONCE_LEN: usize = 12;
+/// Length of the tag that AES-GCM adds, in bytes.
+pub const TAG_LEN: usize = 16;
+
+/// All keys of this installation: the master key, and a folder of one wrapped key an import. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    master: LessSafeKey,
+    cache: Mutex<Cache>,
+}
+
+/// Keys in use. At most one for each key file, and a key file lives a week at most.
+#[derive(Default)]
+struct Cache {
+    keys: HashMap<ImportId, ImportKey>,
+    /// Grows with every destruction, so that a key read meanwhile is not taken for a living one.
+    destructions: u64,
+}
+
+impl Vault {
+    /// Opens the folder of keys, making it if it is missing, with the key in `master_key_file`: 32 bytes, raw
+    /// or hexadecimal, mode 0600 or stricter, owned by us or root.
+    ///
+    /// # Errors
+    /// Names the file, the step of its path that is wrong and what to do; also if the key is another one than
+    /// the folder's keys were wrapped with.
+    pub fn open(keys_dir: &Path, master_key_file: &Path) -> Result<Self, Error> {
+        let master = master::read(master_key_file)?;
+        Self::with_master(keys_dir, master_key_file, &master)
+    }
+
+    /// As [`Vault::open`], but creates the master key file (0600, synced) if there is none: the embedded
+    /// default.
+    ///
+    /// # Errors
+    /// As [`Vault::open`]; also if the file is missing although there are keys that were wrapped with it.
+    pub fn open_or_create(keys_dir: &Path, master_key_file: &Path) -> Result<Self, Error> {
+        let master = match master::read(master_key_file) {
+            Err(Error::MasterMissing { .. }) => {
+                if keys_dir.exists() && !wrapped::list(keys_dir)?.is_empty() {
+                    return Err(Error::MasterLost {
+                        path: master_key_file.to_owned(),
+                        folder: keys_dir.to_owned(),
+                    });
+                }
+                master::create(master_key_file)?
+            }
+            other => other?,
+        };
+        Self::with_master(keys_dir, master_key_file, &master)
+    }
+
+    fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
+        place::private_folder(folder)?;
+        let master = key::cipher(key)?;
+        if !wrapped::fits(folder, &master)? {
+            return Err(Error::WrongMaster { path: file.to_owned(), folder: folder.to_owned() });
+        }
+        let cache = Mutex::new(Cache::default());
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), master, cache })))
+    }
+
+    /// A new key, its wrapped form on the device before this returns. Blocking.
+    pub fn create(&self, import: ImportId) -> Result<ImportKey, Error> {
+        let key = ImportKey::generate(import)?;
+        wrapped::write(&self.0.folder, &self.0.master, &key)?;
+        self.cache().keys.insert(import, key.clone());
+        Ok(key)
+    }
+
+    /// The key of an import. Reads one small file the first time.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if there is none, which is so after it was destroyed.
+    pub fn get(&self, import: ImportId) -> Result<ImportKey, Error> {
+        loop {
+            let before = {
+                let cache = self.cache();
+                if let Some(key) = cache.keys.get(&import) {
+                    return Ok(key.clone());
+                }
+                cache.destructions
+            };
+            let key = wrapped::read(&self.0.folder, &self.0.master, import)?;
+            let mut cache = self.cache();
+            if cache.destructions == before {
+                return Ok(cache.keys.entry(import).or_insert(key).clone());
+            }
+        }
+    }
+
+    /// Overwrites, syncs and removes the wrapped key, and makes every handle to it useless. Succeeds if it is
+    /// gone already. Blocking.
+    pub fn destroy(&self, import: ImportId) -> Result<(), Error> {
+        self.forget(import);
+        let result = wrapped::erase(&self.0.folder, import);
+        // Once more: a handle may have been made from the file while it was being overwritten.
+        self.forget(import);
+        result
+    }
+
+    /// Imports that have a key. Blocking.
+    pub fn list(&self) -> Result<Vec<ImportId>, Error> {
+        wrapped::list(&self.0.folder)
+    }
+
+    fn forget(&self, import: ImportId) {
+        let mut cache = self.cache();
+        cache.destructions = cache.destructions.wrapping_add(1);
+        if let Some(key) = cache.keys.remove(&import) {
+            key.kill();
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault").field("folder", &self.0.folder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Files of wrapped keys: `<import>.key` holds magic, version, nonce, and the key sealed with the master key.
+//!
+//! A file of its own for each key, because a store that keeps deleted bytes can't destroy one.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use ring::aead::{Aad, LessSafeKey, Nonce};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::key::{ImportKey, random_nonce};
+use super::{Error, KEY_LEN, NONCE_LEN, TAG_LEN, place};
+use crate::import::ImportId;
+
+const MAGIC: &[u8; 8] = b"LOTSEKEY";
+const VERSION: u8 = 1;
+const EXTENSION: &str = "key";
+const FILE_LEN: usize = MAGIC.len() + 1 + NONCE_LEN + KEY_LEN + TAG_LEN;
+/// So many keys are tried at start to tell a wrong master key from damaged files.
+const TRIED_AT_START: usize = 8;
+
+pub(super) fn write(folder: &Path, master: &LessSafeKey, key: &ImportKey) -> Result<(), Error> {
+    let import = key.import();
+    let mut sealed = Zeroizing::new(key.secret()?.to_vec());
+    let nonce = random_nonce()?;
+    let mut bytes = Vec::with_capacity(FILE_LEN);
+    bytes.extend_from_slice(MAGIC);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&nonce);
+    master
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(context(import)),
+            &mut *sealed,
+        )
+        .map_err(|_| Error::TooLong)?;
+    bytes.extend_from_slice(&sealed);
+
+    let path = path(folder, import);
+    let mut file = place::create_file(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists(import),
+        _ => Error::Place(place::explain(&path, source)),
+    })?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| place::sync_folder(folder))
+        .map_err(|source| {
+            // Nobody has sealed with this key yet; half a file would only be in the way.
+            let _ = fs::remove_file(&path);
+            Error::Io { path, source }
+        })
+}
+
+pub(super) fn read(
+    folder: &Path,
+    master: &LessSafeKey,
+    import: ImportId,
+) -> Result<ImportKey, Error> {
+    let path = path(folder, import);
+    let file = match fs::File::open(&path) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::Unknown(import));
+        }
+        other => other.map_err(|source| place::explain(&path, source))?,
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_LEN + 1));
+    file.take(u64::try_from(FILE_LEN + 1).unwrap_or(u64::MAX))
+        .read_to_end(&mut bytes)
+        .map_err(|source| Error::Io { path, source })?;
+    unwrap(master, import, &mut bytes)
+}
+
+fn unwrap(master: &LessSafeKey, import: ImportId, bytes: &mut [u8]) -> Result<ImportKey, Error> {
+    let damaged = || Error::Damaged(import);
+    let (magic, rest) = bytes.split_at_mut_checked(MAGIC.len()).ok_or_else(damaged)?;
+    let (version, rest) = rest.split_first_mut().ok_or_else(damaged)?;
+    if magic != MAGIC {
+        return Err(damaged());
+    }
+    if *version != VERSION {
+        return Err(Error::Newer(import));
+    }
+    let (nonce, sealed) = rest.split_first_chunk_mut::<NONCE_LEN>().ok_or_else(damaged)?;
+    let plain = master
+        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context(import)), sealed)
+        .map_err(|_| damaged())?;
+    let secret = Zeroizing::new(<[u8; KEY_LEN]>::try_from(&*plain).map_err(|_| damaged())?);
+    Ok(ImportKey::new(import, secret))
+}
+
+/// Whether `master` is the key that the files of `folder` were wrapped with, as far as that can be told.
+pub(super) fn fits(folder: &Path, master: &LessSafeKey) -> Result<bool, Error> {
+    let mut wrong = false;
+    for import in list(folder)?.into_iter().take(TRIED_AT_START) {
+        match read(folder, master, import) {
+            Ok(_) => return Ok(true),
+            Err(Error::Damaged(_)) => wrong |= is_whole(folder, import),
+            Err(_) => {}
+        }
+    }
+    Ok(!wrong)
+}
+
+fn is_whole(folder: &Path, import: ImportId) -> bool {
+    let whole = u64::try_from(FILE_LEN).unwrap_or(u64::MAX);
+    fs::metadata(path(folder, import)).is_ok_and(|metadata| metadata.len() == whole)
+}
+
+/// Overwrites with random bytes, syncs, removes, syncs the folder.
+pub(super) fn erase(folder: &Path, import: ImportId) -> Result<(), Error> {
+    let path = path(folder, import);
+    match OpenOptions::new().write(true).open(&path) {
+        Ok(mut file) => {
+            let mut noise = [0; FILE_LEN];
+            SystemRandom::new().fill(&mut noise).map_err(|_| Error::Random)?;
+            file.rewind()
+                .and_then(|()| file.write_all(&noise))
+                .and_then(|()| file.sync_all())
+                .and_then(|()| fs::remove_file(&path))
+                .map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(place::explain(&path, source).into()),
+    }
+    place::sync_folder(folder).map_err(|source| Error::Io { path, source })
+}
+
+/// Imports with a key file; files of other names are not ours to judge.
+pub(super) fn list(folder: &Path) -> Result<Vec<ImportId>, Error> {
+    let entries = fs::read_dir(folder).map_err(|source| place::explain(folder, source))?;
+    let mut imports = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::Io { path: folder.to_owned(), source })?;
+        let name = PathBuf::from(entry.file_name());
+        if name.extension().is_some_and(|found| found == EXTENSION) {
+            imports.extend(name.file_stem().and_then(place::import));
+        }
+    }
+    imports.sort_unstable();
+    Ok(imports)
+}
+
+fn path(folder: &Path, import: ImportId) -> PathBuf {
+    folder.join(format!("{import}.{EXTENSION}"))
+}
+
+/// What is authenticated with a wrapped key: a file renamed to another import is refused.
+fn context(import: ImportId) -> [u8; MAGIC.len() + 1 + 16] {
+    let mut bytes = [0; MAGIC.len() + 1 + 16];
+    let parts = MAGIC.iter().chain(&[VERSION]).chain(import.as_bytes());
+    bytes.iter_mut().zip(parts).for_each(|(into, from)| *into = *from);
+    bytes
+}

@@ -1,0 +1,564 @@
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::format::{CHUNK, HEADER_LEN, OVERHEAD, TRAILER_LEN};
+use super::*;
+
+/// A patient's name that must not be found on the disk.
+const CANARY: &[u8] = b"CANARY^SYNTHETIC";
+const NO_LIMIT: u64 = u64::MAX;
+
+struct World {
+    at: TempDir,
+    spool: Spool,
+}
+
+impl World {
+    fn new() -> Self {
+        let at = tempfile::tempdir().unwrap();
+        let spool = open(&at);
+        Self { at, spool }
+    }
+
+    fn import(&self) -> ImportSpool {
+        self.spool.create(ImportId::new()).unwrap()
+    }
+
+    fn path(&self, import: &ImportSpool, pack: u32) -> PathBuf {
+        self.at.path().join(format!("spool/{}/{pack:04}.pack", import.id()))
+    }
+}
+
+fn vault(at: &TempDir) -> Vault {
+    Vault::open_or_create(&at.path().join("keys"), &at.path().join("master.key")).unwrap()
+}
+
+fn open(at: &TempDir) -> Spool {
+    Spool::open(&at.path().join("spool"), vault(at)).unwrap()
+}
+
+/// Bytes that differ everywhere, with the canary in front.
+fn sample(length: usize) -> Vec<u8> {
+    let mut bytes = CANARY.to_vec();
+    bytes.extend((0_u32..).flat_map(u32::to_le_bytes).take(length));
+    bytes.truncate(length);
+    bytes
+}
+
+fn all(import: &ImportSpool, blob: &Blob) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    import.read(blob)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn keep(pack: &mut Pack, bytes: &[u8]) -> Blob {
+    pack.append(&mut &*bytes, NO_LIMIT).unwrap()
+}
+
+const LENGTHS: [usize; 9] = [0, 1, 100, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 5 * CHUNK, 700_001];
+
+#[test]
+fn blobs_come_back() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let blobs: Vec<Blob> = LENGTHS.map(|length| keep(&mut pack, &sample(length))).to_vec();
+    for (blob, length) in blobs.iter().zip(LENGTHS) {
+        assert_eq!(blob.length, u64::try_from(length).unwrap());
+        assert_eq!(all(&import, blob).unwrap(), sample(length), "readable before the sync");
+    }
+    pack.sync().unwrap();
+    drop(pack);
+    drop(import);
+    let id = world.spool.list().unwrap()[0];
+    drop(world.spool);
+    let again = open(&world.at).import(id).unwrap();
+    for (blob, length) in blobs.iter().zip(LENGTHS) {
+        assert_eq!(all(&again, blob).unwrap(), sample(length));
+        again.read(blob).unwrap().verify(blob).unwrap();
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_the_plain_bytes() {
+    let world = World::new();
+    let blob = keep(&mut world.import().pack().unwrap(), b"abc");
+    assert_eq!(blob.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+#[test]
+fn writes_of_any_size_make_the_same_blob() {
+    let world = World::new();
+    let import = world.import();
+    let bytes = sample(3 * CHUNK + 17);
+    for piece in [1000, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, bytes.len()] {
+        let mut pack = import.pack().unwrap();
+        pack.begin().unwrap();
+        bytes.chunks(piece).for_each(|piece| pack.write(piece).unwrap());
+        pack.write(b"").unwrap();
+        let blob = pack.finish().unwrap();
+        assert_eq!(all(&import, &blob).unwrap(), bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+    #[test]
+    fn a_reader_reads_as_from_a_vector(
+        length in prop_oneof![0..300_usize, 60_000..200_000_usize],
+        steps in proptest::collection::vec((any::<u32>(), 0..3_u8, 0..100_000_usize), 0..24),
+    ) {
+        let world = World::new();
+        let import = world.import();
+        let bytes = sample(length);
+        let blob = keep(&mut import.pack().unwrap(), &bytes);
+        let mut ours = import.read(&blob).unwrap();
+        let mut theirs = io::Cursor::new(&bytes);
+        for (to, from, read) in steps {
+            let to = i64::from(to) % (i64::try_from(length).unwrap() + 10);
+            let to = match from {
+                0 => SeekFrom::Start(to.unsigned_abs()),
+                1 => SeekFrom::Current(to - i64::try_from(length / 2).unwrap()),
+                _ => SeekFrom::End(-to),
+            };
+            prop_assert_eq!(ours.seek(to).ok(), theirs.seek(to).ok());
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            let limit = u64::try_from(read).unwrap();
+            (&mut ours).take(limit).read_to_end(&mut a).unwrap();
+            (&mut theirs).take(limit).read_to_end(&mut b).unwrap();
+            prop_assert_eq!(a, b);
+        }
+    }
+}
+
+#[test]
+fn no_changed_byte_is_handed_out() {
+    let world = World::new();
+    let import = world.import();
+    let bytes = sample(2 * CHUNK + 100);
+    let mut pack = import.pack().unwrap();
+    let blob = keep(&mut pack, &bytes);
+    let path = world.path(&import, 1);
+    let good = fs::read(&path).unwrap();
+    let places = (0..HEADER_LEN + 40)
+        .chain(HEADER_LEN + CHUNK - 4..HEADER_LEN + CHUNK + 2 * OVERHEAD)
+        .chain(good.len() - TRAILER_LEN - 30..good.len());
+    for place in places {
+        let mut bent = good.clone();
+        bent[place] ^= 0x10;
+        fs::write(&path, bent).unwrap();
+        let error = all(&import, &blob).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{place}: {error}");
+    }
+    for length in [0, 10, HEADER_LEN, 5000, HEADER_LEN + CHUNK, good.len() - 1] {
+        fs::write(&path, &good[..length]).unwrap();
+        let error = all(&import, &blob).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{length}: {error}");
+    }
+    fs::write(&path, &good).unwrap();
+    assert_eq!(all(&import, &blob).unwrap(), bytes);
+}
+
+#[test]
+fn frames_cant_be_exchanged() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let first = keep(&mut pack, &sample(3 * CHUNK));
+    let second = keep(&mut pack, &vec![5; 3 * CHUNK]);
+    let path = world.path(&import, 1);
+    let good = fs::read(&path).unwrap();
+    let frame = CHUNK + OVERHEAD;
+    let start =
+        |blob: &Blob, index: usize| usize::try_from(blob.at).unwrap() + HEADER_LEN + index * frame;
+    let swaps = [
+        (start(&first, 0), start(&first, 1)),
+        (start(&first, 1), start(&first, 2)),
+        (start(&first, 0), start(&second, 0)),
+    ];
+    for (a, b) in swaps {
+        let mut bent = good.clone();
+        bent[a..a + frame].copy_from_slice(&good[b..b + frame]);
+        bent[b..b + frame].copy_from_slice(&good[a..a + frame]);
+        fs::write(&path, bent).unwrap();
+        let error = all(&import, &first).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_record_of_a_blob_is_refused() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let blob = keep(&mut pack, &sample(1000));
+    let other = keep(&mut pack, &sample(1000));
+    let huge = u64::MAX - 5;
+    let wrong = [
+        Blob { at: other.at + 1, ..blob.clone() },
+        Blob { at: huge, ..blob.clone() },
+        Blob { at: 1 << 62, ..blob.clone() },
+        Blob { length: 999, ..blob.clone() },
+        Blob { length: 1_000_000, ..blob.clone() },
+        Blob { length: huge, ..blob.clone() },
+        Blob { sha256: "00".repeat(32), ..blob.clone() },
+    ];
+    for blob in wrong {
+        assert!(matches!(import.read(&blob), Err(Error::Damaged(_))), "{blob:?}");
+    }
+    assert!(matches!(import.read(&Blob { pack: 7, ..blob }), Err(Error::Place(_))));
+}
+
+#[test]
+fn another_import_can_t_read_it() {
+    let world = World::new();
+    let (mine, yours) = (world.import(), world.import());
+    let blob = keep(&mut mine.pack().unwrap(), &sample(1000));
+    fs::copy(world.path(&mine, 1), world.path(&yours, 1)).unwrap();
+    assert!(matches!(yours.read(&blob), Err(Error::Damaged(_))));
+}
+
+#[test]
+fn a_destroyed_import_is_gone_for_good() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let blob = keep(&mut pack, &sample(3 * CHUNK));
+    pack.sync().unwrap();
+    let mut reader = import.read(&blob).unwrap();
+    reader.read_exact(&mut [0; 10]).unwrap();
+    pack.begin().unwrap();
+    let kept = world.at.path().join("kept");
+    fs::copy(world.path(&import, 1), &kept).unwrap();
+
+    world.spool.destroy(import.id()).unwrap();
+    assert!(world.spool.list().unwrap().is_empty());
+    assert!(!world.path(&import, 1).exists());
+    assert!(pack.write(&sample(CHUNK + 1)).is_err());
+    assert!(reader.read_to_end(&mut Vec::new()).is_err());
+    assert!(import.pack().is_err());
+    let back = world.at.path().join(format!("spool/{}", import.id()));
+    fs::create_dir(&back).unwrap();
+    fs::rename(kept, back.join("0001.pack")).unwrap();
+    assert!(matches!(import.read(&blob), Err(Error::Seal(_))));
+    assert!(world.spool.import(import.id()).is_err());
+    assert_eq!(world.spool.list().unwrap(), [import.id()], "packs without a key are listed");
+    world.spool.destroy(import.id()).unwrap();
+    world.spool.destroy(import.id()).unwrap();
+    assert!(world.spool.list().unwrap().is_empty());
+}
+
+#[test]
+fn given_up_blobs_leave_no_trace() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let first = keep(&mut pack, b"first");
+    pack.begin().unwrap();
+    pack.write(&sample(10 * CHUNK)).unwrap();
+    assert!(matches!(pack.begin(), Err(Error::OutOfTurn(_))));
+    pack.abandon().unwrap();
+    pack.abandon().unwrap();
+    assert!(matches!(pack.write(b"x"), Err(Error::OutOfTurn(_))));
+    assert!(matches!(pack.finish(), Err(Error::OutOfTurn(_))));
+    let second = keep(&mut pack, b"second");
+    let error = pack.append(&mut &*sample(CHUNK + 1), 1000).unwrap_err();
+    assert!(matches!(error, Error::TooLong { limit: 1000 }));
+    keep(&mut pack, &sample(1000));
+    pack.append(&mut &*sample(1000), 1000).unwrap();
+    pack.begin().unwrap();
+    pack.write(&sample(10 * CHUNK)).unwrap();
+    drop(pack);
+    assert_eq!(all(&import, &first).unwrap(), b"first");
+    assert_eq!(all(&import, &second).unwrap(), b"second");
+    let recovery = import.recover().unwrap();
+    assert_eq!(recovery.blobs.len(), 4);
+    assert!(recovery.torn.is_empty() && recovery.damaged.is_empty());
+    drop(import.pack().unwrap());
+    assert_eq!(import.pack().unwrap().number(), 3);
+    assert!(!world.path(&import, 2).exists(), "no empty pack stays");
+}
+
+#[test]
+fn a_reader_that_fails_harms_the_blob_only() {
+    struct Fails;
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("cut"))
+        }
+    }
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let mut reader = (&b"some"[..]).chain(Fails);
+    assert!(matches!(pack.append(&mut reader, NO_LIMIT), Err(Error::Source(_))));
+    let blob = keep(&mut pack, b"next");
+    assert_eq!(blob.at, 0);
+    assert_eq!(all(&import, &blob).unwrap(), b"next");
+}
+
+#[test]
+fn a_torn_tail_is_cut_wherever_it_is_torn() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let whole = [keep(&mut pack, &sample(CHUNK + 5)), keep(&mut pack, b"")];
+    let torn = keep(&mut pack, &sample(CHUNK + 300));
+    drop(pack);
+    let path = world.path(&import, 1);
+    let good = fs::read(&path).unwrap();
+    let start = usize::try_from(torn.at).unwrap();
+    let cuts = [1, 7, 8, HEADER_LEN, HEADER_LEN + 3, 5000, HEADER_LEN + CHUNK + OVERHEAD, 65_900];
+    for cut in cuts.into_iter().chain([good.len() - start - 1]) {
+        // A crash may leave the length and lose the bytes.
+        for tail in [&[][..], &[0; 5000]] {
+            fs::write(&path, [&good[..start + cut], tail].concat()).unwrap();
+            let recovery = import.recover().unwrap();
+            assert_eq!(recovery.blobs, whole, "{cut}");
+            assert!(recovery.damaged.is_empty());
+            assert_eq!(recovery.torn.len(), 1);
+            assert_eq!(recovery.torn[0].at, torn.at);
+            assert_eq!(fs::metadata(&path).unwrap().len(), torn.at);
+            let again = import.recover().unwrap();
+            assert!(again.torn.is_empty());
+            assert_eq!(again.blobs, whole);
+        }
+    }
+}
+
+#[test]
+fn damage_before_whole_blobs_is_reported_and_left() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    let blobs: Vec<Blob> = (0..4).map(|_| keep(&mut pack, &sample(2 * CHUNK))).collect();
+    drop(pack);
+    let path = world.path(&import, 1);
+    let good = fs::read(&path).unwrap();
+    for place in [0, 9, 40, CHUNK, 2 * CHUNK + 60] {
+        let mut bent = good.clone();
+        let start = usize::try_from(blobs[1].at).unwrap();
+        bent[start + place] ^= 0xff;
+        if place == 9 {
+            bent[start + place] = 1;
+        }
+        fs::write(&path, &bent).unwrap();
+        let recovery = import.recover();
+        let recovery = recovery.unwrap();
+        assert_eq!(recovery.blobs, [&blobs[..1], &blobs[2..]].concat(), "{place}");
+        assert!(recovery.torn.is_empty());
+        let length = blobs[2].at - blobs[1].at;
+        assert_eq!(recovery.damaged, [Damage { pack: 1, at: blobs[1].at, length }]);
+        assert_eq!(fs::read(&path).unwrap(), bent);
+    }
+}
+
+#[test]
+fn garbage_is_no_blob() {
+    let world = World::new();
+    let import = world.import();
+    let path = world.path(&import, 1);
+    let headers =
+        [format::magic().as_slice(), &[1, 0, 0, 0, 0, 0, 0, 0, b'l']].concat().repeat(5000);
+    for bytes in [vec![0; 3_000_000], vec![0xff; 10], headers, sample(2_000_000)] {
+        fs::write(&path, &bytes).unwrap();
+        let recovery = import.recover().unwrap();
+        assert!(recovery.blobs.is_empty());
+        assert_eq!(recovery.torn.len(), 1);
+    }
+    // What a newer version wrote is not ours to cut.
+    let newer = [format::magic().as_slice(), &[2; 100]].concat();
+    fs::write(&path, &newer).unwrap();
+    assert!(matches!(import.recover(), Err(Error::Newer)));
+    assert_eq!(fs::read(&path).unwrap(), newer);
+}
+
+#[test]
+fn packs_are_written_at_the_same_time() {
+    let world = World::new();
+    let import = world.import();
+    let other = world.spool.import(import.id()).unwrap();
+    let blobs: Vec<Blob> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..8_u8)
+            .map(|number| {
+                let import = if number % 2 == 0 { &import } else { &other };
+                scope.spawn(move || {
+                    let mut pack = import.pack().unwrap();
+                    let blobs: Vec<Blob> =
+                        (0..10).map(|_| keep(&mut pack, &vec![number; 100_000])).collect();
+                    pack.sync().unwrap();
+                    assert_eq!(all(import, &blobs[3]).unwrap(), vec![number; 100_000]);
+                    blobs
+                })
+            })
+            .collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    let mut packs: Vec<u32> = blobs.iter().map(|blob| blob.pack).collect();
+    packs.dedup();
+    packs.sort_unstable();
+    assert_eq!(packs, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(import.recover().unwrap().blobs.len(), 80);
+}
+
+#[tokio::test]
+async fn async_packs_keep_what_they_are_given() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap().into_async();
+    let bytes = Bytes::from(sample(9 * CHUNK + 1234));
+    for piece in [700, 16_384, CHUNK, 131_072, bytes.len()] {
+        pack.begin().await.unwrap();
+        for start in (0..bytes.len()).step_by(piece) {
+            let piece = bytes.slice(start..bytes.len().min(start + piece));
+            pack.write(piece).await.unwrap();
+        }
+        let blob = pack.finish().await.unwrap();
+        pack.sync().await.unwrap();
+        assert_eq!(all(&import, &blob).unwrap(), bytes);
+    }
+    pack.begin().await.unwrap();
+    pack.write(bytes.clone()).await.unwrap();
+    pack.abandon().await.unwrap();
+    pack.begin().await.unwrap();
+    let blob = pack.finish().await.unwrap();
+    assert_eq!(blob.length, 0);
+    assert_eq!(import.recover().unwrap().blobs.len(), 6);
+}
+
+#[tokio::test]
+async fn an_async_pack_that_is_dropped_stays_sound() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap().into_async();
+    pack.begin().await.unwrap();
+    pack.write(Bytes::from_static(b"whole")).await.unwrap();
+    let blob = pack.finish().await.unwrap();
+    pack.begin().await.unwrap();
+    pack.write(Bytes::from(sample(20 * CHUNK))).await.unwrap();
+    drop(pack);
+    assert_eq!(all(&import, &blob).unwrap(), b"whole");
+    // Cut by the task or, if it is not that far yet, by recovery.
+    while import.recover().unwrap().blobs != [blob.clone()] {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn async_errors_come_with_the_next_call() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap().into_async();
+    pack.write(Bytes::from(sample(CHUNK))).await.unwrap();
+    let mut calls = 0;
+    while pack.write(Bytes::from_static(b"x")).await.is_ok() {
+        calls += 1;
+        tokio::task::yield_now().await;
+        assert!(calls < 1_000_000);
+    }
+    assert!(pack.write(Bytes::from_static(b"x")).await.is_err());
+    assert!(pack.finish().await.is_err());
+    pack.begin().await.unwrap();
+    pack.write(Bytes::from_static(b"fine")).await.unwrap();
+    let blob = pack.finish().await.unwrap();
+    assert_eq!(all(&import, &blob).unwrap(), b"fine");
+    assert!(matches!(pack.finish().await, Err(Error::OutOfTurn(_))));
+}
+
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let world = World::new();
+    let import = world.import();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut pack = Pack::new(import.clone(), 1, full);
+    pack.begin().unwrap();
+    let error = pack.write(&sample(10 * CHUNK)).unwrap_err();
+    assert!(matches!(error, Error::Full) && error.is_full(), "{error}");
+    assert!(matches!(pack.finish(), Err(Error::OutOfTurn(_))));
+    let error = io::Error::from(Error::Full);
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn the_reserve_is_kept() {
+    let world = World::new();
+    let usage = world.spool.usage().unwrap();
+    assert_eq!(usage.used, 0);
+    assert!(usage.free > 0);
+    world.spool.admits(0).unwrap();
+    let error = world.spool.admits(u64::MAX).unwrap_err();
+    assert!(matches!(error, Error::Reserved { .. }) && error.is_full());
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    keep(&mut pack, &sample(100_000));
+    assert!(world.spool.usage().unwrap().used > 100_000);
+
+    let at = tempfile::tempdir().unwrap();
+    let reserve = Reserve::Percent(100);
+    let spool = Spool::open_with(&at.path().join("spool"), vault(&at), reserve).unwrap();
+    assert!(spool.admits(0).is_err());
+}
+
+#[test]
+fn reserves_are_sizes_or_shares() {
+    assert_eq!("10 GiB".parse(), Ok(Reserve::Bytes(10 << 30)));
+    assert_eq!("1500kB".parse(), Ok(Reserve::Bytes(1_500_000)));
+    assert_eq!(" 2 % ".parse(), Ok(Reserve::Percent(2)));
+    for text in ["", "2", "%", "-1 %", "101 %", "1.5 GiB", "99999999999 TiB", "10 gigs", "ä"] {
+        assert_eq!(text.parse::<Reserve>(), Err(Malformed), "{text}");
+    }
+    assert_eq!(Reserve::Standard.bytes(10 << 40), 1 << 30);
+    assert_eq!(Reserve::Standard.bytes(1000), 20);
+    assert_eq!(Reserve::Percent(50).bytes(1000), 500);
+    let section: SpoolSection =
+        toml::from_str("master-key-file = \"/k\"\nreserve = \"5 %\"").unwrap();
+    assert_eq!(section.reserve, Some(Reserve::Percent(5)));
+    assert!(toml::from_str::<SpoolSection>("master_key_file = \"/k\"").is_err());
+    assert!(toml::from_str::<SpoolSection>("reserve = \"much\"").is_err());
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let world = World::new();
+    let folder = world.at.path().join("spool");
+    let error = Spool::open(&folder, vault(&world.at)).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    let import = world.import();
+    let World { at, spool } = world;
+    drop(spool);
+    assert!(Spool::open(&folder, vault(&at)).is_err(), "a part is still in use");
+    drop(import);
+    Spool::open(&folder, vault(&at)).unwrap();
+}
+
+#[test]
+fn unusable_folders_are_explained() {
+    let at = tempfile::tempdir().unwrap();
+    fs::write(at.path().join("file"), "").unwrap();
+    let error = Spool::open(&at.path().join("file/spool"), vault(&at)).unwrap_err();
+    assert!(error.to_string().contains("file is not a folder"), "{error}");
+}
+
+#[test]
+fn nothing_readable_lies_on_the_disk() {
+    let world = World::new();
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    keep(&mut pack, &sample(200_000));
+    pack.sync().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = world.at.path().join("spool").join(import.id().to_string());
+    assert_eq!(mode(&folder), 0o700);
+    assert_eq!(mode(&world.path(&import, 1)), 0o600);
+    let bytes = fs::read(world.path(&import, 1)).unwrap();
+    assert!(!bytes.windows(6).any(|found| found == &CANARY[..6]));
+}

@@ -1,0 +1,244 @@
+//! From files to instances: what is inside an archive is read, accounted for, or set aside with a reason.
+//!
+//! Owns the walk over uploads and downloads: recognising files by their content, the bounds of inflation, the
+//! DICOMDIR as a completeness check. Invariants: names inside an archive are text for people and never
+//! become a path; no declared size is believed, only bytes that were read count; every file ends as an
+//! instance, a document or set aside; everything returned is on the device. Memory stays flat, whatever the
+//! archive says.
+#![warn(clippy::arithmetic_side_effects)]
+
+mod archive;
+mod content;
+mod intake;
+mod medium;
+mod meter;
+mod name;
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use self::content::Content;
+use self::intake::Outcome;
+use self::medium::Medium;
+use self::meter::Budget;
+use self::name::Name;
+use crate::import::{Blob, File, FileKind, Inspected, SetAside};
+use crate::spool::{self, ImportSpool, Pack};
+
+/// A list of files set aside that is longer than this tells a person nothing more; the rest is counted.
+const SET_ASIDE_LISTED: usize = 10_000;
+
+/// Bounds of one import. Each is a config key of `[unpack]`.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Files that one archive may list.
+    pub entries: u64,
+    /// Bytes that one file of an archive may inflate to.
+    pub entry_bytes: u64,
+    /// Bytes that all archives of one import may inflate to.
+    pub total_bytes: u64,
+    /// Inflated bytes for each compressed byte; deflate itself ends near 1032.
+    pub ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries: 100_000, entry_bytes: 8 << 30, total_bytes: 64 << 30, ratio: 1_000 }
+    }
+}
+
+/// What came out of the files of one import.
+#[derive(Default)]
+pub struct Unpacked {
+    pub instances: Vec<Inspected>,
+    /// Kind, title and bytes of documents that become instances of a study.
+    pub documents: Vec<(FileKind, String, Blob)>,
+    pub set_aside: Vec<SetAside>,
+}
+
+/// Why nothing was unpacked. The files themselves stay in the spool. No variant holds a file's name, since
+/// that may hold a patient's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "archive {file} is incomplete or damaged: its table of contents at the end is missing; fetch or copy \
+         it again and import it anew"
+    )]
+    Cut { file: usize },
+    #[error("archive {file} is one part of several; join the parts to one archive and import that")]
+    Split { file: usize },
+    #[error(
+        "archive {file} lists {entries} files, more than the limit of {limit}; raise unpack.entries if it is \
+         genuine, then retry"
+    )]
+    TooManyEntries { file: usize, entries: u64, limit: u64 },
+    #[error(
+        "the archives hold more than the limit of {limit} bytes; raise unpack.total-bytes if they are genuine, \
+         then retry"
+    )]
+    TooLarge { limit: u64 },
+    #[error(
+        "archive {file} inflates to more than {ratio} times its size, as a deflate bomb does; raise \
+         unpack.ratio if it is genuine, then retry"
+    )]
+    Bomb { file: usize, ratio: u64 },
+    #[error("unpacking was stopped; retry it when the gateway is ready")]
+    Cancelled,
+    #[error("the received bytes could not be read back from the spool; check the disk, then retry")]
+    Read(#[source] std::io::Error),
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+}
+
+/// What the scheduler does about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Passes by itself.
+    Retry,
+    /// A person has to look.
+    Quarantine,
+}
+
+impl Error {
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Cut { .. }
+            | Self::Split { .. }
+            | Self::TooManyEntries { .. }
+            | Self::TooLarge { .. }
+            | Self::Bomb { .. } => Class::Quarantine,
+            Self::Cancelled | Self::Read(_) | Self::Spool(_) => Class::Retry,
+        }
+    }
+
+    /// What a person reads: what happened and what to do next; no file name in it.
+    pub fn sentence(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Unpacks and inspects. Blocking; everything it returns is synced. `seen` counts instances for progress.
+///
+/// # Errors
+/// An archive that cannot be read at all or breaks a bound of the whole import; faults of single files are
+/// in [`Unpacked::set_aside`] instead.
+pub fn unpack(
+    spool: &ImportSpool,
+    files: &[File],
+    limits: &Limits,
+    cancel: &CancellationToken,
+    seen: &AtomicU64,
+) -> Result<Unpacked, Error> {
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0, seen };
+    let mut pack = LazyPack { spool, pack: None };
+    let mut loose = Medium::default();
+    let mut inflated = 0;
+    for (number, file) in (1_usize..).zip(files) {
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let name = Name::new(&file.name);
+        let mut reader = spool.read(&file.blob)?;
+        let mut head = Vec::new();
+        reader.by_ref().take(content::HEAD).read_to_end(&mut head).map_err(Error::Read)?;
+        let content = match Content::of(&head, file.blob.length, &name) {
+            Content::Aside(_) if archive::is_listed(&mut reader, &name)? => Content::Zip,
+            content => content,
+        };
+        if content == Content::Zip {
+            let budget = Budget::new(limits, cancel, inflated, file.blob.length);
+            archive::unpack(
+                &archive::Archive { spool, file, number, head: &head },
+                &budget,
+                &mut pack,
+                &mut ledger,
+            )?;
+            inflated = budget.spent_in_all();
+            continue;
+        }
+        drop(reader);
+        loose.saw(&name);
+        let outcome = intake::judge_stored(spool, &file.blob, &name, content)?;
+        ledger.enter(&mut loose, &name, outcome);
+    }
+    ledger.close(loose, 0);
+    pack.sync()?;
+    Ok(ledger.finish())
+}
+
+/// What was found so far.
+struct Ledger<'a> {
+    found: Unpacked,
+    /// Files set aside beyond those that are listed.
+    unlisted: u64,
+    seen: &'a AtomicU64,
+}
+
+impl Ledger<'_> {
+    fn enter(&mut self, medium: &mut Medium, name: &Name, outcome: Outcome) {
+        match outcome {
+            Outcome::Instance(instance) => {
+                self.found.instances.push(*instance);
+                self.seen.fetch_add(1, Ordering::Relaxed);
+            }
+            Outcome::Document(kind, blob) => self.found.documents.push((kind, name.title(), blob)),
+            Outcome::Directory(directory) => medium.lists(directory),
+            Outcome::Aside(reason) => self.set_aside(name.shown().to_owned(), reason),
+        }
+    }
+
+    fn set_aside(&mut self, name: String, reason: impl Into<String>) {
+        if self.found.set_aside.len() < SET_ASIDE_LISTED {
+            self.found.set_aside.push(SetAside { name, reason: reason.into() });
+        } else {
+            self.unlisted = self.unlisted.saturating_add(1);
+        }
+    }
+
+    /// A medium was read to its end: `first` is the number of its first instance.
+    fn close(&mut self, medium: Medium, first: usize) {
+        let instances = self.found.instances.get(first..).unwrap_or_default();
+        for missing in medium.missing(instances) {
+            self.set_aside(missing.name, missing.reason);
+        }
+    }
+
+    fn finish(mut self) -> Unpacked {
+        if self.unlisted > 0 {
+            self.found.set_aside.push(SetAside {
+                name: format!("{} more files", self.unlisted),
+                reason: "set aside too; the list ends here".to_owned(),
+            });
+        }
+        self.found
+    }
+}
+
+/// A pack that is made when the first byte has to be written: a bare object is spooled already.
+struct LazyPack<'a> {
+    spool: &'a ImportSpool,
+    pack: Option<Pack>,
+}
+
+impl LazyPack<'_> {
+    fn open(&mut self) -> Result<&mut Pack, Error> {
+        let pack = match self.pack.take() {
+            Some(pack) => pack,
+            None => self.spool.pack()?,
+        };
+        Ok(self.pack.insert(pack))
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        match &mut self.pack {
+            Some(pack) => Ok(pack.sync()?),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

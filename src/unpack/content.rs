@@ -1,0 +1,174 @@
+//! What a file is, by its first bytes; its name helps only to say why it is set aside.
+
+use super::name::Name;
+use crate::dicom::VR;
+
+/// As much of a file as is looked at. A PDF may begin anywhere in its first 1024 bytes.
+pub(super) const HEAD: u64 = 1024;
+
+/// Media Storage SOP Class UID (0002,0002) with the class Media Storage Directory, as PS3.10 7.1 writes it.
+const DIRECTORY_CLASS: &[u8] = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10";
+
+/// The element Media Storage SOP Class UID, whatever class follows.
+const CLASS_ELEMENT: &[u8] = b"\x02\x00\x02\x00UI";
+
+/// The first element of a bare implicit data set is short: a group length, a character set or a class.
+const FIRST_VALUE: u32 = 1024;
+
+const PROGRAM: &str = "a program; programs are never run or imported";
+const WEB: &str = "a page or part of the medium's viewer";
+const TEXT: &str = "a text file of the medium; text is not imported yet";
+const PICTURE: &str = "pictures are not imported yet";
+const VIDEO: &str = "videos are not imported yet";
+const ARCHIVE: &str = "an archive of a kind that is not read yet";
+
+/// What is done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// An object, with or without preamble and file meta group.
+    Dicom,
+    /// A DICOMDIR.
+    Directory,
+    Pdf,
+    Zip,
+    /// Not used, for this reason.
+    Aside(&'static str),
+}
+
+impl Content {
+    /// `head` holds the first [`HEAD`] bytes of a file of `length` bytes.
+    pub(super) fn of(head: &[u8], length: u64, name: &Name) -> Self {
+        if head.is_empty() {
+            return Self::Aside("the file is empty");
+        }
+        // First of all, because a preamble may look like anything, a program included.
+        if head.get(128..132) == Some(b"DICM") || is_bare(head, length) {
+            let named = name.last().eq_ignore_ascii_case("DICOMDIR");
+            let directory = contains(head, DIRECTORY_CLASS)
+                || (named && (head.starts_with(b"\x04\x00") || !contains(head, CLASS_ELEMENT)));
+            return if directory { Self::Directory } else { Self::Dicom };
+        }
+        if name.is_litter() {
+            return Self::Aside("a file that an operating system left behind");
+        }
+        if is_zip(head) {
+            return Self::Zip;
+        }
+        if let Some(reason) = by_signature(head) {
+            return Self::Aside(reason);
+        }
+        if contains(head, b"%PDF-") && !is_markup(head) {
+            return if name.is_leaflet() {
+                Self::Aside("a leaflet, manual or licence of the medium, by its name")
+            } else {
+                Self::Pdf
+            };
+        }
+        if let Some(reason) = by_text(head) {
+            return Self::Aside(reason);
+        }
+        Self::Aside(by_name(name))
+    }
+}
+
+/// Whether an archive begins here; an archive without files is only its end record.
+pub(super) fn is_zip(head: &[u8]) -> bool {
+    [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"].iter().any(|magic| head.starts_with(*magic))
+}
+
+fn contains(head: &[u8], part: &[u8]) -> bool {
+    head.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether a file meta group or a data set begins at once (no preamble): PS3.5 7.1.
+fn is_bare(head: &[u8], length: u64) -> bool {
+    let Some(&[g0, g1, e0, e1, a, b, c, d]) = head.first_chunk::<8>() else {
+        return false;
+    };
+    let explicit = VR::from_binary([a, b]).is_some();
+    match u16::from_le_bytes([g0, g1]) {
+        0x0002 | 0x0004 if u16::from_le_bytes([e0, e1]) <= 0x0102 || g0 == 4 => explicit,
+        0x0008 => {
+            let value = u32::from_le_bytes([a, b, c, d]);
+            explicit || (value <= FIRST_VALUE && u64::from(value).saturating_add(8) <= length)
+        }
+        // Big-endian group 0008.
+        0x0800 => explicit,
+        _ => false,
+    }
+}
+
+/// Kinds that their first bytes tell for sure.
+fn by_signature(head: &[u8]) -> Option<&'static str> {
+    let at =
+        |from: usize, magic: &[u8]| head.get(from..).is_some_and(|rest| rest.starts_with(magic));
+    let any = |list: &[&[u8]]| list.iter().any(|magic| head.starts_with(magic));
+    if any(&[
+        b"MZ",
+        b"\x7fELF",
+        b"\xfe\xed\xfa\xce",
+        b"\xfe\xed\xfa\xcf",
+        b"\xce\xfa\xed\xfe",
+        b"\xcf\xfa\xed\xfe",
+        b"\xca\xfe\xba\xbe",
+        b"#!",
+    ]) {
+        return Some(PROGRAM);
+    }
+    if any(&[
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF87a",
+        b"GIF89a",
+        b"II*\0",
+        b"MM\0*",
+        b"\0\0\0\x0cjP  ",
+        b"\0\0\x01\0",
+    ]) || (at(0, b"BM") && at(6, &[0; 4]))
+        || (at(0, b"RIFF") && at(8, b"WEBP"))
+    {
+        return Some(PICTURE);
+    }
+    if at(4, b"ftyp")
+        || (at(0, b"RIFF") && at(8, b"AVI "))
+        || any(&[b"\0\0\x01\xba", b"\x1aE\xdf\xa3"])
+    {
+        return Some(VIDEO);
+    }
+    let archives: &[&[u8]] =
+        &[b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"MSCF"];
+    (any(archives) || at(257, b"ustar")).then_some(ARCHIVE)
+}
+
+fn by_text(head: &[u8]) -> Option<&'static str> {
+    let text = lower_start(head);
+    if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        return Some(WEB);
+    }
+    text.starts_with("<?xml").then_some("XML documents are not imported yet")
+}
+
+fn is_markup(head: &[u8]) -> bool {
+    lower_start(head).starts_with('<')
+}
+
+fn lower_start(head: &[u8]) -> String {
+    let start = head.get(..64).unwrap_or(head);
+    String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_lowercase()
+}
+
+fn by_name(name: &Name) -> &'static str {
+    let last = name.last().to_lowercase();
+    if last == "autorun.inf" {
+        return "starts a program when the medium is inserted; it is never run";
+    }
+    match name.extension().as_str() {
+        "exe" | "dll" | "com" | "bat" | "cmd" | "ps1" | "vbs" | "sh" | "msi" | "jar" | "class"
+        | "so" | "dylib" | "ocx" | "sys" => PROGRAM,
+        "htm" | "html" | "css" | "js" | "chm" | "hlp" | "ico" | "ini" | "inf" | "cfg" | "xsl"
+        | "dat" | "svg" | "json" | "manifest" | "ttf" | "lang" => WEB,
+        "txt" | "md" | "rtf" => TEXT,
+        _ if last.starts_with("readme") || last.starts_with("liesmich") => TEXT,
+        _ => "neither DICOM nor a document that is known here",
+    }
+}

@@ -1,0 +1,201 @@
+//! One file: judged by its content, scanned while it is written, or set aside.
+
+use std::io::{BufReader, Cursor, Read};
+
+use super::Error;
+use super::content::{Content, HEAD};
+use super::medium::Directory;
+use super::meter::{CHUNK, Fault, Meter, Tee};
+use super::name::Name;
+use crate::dicom::{inspect, scan};
+use crate::import::{Blob, FileKind, Inspected};
+use crate::spool::{ImportSpool, Pack};
+
+/// A DICOMDIR is held in memory; this one has about 50,000 records.
+const DIRECTORY_BYTES: u64 = 16 << 20;
+
+const DAMAGED: &str = "damaged in the archive: its bytes do not fit its checksum; fetch the archive again if it is needed";
+const DIRECTORY_UNREADABLE: &str =
+    "the DICOMDIR cannot be read, so completeness was not checked; the files were read without it";
+
+/// What became of a file.
+pub(super) enum Outcome {
+    Instance(Box<Inspected>),
+    Document(FileKind, Blob),
+    Directory(Directory),
+    Aside(String),
+}
+
+impl Outcome {
+    fn aside(reason: impl Into<String>) -> Self {
+        Self::Aside(reason.into())
+    }
+}
+
+/// One entry of an archive as its table of contents tells it.
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a Name,
+    /// Length after inflation, as declared; checked against what comes.
+    pub(super) declared: u64,
+}
+
+/// Takes one entry of an archive in. What is kept lies in `pack`, not synced yet.
+pub(super) fn take_in(
+    entry: &Entry<'_>,
+    mut meter: Meter<'_>,
+    pack: &mut Pack,
+) -> Result<Outcome, Error> {
+    let mut head = Vec::new();
+    if meter.by_ref().take(HEAD).read_to_end(&mut head).is_err() {
+        return stopped(&meter);
+    }
+    match Content::of(&head, entry.declared, entry.name) {
+        Content::Dicom => instance(entry, head, meter, pack),
+        Content::Directory => directory(entry, head, meter),
+        Content::Pdf => document(entry, head, meter, pack),
+        Content::Zip => {
+            Ok(Outcome::aside("an archive inside the archive; unpack it and import it by itself"))
+        }
+        Content::Aside(reason) => Ok(Outcome::aside(reason)),
+    }
+}
+
+/// Why reading an entry ended early: a bound of the import, a bound of the entry, or damage.
+fn stopped(meter: &Meter<'_>) -> Result<Outcome, Error> {
+    let limits = meter.limits();
+    match meter.fault() {
+        Some(Fault::Cancelled) => Err(Error::Cancelled),
+        Some(Fault::TotalTooLarge) => Err(Error::TooLarge { limit: limits.total_bytes }),
+        Some(Fault::TotalRatio) => Err(Error::Bomb { file: 0, ratio: limits.ratio }),
+        Some(Fault::EntryTooLarge) => Ok(Outcome::aside(format!(
+            "larger than the limit of {} bytes (unpack.entry-bytes)",
+            limits.entry_bytes
+        ))),
+        Some(Fault::EntryRatio) => Ok(Outcome::aside(format!(
+            "inflates to more than {} times its size, as a deflate bomb does (unpack.ratio)",
+            limits.ratio
+        ))),
+        None => Ok(Outcome::aside(DAMAGED)),
+    }
+}
+
+fn instance(
+    entry: &Entry<'_>,
+    head: Vec<u8>,
+    mut meter: Meter<'_>,
+    pack: &mut Pack,
+) -> Result<Outcome, Error> {
+    pack.begin()?;
+    let mut tee = Tee::new(Cursor::new(head).chain(meter.by_ref()), pack);
+    let mut reader = BufReader::with_capacity(CHUNK, tee.by_ref());
+    let scanned = scan::scan_file(&mut reader, entry.declared, &scan::Limits::default());
+    // To the end even if the scan failed: whether the archive or the object is at fault shows there.
+    let drained = std::io::copy(&mut reader, &mut std::io::sink());
+    drop(reader);
+    let (written, refused) = tee.finish();
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
+    let outcome = match (drained, scanned) {
+        (Err(_), _) => Err(stopped(&meter)?),
+        (Ok(_), _) if written != entry.declared => Err(Outcome::aside(DAMAGED)),
+        (Ok(_), Ok(scanned)) => {
+            inspect::inspect(scanned).map_err(|error| Outcome::aside(unusable(&error)))
+        }
+        (Ok(_), Err(error)) => Err(Outcome::aside(unusable(&error.into()))),
+    };
+    match outcome {
+        Ok(found) => Ok(Outcome::Instance(Box::new(inspected(found, pack.finish()?)))),
+        Err(outcome) => {
+            pack.abandon()?;
+            Ok(outcome)
+        }
+    }
+}
+
+fn document(
+    entry: &Entry<'_>,
+    head: Vec<u8>,
+    mut meter: Meter<'_>,
+    pack: &mut Pack,
+) -> Result<Outcome, Error> {
+    pack.begin()?;
+    let mut tee = Tee::new(Cursor::new(head).chain(meter.by_ref()), pack);
+    let drained =
+        std::io::copy(&mut BufReader::with_capacity(CHUNK, tee.by_ref()), &mut std::io::sink());
+    let (written, refused) = tee.finish();
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
+    let outcome = match drained {
+        Err(_) => stopped(&meter)?,
+        Ok(_) if written != entry.declared => Outcome::aside(DAMAGED),
+        Ok(_) => return Ok(Outcome::Document(FileKind::Pdf, pack.finish()?)),
+    };
+    pack.abandon()?;
+    Ok(outcome)
+}
+
+fn directory(entry: &Entry<'_>, head: Vec<u8>, mut meter: Meter<'_>) -> Result<Outcome, Error> {
+    let mut bytes = head;
+    let read = meter.by_ref().take(DIRECTORY_BYTES).read_to_end(&mut bytes);
+    if read.is_err() {
+        return stopped(&meter);
+    }
+    Ok(read_directory(&bytes, entry.name))
+}
+
+fn read_directory(bytes: &[u8], name: &Name) -> Outcome {
+    match Directory::read(bytes, name) {
+        Some(directory) => Outcome::Directory(directory),
+        None => Outcome::aside(DIRECTORY_UNREADABLE),
+    }
+}
+
+/// Judges a file that is spooled as it came, so that nothing has to be written.
+pub(super) fn judge_stored(
+    spool: &ImportSpool,
+    blob: &Blob,
+    name: &Name,
+    content: Content,
+) -> Result<Outcome, Error> {
+    match content {
+        Content::Dicom => {
+            let mut reader = BufReader::with_capacity(CHUNK, spool.read(blob)?);
+            let scanned = scan::scan_file(&mut reader, blob.length, &scan::Limits::default());
+            Ok(match scanned.map_err(inspect::Error::from).and_then(inspect::inspect) {
+                Ok(found) => Outcome::Instance(Box::new(inspected(found, blob.clone()))),
+                Err(inspect::Error::Scan(scan::Error::Io(error)))
+                    if error.kind() != std::io::ErrorKind::UnexpectedEof =>
+                {
+                    return Err(Error::Read(error));
+                }
+                Err(error) => Outcome::aside(unusable(&error)),
+            })
+        }
+        Content::Directory => {
+            let mut bytes = Vec::new();
+            spool.read(blob)?.take(DIRECTORY_BYTES).read_to_end(&mut bytes).map_err(Error::Read)?;
+            Ok(read_directory(&bytes, name))
+        }
+        Content::Pdf => Ok(Outcome::Document(FileKind::Pdf, blob.clone())),
+        Content::Zip => Ok(Outcome::aside(DAMAGED)),
+        Content::Aside(reason) => Ok(Outcome::aside(reason)),
+    }
+}
+
+/// The scanner's errors name tags and bounds, never values.
+fn unusable(error: &inspect::Error) -> String {
+    format!("looks like DICOM but cannot be used: {error}")
+}
+
+fn inspected(found: inspect::Found, blob: Blob) -> Inspected {
+    Inspected {
+        sop_class: found.sop_class,
+        sop_instance: found.sop_instance,
+        series: found.series,
+        layout: found.layout,
+        blob,
+        facts: found.facts,
+    }
+}

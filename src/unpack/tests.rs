@@ -1,0 +1,5 @@
+mod archives;
+mod build;
+mod files;
+mod hostile;
+mod media;

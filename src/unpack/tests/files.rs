@@ -1,0 +1,135 @@
+//! Judging single files by their content.
+
+use super::build::{World, aside, data_set, meta, object, reason_of, stored, zip};
+use crate::unpack::content::Content;
+use crate::unpack::name::Name;
+
+fn content(name: &str, bytes: &[u8]) -> Content {
+    Content::of(bytes, u64::try_from(bytes.len()).unwrap(), &Name::new(name))
+}
+
+fn is_aside(name: &str, bytes: &[u8], part: &str) {
+    match content(name, bytes) {
+        Content::Aside(reason) => assert!(reason.contains(part), "{name}: {reason}"),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn content_decides_and_not_the_name() {
+    assert_eq!(content("BILD.JPG", &object(1)), Content::Dicom);
+    assert_eq!(content("viewer.exe", &object(1)), Content::Dicom);
+    assert_eq!(content("IM1", &data_set(1)), Content::Dicom);
+    let without_preamble = [meta("1.2.840.10008.5.1.4.1.1.7", "1.2.3"), data_set(1)].concat();
+    assert_eq!(content("IM1", &without_preamble), Content::Dicom);
+    assert_eq!(content("IM1", b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100\x08\0\x16\0"), Content::Dicom);
+    assert_eq!(content("BEFUND", b"\n\n%PDF-1.7\n"), Content::Pdf);
+    assert_eq!(content("DICOMDIR", &object(1)), Content::Dicom);
+    is_aside("BEFUND.PDF", b"no PDF at all", "neither");
+    is_aside("IM0001", b"MZ\x90\0", "program");
+}
+
+#[test]
+fn program_in_the_preamble_is_still_an_object() {
+    let mut both = object(1);
+    both[..4].copy_from_slice(b"MZ\x90\0");
+    assert_eq!(content("IM1", &both), Content::Dicom);
+}
+
+#[test]
+fn companions_of_a_medium_are_set_aside_with_a_reason() {
+    is_aside("x", b"", "empty");
+    for magic in [b"\x7fELF".as_slice(), b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!/bin/sh\n"] {
+        is_aside("x", magic, "program");
+    }
+    is_aside("lib.dll", b"\x01\x02", "program");
+    is_aside("run.bat", b"@echo off", "program");
+    is_aside("AUTORUN.INF", b"[autorun]", "never run");
+    is_aside("INDEX.HTM", b"<!DOCTYPE html>", "viewer");
+    is_aside("noname", b"\xef\xbb\xbf  <HTML>", "viewer");
+    is_aside("a.css", b"body{}", "viewer");
+    is_aside("README.TXT", b"Hello", "text");
+    is_aside("LIESMICH", b"Hallo", "text");
+    is_aside("a", b"\xff\xd8\xff\xe0", "pictures");
+    is_aside("a", b"\x89PNG\r\n\x1a\n", "pictures");
+    is_aside("a", b"\0\0\0\x18ftypmp42", "videos");
+    is_aside("METADATA.XML", b"<?xml version=\"1.0\"?>", "XML");
+    is_aside("a.xml", b"<?xml version=\"1.0\"?><a>%PDF-</a>", "XML");
+    is_aside("a.7z", b"7z\xbc\xaf\x27\x1c", "archive");
+    is_aside("a/.DS_Store", b"\0\0\0\x01Bud1", "operating system");
+    is_aside("__MACOSX/._IM1", b"\0\x05\x16\x07", "operating system");
+    is_aside("what", b"\x01\x02\x03", "neither");
+}
+
+#[test]
+fn leaflets_are_told_from_reports() {
+    for name in ["BEFUND.PDF", "IHE_PDI/Arztbrief Müller.pdf", "docs/Thorax.pdf"] {
+        assert_eq!(content(name, b"%PDF-1.4"), Content::Pdf, "{name}");
+    }
+    for name in [
+        "Viewer/doc.pdf",
+        "help/en/index.pdf",
+        "Benutzerhandbuch.pdf",
+        "MicroViewer_Manual.pdf",
+        "LICENSE.pdf",
+        "Bedienungsanleitung.PDF",
+    ] {
+        is_aside(name, b"%PDF-1.4", "leaflet");
+    }
+}
+
+#[test]
+fn loose_files_are_not_written_again() {
+    let world = World::new();
+    let files = [
+        world.put("IM1", &object(1)),
+        world.put("Arztbrief.pdf", b"%PDF-1.4\n%%EOF"),
+        world.put("leer", b""),
+        world.put("foto.jpg", b"\xff\xd8\xff\xe0"),
+        world.put("kaputt", &object(4)[..300]),
+    ];
+    let unpacked = world.unpack(&files).unwrap();
+    assert_eq!(unpacked.instances[0].blob, files[0].blob);
+    assert_eq!(unpacked.documents[0].1, "Arztbrief");
+    assert_eq!(unpacked.documents[0].2, files[1].blob);
+    assert_eq!(unpacked.set_aside.len(), 3);
+    assert!(reason_of(&unpacked, "kaputt").contains("cannot be used"));
+}
+
+#[test]
+fn objects_that_cannot_be_used_are_set_aside_and_the_others_go_on() {
+    let world = World::new();
+    let no_uids = [vec![0; 128], b"DICM".to_vec(), meta("1.2.3", "1.2.4")].concat();
+    let archive = zip(&[
+        stored("CUT", &object(1)[..object(1).len() - 5]),
+        stored("NOUID", &no_uids),
+        stored("NOISE", &[vec![0; 128], b"DICM".to_vec(), vec![0xA5; 900]].concat()),
+        stored("GOOD", &object(2)),
+        stored("ZERO", b""),
+    ]);
+    let unpacked = world.unpack_one("a.zip", &archive).unwrap();
+    assert_eq!(unpacked.instances.len(), 1);
+    let names: Vec<_> = aside(&unpacked).iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["CUT", "NOUID", "NOISE", "ZERO"]);
+    for name in ["CUT", "NOUID", "NOISE"] {
+        let reason = reason_of(&unpacked, name);
+        assert!(reason.starts_with("looks like DICOM but cannot be used: "), "{reason}");
+        assert!(!reason.contains("BEISPIEL") && !reason.contains("4711"));
+    }
+}
+
+#[test]
+fn names_are_text_and_bounded() {
+    let shown = |text: &str| Name::new(text).shown().to_owned();
+    assert_eq!(shown("..\\..\\windows\\x"), "../../windows/x");
+    assert_eq!(shown("a\r\nb\0c\u{1b}[31m"), "a\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}[31m");
+    assert_eq!(shown("a\u{202e}fdp.exe"), "a\u{fffd}fdp.exe");
+    assert_eq!(shown(""), "(no name)");
+    let long = shown(&format!("{}/ENDE.PDF", "ä".repeat(70_000)));
+    assert_eq!(long.chars().count(), 200);
+    assert!(long.starts_with('…') && long.ends_with("/ENDE.PDF"));
+    assert_eq!(Name::new("A/Brief.2026.pdf").title(), "Brief.2026");
+    assert_eq!(Name::new(".pdf").title(), ".pdf");
+    assert_eq!(Name::new("dicom/im1.;1").compared(), "DICOM/IM1");
+    assert_eq!(Name::new("../../DICOM\\IM1").folder(), "DICOM/");
+}

@@ -1,0 +1,137 @@
+//! Configuration of the worklist: `[worklist]` and `[[worklist.sources]]`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::dicom::AeTitle;
+use crate::dimse::Remote;
+
+/// A day, the unit of the window.
+const DAY: u64 = 24 * 3600;
+
+/// A window beyond a year is a question for the whole RIS.
+const WINDOW_LIMIT_DAYS: u16 = 366;
+
+/// `[worklist]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct WorklistSection {
+    pub sources: Vec<SourceSection>,
+    /// Ask only for steps of these modalities, one query each; empty asks for all.
+    pub modalities: Vec<String>,
+    /// Ask only for steps scheduled for these stations, one query each; empty asks for all.
+    pub station_ae: Vec<AeTitle>,
+    /// How far before and after today a broad question reaches, in whole days.
+    #[serde(deserialize_with = "duration")]
+    pub window: Duration,
+    /// Answers that one query may give before the rest is cancelled.
+    pub limit: usize,
+    /// For answers that name no character set and are no UTF-8.
+    pub fallback_character_set: String,
+}
+
+impl Default for WorklistSection {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            modalities: Vec::new(),
+            station_ae: Vec::new(),
+            window: Duration::from_secs(14 * DAY),
+            limit: 500,
+            fallback_character_set: "ISO_IR 100".to_owned(),
+        }
+    }
+}
+
+/// One `[[worklist.sources]]`: exactly one of the two keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SourceSection {
+    /// A name of `[peers]`.
+    pub peer: Option<String>,
+    /// A folder of `.wl` files.
+    pub folder: Option<PathBuf>,
+}
+
+/// Where a source lies.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Peer { name: String, remote: Remote },
+    Folder { path: PathBuf },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer { name, .. } => write!(f, "peer {name}"),
+            Self::Folder { path } => write!(f, "folder {}", path.display()),
+        }
+    }
+}
+
+/// What is asked of every source.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub modalities: Vec<String>,
+    pub stations: Vec<AeTitle>,
+    pub window_days: u16,
+    pub limit: usize,
+    pub fallback_character_set: String,
+    /// In which "today" is meant.
+    pub timezone: jiff::tz::TimeZone,
+}
+
+impl WorklistSection {
+    /// Checks the values; the faults name their keys.
+    pub fn options(&self, timezone: jiff::tz::TimeZone) -> Result<Options, Vec<String>> {
+        let mut faults = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            if source.peer.is_some() == source.folder.is_some() {
+                faults.push(format!("worklist.sources[{index}] needs either peer or folder"));
+            }
+        }
+        let days = u16::try_from(self.window.as_secs() / DAY).unwrap_or(u16::MAX);
+        if days > WINDOW_LIMIT_DAYS {
+            faults.push(format!("worklist.window is at most {WINDOW_LIMIT_DAYS} days"));
+        }
+        if !(1..=10_000).contains(&self.limit) {
+            faults.push("worklist.limit is 1 to 10000".to_owned());
+        }
+        let code = |text: &str| {
+            let allowed =
+                |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_' || b == b' ';
+            (1..=16).contains(&text.len()) && text.bytes().all(allowed)
+        };
+        if !self.modalities.iter().all(|modality| code(modality)) {
+            faults.push("worklist.modalities are codes like CT, MR or OT".to_owned());
+        }
+        if !self.fallback_character_set.split('\\').all(|term| term.is_empty() || code(term)) {
+            faults.push("worklist.fallback-character-set is a term like ISO_IR 100".to_owned());
+        }
+        if self.modalities.len().max(1) * self.station_ae.len().max(1) > super::query::QUERY_LIMIT {
+            faults.push(format!(
+                "worklist.modalities and worklist.station-ae together make more than {} queries",
+                super::query::QUERY_LIMIT
+            ));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Options {
+            modalities: self.modalities.clone(),
+            stations: self.station_ae.clone(),
+            window_days: days,
+            limit: self.limit,
+            fallback_character_set: self.fallback_character_set.clone(),
+            timezone,
+        })
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+}
