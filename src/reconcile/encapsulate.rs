@@ -197,9 +197,6 @@ impl Writer {
         let birth_date = patient.birth_date.map(|date| date.to_dicom()).unwrap_or_default();
         self.text(Tag(0x0010, 0x0030), VR::DA, &birth_date);
         self.text(Tag(0x0010, 0x0040), VR::CS, patient.sex.as_str());
-        if study.identity_removed {
-            self.text(Tag(0x0012, 0x0062), VR::CS, "YES");
-        }
         self.text(Tag(0x0020, 0x000D), VR::UI, study.study_uid.as_str());
         self.text(Tag(0x0020, 0x0010), VR::SH, "");
     }

@@ -1,16 +1,17 @@
 //! The integration tests: one binary, real sockets, real peers. A missing peer fails a test, it never skips it.
 
+// Clippy's exceptions for tests do not reach the helpers of an integration test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    unreachable_pub,
-    reason = "a test that cannot go on has failed, and says where"
+    clippy::print_stdout,
+    reason = "tests and their harness"
 )]
+#![allow(dead_code, unreachable_pub, reason = "the harness is for all tests, and each uses a part")]
 
 mod architecture;
+mod real_peers;
+mod support;

@@ -77,7 +77,7 @@ fn a_study_on_its_way_shows_deliveries_and_changes() {
         "the PACS refused the association",
         "(0008,0050)",
         "Decided by rule.",
-        "attributes changed in every header",
+        "main attributes change in every header",
         "waiting",
     ] {
         assert!(html.contains(part), "{part}");

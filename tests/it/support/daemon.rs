@@ -1,0 +1,101 @@
+//! The daemon itself: `lotse serve`, found by what it logs.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+
+use super::process::Log;
+use super::{Api, Ended, Process, Site, eventually};
+
+/// A running daemon; killed when it is dropped.
+pub struct Daemon {
+    process: Process,
+    site: Arc<Site>,
+    pub http: SocketAddr,
+    pub dicom: SocketAddr,
+    pub api: Api,
+}
+
+impl Daemon {
+    /// Starts `command` (`lotse serve` of this site) and waits until it is ready.
+    pub async fn start(site: Arc<Site>, mut command: Command) -> Self {
+        let mut process = Process::start(&mut command);
+        let dicom = address(&process.says("DICOM door open").await);
+        let http = address(&process.says("console open").await);
+        let token = std::fs::read_to_string(site.data_dir().join("api.token")).unwrap();
+        let api = Api::new(http, token.trim());
+        eventually("the daemon to be ready", || async {
+            (api.status("/readyz").await == 200).then_some(())
+        })
+        .await;
+        Self { process, site, http, dicom, api }
+    }
+
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn lives(&mut self) -> bool {
+        self.process.lives()
+    }
+
+    /// Everything that it logged so far.
+    pub fn log(&self) -> String {
+        self.process.log.text()
+    }
+
+    /// The log, also after the daemon is gone.
+    pub fn log_handle(&self) -> Log {
+        self.process.log.clone()
+    }
+
+    pub async fn says(&mut self, words: &str) -> String {
+        self.process.says(words).await
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// A command of the command line that talks to this daemon.
+    pub async fn cli(&self, arguments: &[&str]) -> Ended {
+        self.site.cli(arguments).await
+    }
+
+    pub async fn cli_with(&self, arguments: &[&str], input: &str) -> Ended {
+        self.site.cli_with(arguments, input).await
+    }
+
+    /// `kill -9`; the site can be started again.
+    pub async fn kill(mut self) -> Arc<Site> {
+        self.process.signal(Signal::SIGKILL);
+        self.process.ended().await;
+        Arc::clone(&self.site)
+    }
+
+    /// SIGTERM, and waits for the orderly end. Gives the exit code with the site.
+    pub async fn stop(mut self) -> (i32, Arc<Site>) {
+        self.process.signal(Signal::SIGTERM);
+        let status = self.process.ended().await;
+        (status.code().unwrap_or(-1), Arc::clone(&self.site))
+    }
+
+    /// The largest resident set so far, in bytes (VmHWM).
+    pub fn peak_memory(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// The value of `address=` in a log line.
+fn address(line: &str) -> SocketAddr {
+    let value = line.split("address=").nth(1).unwrap_or_else(|| panic!("no address in {line:?}"));
+    value.split_whitespace().next().unwrap().parse().unwrap()
+}
