@@ -162,11 +162,20 @@ fn choose(
     let theirs: Vec<Uid> =
         context.transfer_syntaxes.iter().filter_map(|text| Uid::new(text).ok()).collect();
     let syntax = match &offer.syntaxes {
-        Syntaxes::AnyStored => theirs.into_iter().find(|uid| is_stored_syntax(uid.as_str())),
+        Syntaxes::AnyStored => first_stored(&theirs),
         Syntaxes::Only(ours) => ours.iter().find(|uid| theirs.contains(uid)).cloned(),
     };
     let syntax = syntax.ok_or(PresentationContextResultReason::TransferSyntaxesNotSupported)?;
     Ok((class, syntax))
+}
+
+/// The requestor's first choice, which is how its objects are; but Explicit instead of Implicit, because only
+/// Explicit says what private elements are.
+fn first_stored(theirs: &[Uid]) -> Option<Uid> {
+    let first = theirs.iter().find(|uid| is_stored_syntax(uid.as_str()))?;
+    let explicit = theirs.iter().find(|uid| uid.as_str() == uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let implicit = first.as_str() == uids::IMPLICIT_VR_LITTLE_ENDIAN;
+    Some(explicit.filter(|_| implicit).unwrap_or(first).clone())
 }
 
 /// The requestor's contexts: each (class, syntax) pair in one of its own as far as 128 reach, because a peer

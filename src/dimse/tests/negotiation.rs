@@ -49,6 +49,20 @@ async fn a_request_of_71_kilobytes_is_accepted() {
 }
 
 #[tokio::test]
+async fn the_first_syntax_is_taken_but_explicit_rather_than_implicit() {
+    const JPEG: &str = uids::JPEG_BASELINE8_BIT;
+    let contexts = vec![
+        context(1, CT, &[IMPLICIT, EXPLICIT]),
+        context(3, CT, &[JPEG, IMPLICIT, EXPLICIT]),
+        context(5, CT, &[IMPLICIT]),
+    ];
+    let Some(Pdu::AssociationAC(answer)) = answer_to(&request(contexts)).await else { panic!() };
+    let taken: Vec<_> =
+        answer.presentation_contexts.iter().map(|result| result.transfer_syntax.as_str()).collect();
+    assert_eq!(taken, [EXPLICIT, JPEG, IMPLICIT]);
+}
+
+#[tokio::test]
 async fn numbers_that_are_even_zero_or_repeated_are_refused() {
     let contexts = vec![
         context(1, CT, &[EXPLICIT]),
