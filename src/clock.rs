@@ -27,6 +27,12 @@ impl Moment {
         Duration::from_millis(self.running_ms.saturating_sub(earlier.running_ms))
     }
 
+    /// Wall time from `wall_ms` to `self`; zero if that is later.
+    pub fn wall_since(self, wall_ms: i64) -> Duration {
+        let ms = self.wall_ms.saturating_sub(wall_ms);
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
     /// This moment shifted by `by` on both clocks.
     pub fn after(self, by: Duration) -> Self {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);

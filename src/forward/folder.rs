@@ -18,12 +18,13 @@ use super::object::{self, Closed, Fault, Job};
 use super::source::Source;
 use super::{Ended, Recorder, Run, route};
 use crate::dicom::{StudyFacts, Uid};
-use crate::import::{Instance, InstanceOutcome};
+use crate::import::{ImportId, Instance, InstanceOutcome};
 use crate::reconcile::Plan;
 
 /// What a run to a folder needs on the blocking pool.
 struct Writing {
     folder: PathBuf,
+    import: ImportId,
     study: Uid,
     plan: Plan,
     facts: StudyFacts,
@@ -55,6 +56,7 @@ pub(super) async fn deliver(folder: &Path, permits: &Arc<Semaphore>, run: Run) -
     }
     let writing = Arc::new(Writing {
         folder: folder.to_owned(),
+        import: run.spool.id(),
         study: run.study,
         plan: run.plan,
         facts: run.facts,
@@ -132,7 +134,7 @@ impl Writing {
             Err(error) => return Err(error.into()),
         }
         let path = folder.join(format!("{}.dcm", instance.sop_instance));
-        let partial = Partial::create(&folder, number)?;
+        let partial = Partial::create(&folder, self.import, number)?;
         self.fill(&partial, number, instance)?;
         match File::open(&path) {
             Ok(there) => {
@@ -195,8 +197,14 @@ struct Partial {
 }
 
 impl Partial {
-    fn create(folder: &Path, number: u32) -> io::Result<Self> {
-        let path = folder.join(format!(".{number}.{}.part", uuid::Uuid::now_v7().simple()));
+    /// One run at a time writes an instance of an import, so what has its name is left from a crash.
+    fn create(folder: &Path, import: ImportId, number: u32) -> io::Result<Self> {
+        let path = folder.join(format!(".{import}.{number}.part"));
+        // Never written over: it may be the finished file under a second name.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path)?;
         Ok(Self { file, path })
     }

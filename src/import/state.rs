@@ -11,7 +11,7 @@ use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, U
 use crate::matching::{Decision, Outcome};
 use crate::reconcile::Plan;
 
-/// Names an import everywhere: API, key file, spool folder, log. Random, so it tells nothing.
+/// Names an import everywhere: API, key file, spool folder, log. Random but for the time, so it tells nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImportId(uuid::Uuid);
@@ -20,6 +20,12 @@ impl ImportId {
     /// A new identifier. Its order is the order of creation.
     pub fn new() -> Self {
         Self(uuid::Uuid::now_v7())
+    }
+
+    /// When it was made, in milliseconds of wall time since 1970.
+    pub fn created_ms(&self) -> i64 {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        i64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 
     pub fn from_bytes(bytes: [u8; 16]) -> Self {

@@ -7,7 +7,7 @@ use super::scheduler::Slot;
 use crate::clock::Moment;
 use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
 use crate::journal::{Entry, Recovered};
-use crate::spool::Spool;
+use crate::spool::{self, Spool};
 
 /// A start's findings.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Recovery {
     pub(super) actions: Vec<(ImportId, Action)>,
     /// Imports whose key is gone but whose records are still there.
     pub(super) lost: Vec<Tombstone>,
+    /// Imports whose records cannot be read although their key lives.
+    pub(super) unreadable: Vec<ImportId>,
     pub(super) alarms: Vec<String>,
 }
 
@@ -33,14 +35,17 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         }
     }
     for (id, reason) in recovered.unreadable {
-        if keyed.contains(&id) {
+        if keyed.contains(&id) && !is_keyless(spool, id) {
             // Its key is alive, so a copy of the store may still help: nothing is thrown away.
+            recovery.unreadable.push(id);
             recovery.alarms.push(format!(
                 "the records of import {id} cannot be read ({reason}); restore the journal from a backup, \
                  or erase the import"
             ));
             continue;
         }
+        // A death that was cut short behind the key: the packs go after it.
+        remove(spool, id);
         let tombstone = Tombstone {
             id,
             kind: None,
@@ -52,14 +57,25 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.tombstones.push(tombstone.clone());
         recovery.lost.push(tombstone);
     }
-    let unreadable = |id: &ImportId| recovery.alarms.iter().any(|a| a.contains(&id.to_string()));
-    for id in keyed.iter().filter(|id| !recovery.imports.contains_key(id) && !unreadable(id)) {
-        // An upload that was never acknowledged, or a death that a crash cut short.
-        if let Err(error) = spool.destroy(*id) {
-            tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
-        }
+    let known =
+        |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
+    for id in keyed.iter().filter(|id| !known(id)) {
+        // An upload that was never acknowledged.
+        remove(spool, *id);
     }
     recovery
+}
+
+/// Whether the key of an import is gone for good; a fault in reading it says nothing.
+fn is_keyless(spool: &Spool, id: ImportId) -> bool {
+    use crate::seal::Error::{Destroyed, Unknown};
+    matches!(spool.import(id), Err(spool::Error::Seal(Unknown(_) | Destroyed(_))))
+}
+
+fn remove(spool: &Spool, id: ImportId) {
+    if let Err(error) = spool.destroy(id) {
+        tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
+    }
 }
 
 fn replay(recovery: &mut Recovery, id: ImportId, entries: Vec<Entry>) -> Option<Import> {
@@ -70,6 +86,7 @@ fn replay(recovery: &mut Recovery, id: ImportId, entries: Vec<Entry>) -> Option<
         Ok(begun) => begun,
         Err(illegal) => {
             recovery.alarms.push(format!("import {id} does not begin as it should: {illegal}"));
+            recovery.unreadable.push(id);
             return None;
         }
     };

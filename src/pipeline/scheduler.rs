@@ -94,6 +94,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         journal,
         queue,
         slots: recovery.slots,
+        unreadable: recovery.unreadable,
         running: JoinSet::new(),
         looked: now,
         kept: now,
@@ -118,6 +119,8 @@ struct Scheduler {
     stages: Stages,
     queue: mpsc::Receiver<Command>,
     slots: HashMap<ImportId, Slot>,
+    /// Imports that are known by their key only.
+    unreadable: Vec<ImportId>,
     running: JoinSet<()>,
     looked: Moment,
     kept: Moment,
@@ -329,6 +332,10 @@ impl Scheduler {
                 Due::Death(end) => turn.deaths.push((id, end, None)),
             }
         }
+        let age =
+            |id: &ImportId| now.since(self.shared.started).max(now.wall_since(id.created_ms()));
+        let dying = self.unreadable.iter().filter(|id| age(id) >= times.limit);
+        turn.deaths.extend(dying.map(|id| (*id, End::Expired, None)));
         self.watch_clocks(now);
         if now.since(self.kept) >= READING_EVERY {
             self.kept = now;
@@ -368,9 +375,10 @@ impl Scheduler {
 
     /// The end of an import: the key first, then the bytes, then the records.
     async fn bury(&mut self, id: ImportId, end: End) -> Result<Result<(), Refusal>, Error> {
-        let Some(import) = self.shared.import(id) else {
+        let import = self.shared.import(id);
+        if import.is_none() && !self.unreadable.contains(&id) {
             return Ok(Err(Refusal::Unknown));
-        };
+        }
         if let Some(slot) = self.slots.get(&id) {
             slot.cancel.cancel();
         }
@@ -382,16 +390,19 @@ impl Scheduler {
             tracing::error!(import = %id, %error, "the key could not be destroyed");
             return Ok(Err(Refusal::NotNow(error.to_string())));
         }
+        let ended = self.shared.clock.now();
         let tombstone = Tombstone {
             id,
-            kind: Some(import.kind.clone()),
-            created: import.created,
-            ended: self.shared.clock.now(),
+            kind: import.as_ref().map(|import| import.kind.clone()),
+            created: import.as_ref().map_or(ended, |import| import.created),
+            ended,
             end,
-            counts: import.counts(),
+            counts: import.map(|import| import.counts()).unwrap_or_default(),
         };
         self.journal.bury(tombstone.clone()).await?;
         self.slots.remove(&id);
+        self.unreadable.retain(|unreadable| *unreadable != id);
+        self.shared.log(|log| log.settle(id));
         self.imports().remove(&id);
         self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner).push(tombstone);

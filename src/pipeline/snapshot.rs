@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::shared::Shared;
-use crate::import::{Counts, State, StudyState};
+use crate::import::{Counts, ImportId, State, StudyState};
 
 /// Faults that `/status` remembers.
 const ERRORS_KEPT: usize = 20;
@@ -74,6 +74,12 @@ impl Log {
     pub(super) fn push(&mut self, error: LastError) {
         self.errors.push_back(error);
         forget_oldest(&mut self.errors, ERRORS_KEPT);
+    }
+
+    /// What was wrong with an import that is no more.
+    pub(super) fn settle(&mut self, id: ImportId) {
+        let id = id.to_string();
+        self.alarms.retain(|alarm| !alarm.contains(&id));
     }
 
     pub(super) fn alarm(&mut self, alarm: String) {

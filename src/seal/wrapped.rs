@@ -77,7 +77,8 @@ fn unwrap(master: &LessSafeKey, import: ImportId, bytes: &mut [u8]) -> Result<Im
     let (magic, rest) = bytes.split_at_mut_checked(MAGIC.len()).ok_or_else(damaged)?;
     let (version, rest) = rest.split_first_mut().ok_or_else(damaged)?;
     if magic != MAGIC {
-        return Err(damaged());
+        // Overwritten by `erase`, which did not come to the removal.
+        return Err(Error::Destroyed(import));
     }
     if *version != VERSION {
         return Err(Error::Newer(import));

@@ -8,6 +8,8 @@ use super::pacs::{self, Pacs};
 use super::portal::{self, Content, Portal, Question};
 use super::ris::{self, Ris};
 use super::sample::Sample;
+use crate::clock::Clock;
+use crate::dicom::Item;
 
 /// The simulated hospital. Its folder is removed when it is dropped.
 pub struct World {
@@ -58,7 +60,7 @@ impl World {
             faults: portal::Faults::default(),
         })
         .await?;
-        let ris = Ris::start(sample.worklist(), ris::Fault::None).await?;
+        let ris = Ris::start(scheduled_today(sample.worklist()), ris::Fault::None).await?;
         let pacs = Pacs::start(pacs::Fault::None, None).await?;
         Ok(Self { portal, ris, pacs, sample, folder })
     }
@@ -137,4 +139,13 @@ listen = "127.0.0.1:0"
         self.ris.stop().await;
         self.pacs.stop().await;
     }
+}
+
+/// The orders with their steps today: worklists are asked for the days around it.
+fn scheduled_today(mut orders: Vec<Item>) -> Vec<Item> {
+    let today = Clock::system(None).now().timestamp().strftime("%Y%m%d").to_string();
+    for step in orders.iter_mut().flat_map(|order| &mut order.steps) {
+        step.start_date = Some(today.clone());
+    }
+    orders
 }

@@ -13,5 +13,14 @@
 #![allow(dead_code, unreachable_pub, reason = "the harness is for all tests, and each uses a part")]
 
 mod architecture;
+mod canary;
+mod embedded;
+mod hospital;
+mod needles;
+mod pipeline;
 mod real_peers;
+mod recovery;
+mod reload;
+mod retention;
+mod sink;
 mod support;
