@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::gateway::{self, Config, Environment, Faults};
+use crate::seal;
 use crate::web::control::{self, Control};
 
 /// A DICOM import gateway: pulls examinations from portals, files them under the right local patient and
@@ -120,6 +121,14 @@ impl From<Code> for ExitCode {
 #[error("{0}")]
 struct BadInput(String);
 
+/// A path of the command line that cannot be read.
+fn unreadable(path: &std::path::Path, error: &std::io::Error) -> BadInput {
+    BadInput(format!(
+        "{} cannot be read: {error}; check the path and its permissions",
+        path.display()
+    ))
+}
+
 /// Runs the command and tells on standard error what went wrong.
 pub async fn run(cli: Cli) -> Code {
     let command = Box::pin(dispatch(cli));
@@ -165,13 +174,13 @@ async fn control(file: Option<&std::path::Path>) -> anyhow::Result<Control> {
     let environment = Environment::of_process();
     let path = match environment.get("LOTSE_SOCKET") {
         Some(path) => PathBuf::from(path),
-        None => gateway::control_path(&gateway::data_dir(file, &environment)?),
+        None => gateway::find_control(file, &environment)?,
     };
     Ok(Control::connect(&path).await?)
 }
 
 fn code_of(error: &anyhow::Error) -> Code {
-    if error.is::<Faults>() {
+    if error.is::<Faults>() || error.is::<gateway::Unusable>() || error.is::<seal::Error>() {
         return Code::BadConfig;
     }
     if error.is::<BadInput>() || error.is::<matching::Error>() {

@@ -27,12 +27,6 @@ impl Moment {
         Duration::from_millis(self.running_ms.saturating_sub(earlier.running_ms))
     }
 
-    /// Wall time from `wall_ms` to `self`; zero if that is later.
-    pub fn wall_since(self, wall_ms: i64) -> Duration {
-        let ms = self.wall_ms.saturating_sub(wall_ms);
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    }
-
     /// This moment shifted by `by` on both clocks.
     pub fn after(self, by: Duration) -> Self {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -50,6 +44,11 @@ impl Moment {
     /// The one of both that comes first in running time.
     pub fn earlier(self, other: Self) -> Self {
         if other.running_ms < self.running_ms { other } else { self }
+    }
+
+    /// The one of both that comes last in running time.
+    pub fn later(self, other: Self) -> Self {
+        if other.running_ms > self.running_ms { other } else { self }
     }
 
     /// The wall time as a timestamp, for display and for DICOM date-times.
@@ -134,6 +133,17 @@ impl Clock {
             }
         }
     }
+}
+
+/// A duration as configuration writes it, for `deserialize_with`.
+///
+/// # Errors
+/// If it is no text such as `30s`, `15m` or `24h`.
+pub fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|_| {
+        serde::de::Error::custom(format!("`{text}` is no duration; write `30s`, `15m` or `24h`"))
+    })
 }
 
 fn wall_ms() -> i64 {

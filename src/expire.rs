@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
+use crate::clock;
 use crate::import::ImportId;
 use crate::spool::{self, Spool};
 
@@ -18,10 +19,10 @@ pub const LONGEST: Duration = Duration::from_secs(168 * 3600);
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetentionSection {
     /// Counted from the arrival of an import, whatever its state.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "clock::duration")]
     pub limit: Duration,
     /// Counted from the end of its last study.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "clock::duration")]
     pub after_delivery: Duration,
 }
 
@@ -46,13 +47,9 @@ impl RetentionSection {
 }
 
 /// Destroys the key of an import, then removes its bytes. Blocking; succeeds if they are gone already.
+///
+/// # Errors
+/// If key or bytes could not be removed; it may be tried again.
 pub fn purge(spool: &Spool, import: ImportId) -> Result<(), spool::Error> {
     spool.destroy(import)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format!("`{text}` is no duration; write `30s`, `15m` or `24h`"))
-    })
 }

@@ -24,7 +24,7 @@ pub use config::{
 };
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
-pub use parts::{ClockSource, inspect, worklist};
+pub use parts::{ClockSource, Unusable, inspect, worklist};
 pub use serve::serve;
 
 use crate::metrics::Metrics;
@@ -136,11 +136,11 @@ impl Gateway {
     pub async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
         let fixed = |c: &Config| {
             let titles = (c.dicom.ae_title.clone(), c.dicom.listeners.clone());
-            (c.data_dir.clone(), c.master_key.clone(), c.http.clone(), titles)
+            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), c.http.clone(), titles)
         };
         anyhow::ensure!(
             fixed(&config) == fixed(&self.config),
-            "data-dir, the master key, listeners, `http` and our AE title change only with a restart; nothing was \
+            "data-dir, `spool`, listeners, `http` and our AE title change only with a restart; nothing was \
              reloaded"
         );
         let settings = parts::settings(&config, self.pipeline.clock())?;
@@ -162,10 +162,28 @@ impl Gateway {
     }
 }
 
+/// Where a command finds its daemon: at the data folder that `file` or the environment names. Without a file,
+/// and if nobody is there, it is the system's own, so that a person on its machine need not say which.
+///
+/// # Errors
+/// If `file` cannot be read or is no TOML.
+pub fn find_control(file: Option<&Path>, environment: &Environment) -> Result<PathBuf, Faults> {
+    let path = control_path(&data_dir(file, environment)?);
+    let system = Path::new(SYSTEM_SOCKET);
+    let elsewhere = file.is_none() && !path.exists() && system.exists();
+    Ok(if elsewhere { system.to_owned() } else { path })
+}
+
+/// The control socket of the daemon that systemd runs.
+const SYSTEM_SOCKET: &str = "/run/lotse/control.sock";
+
 /// Where the control socket of a data folder is: systemd's runtime folder for the system's own.
 pub fn control_path(data_dir: &Path) -> PathBuf {
     if data_dir == Path::new("/var/lib/lotse") && Path::new("/run/lotse").is_dir() {
-        return PathBuf::from("/run/lotse/control.sock");
+        return PathBuf::from(SYSTEM_SOCKET);
     }
     data_dir.join("control.sock")
 }
+
+#[cfg(test)]
+mod tests;

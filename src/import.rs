@@ -17,6 +17,7 @@ mod counts;
 mod documents;
 mod due;
 mod event;
+mod id;
 mod state;
 mod study;
 
@@ -24,10 +25,10 @@ pub use apply::{INTERRUPTIONS, PULL_ATTEMPTS};
 pub use counts::Counts;
 pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
+pub use id::ImportId;
 pub use state::{
-    Blob, Delivery, DestinationName, File, FileKind, Import, ImportId, Inspected, Instance,
-    InstanceOutcome, Kind, Link, Origin, Question, QuestionKind, Request, SetAside, State, Study,
-    StudyState, Work,
+    Blob, Delivery, DestinationName, File, FileKind, Import, Inspected, Instance, InstanceOutcome,
+    Kind, Link, Origin, Question, QuestionKind, Request, SetAside, State, Study, StudyState, Work,
 };
 
 #[cfg(test)]

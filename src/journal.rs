@@ -32,12 +32,20 @@ use writer::{Request, Writer};
 const QUEUE: usize = 256;
 
 /// One event to be kept.
+#[derive(Clone)]
 pub struct Entry {
     pub import: ImportId,
     /// Counts from 0 or 1, one by one.
     pub sequence: u64,
     pub at: Moment,
     pub event: Event,
+}
+
+impl Entry {
+    /// Whether an event is small enough to be kept; one that is not would end the journal's caller.
+    pub fn takes(event: &Event) -> bool {
+        record::fits(event)
+    }
 }
 
 /// What a start finds.

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod decisions;
+mod earlier;
 mod handle;
 mod progress;
 mod recover;

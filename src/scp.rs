@@ -34,7 +34,7 @@ pub struct Limits {
     /// Associations of all listeners together; more are told to come back later.
     pub associations: usize,
     pub terms: Terms,
-    /// How long an object under way may go on when the gateway stops.
+    /// How long an object under way may go on when the gateway stops; the scheduler drains after it.
     pub grace: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         // A modality opens one or two associations, an import station up to eight: 64 serves a large site, and
         // at 128 KiB a PDU stays within 64 MiB.
-        Self { associations: 64, terms: Terms::default(), grace: Duration::from_secs(20) }
+        Self { associations: 64, terms: Terms::default(), grace: Duration::from_secs(10) }
     }
 }
 

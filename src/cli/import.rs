@@ -2,14 +2,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
+use tokio::sync::oneshot;
 use tokio_util::io::SyncIoBridge;
 
-use super::{BadInput, Code, follow, out};
-use crate::web::control::Control;
+use super::{BadInput, Code, follow, out, unreadable};
+use crate::web::control::{self, Control};
 
 /// Bytes on their way from the packing thread to the socket.
 const PIPE: usize = 256 << 10;
@@ -78,19 +82,59 @@ impl Import {
         if let [one] = paths
             && one.is_file()
         {
-            let file = tokio::fs::File::open(one)
-                .await
-                .with_context(|| format!("{} cannot be read", one.display()))?;
+            let file = tokio::fs::File::open(one).await.map_err(|error| unreadable(one, &error))?;
             let length = file.metadata().await?.len();
             let name = name_of(one);
             return Ok(control.post_stream(path, &request, &name, file, Some(length)).await?);
         }
         let files = collect(paths)?;
         let (reader, writer) = tokio::io::duplex(PIPE);
-        let packing = tokio::task::spawn_blocking(move || pack(&files, SyncIoBridge::new(writer)));
-        let sent = control.post_stream(path, &request, "folder.zip", reader, None).await;
-        packing.await?.context("a file could not be read to its end; nothing was imported")?;
-        Ok(sent?)
+        let (packed, whole) = oneshot::channel();
+        let packing = tokio::task::spawn_blocking(move || {
+            let mut bridge = SyncIoBridge::new(writer);
+            pack(&files, &mut bridge)?;
+            // The reader hears of it before it sees the end of the pipe. One that is gone has its own words.
+            let _ = packed.send(());
+            anyhow::Ok(())
+        });
+        let archive = Whole { pipe: reader, packed: whole, is_whole: false };
+        let sent = control.post_stream(path, &request, "folder.zip", archive, None).await;
+        // The daemon's own words come first: it may have refused before everything was packed.
+        match (sent, packing.await?) {
+            (Ok(accepted), Ok(())) => Ok(accepted),
+            (Err(error @ control::Error::Refused { .. }), _) | (Err(error), Ok(())) => {
+                Err(error.into())
+            }
+            (_, Err(error)) => {
+                Err(error.context("a file could not be read to its end; nothing was imported"))
+            }
+        }
+    }
+}
+
+/// The packed files on their way. A pipe ends the same way whether the packing is done or broke off; this one
+/// ends with an error if it broke off, so that the daemon does not take the beginning for the whole.
+struct Whole {
+    pipe: DuplexStream,
+    packed: oneshot::Receiver<()>,
+    is_whole: bool,
+}
+
+impl AsyncRead for Whole {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.pipe).poll_read(context, into))?;
+        if into.filled().len() == before && !self.is_whole {
+            self.is_whole = self.packed.try_recv().is_ok();
+            if !self.is_whole {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -118,11 +162,11 @@ fn collect(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
         let mut waiting = vec![(name_of(root), root.clone())];
         while let Some((name, path)) = waiting.pop() {
             let kind = std::fs::symlink_metadata(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?
+                .map_err(|error| unreadable(&path, &error))?
                 .file_type();
             if kind.is_dir() {
-                let entries = std::fs::read_dir(&path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?;
+                let entries =
+                    std::fs::read_dir(&path).map_err(|error| unreadable(&path, &error))?;
                 for entry in entries {
                     let entry = entry?;
                     let inner = format!("{name}/{}", entry.file_name().to_string_lossy());
@@ -157,4 +201,51 @@ fn pack(files: &[(String, PathBuf)], to: impl io::Write) -> anyhow::Result<()> {
     }
     archive.finish()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn packed(files: Vec<(String, PathBuf)>) -> (io::Result<usize>, anyhow::Result<()>) {
+        let (pipe, writer) = tokio::io::duplex(PIPE);
+        let (told, packed) = oneshot::channel();
+        let mut whole = Whole { pipe, packed, is_whole: false };
+        let packing = tokio::task::spawn_blocking(move || {
+            let mut bridge = SyncIoBridge::new(writer);
+            pack(&files, &mut bridge)?;
+            let _ = told.send(());
+            anyhow::Ok(())
+        });
+        let mut archive = vec![];
+        let read = whole.read_to_end(&mut archive).await;
+        (read, packing.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn packing_that_breaks_off_is_no_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("a");
+        std::fs::write(&good, b"bytes").unwrap();
+        let (read, packing) = packed(vec![("a".into(), good.clone())]).await;
+        assert!(read.unwrap() > 5 && packing.is_ok());
+        let gone = folder.path().join("gone");
+        let (read, packing) = packed(vec![("a".into(), good), ("b".into(), gone)]).await;
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(packing.is_err());
+    }
+
+    #[test]
+    fn a_request_is_a_link_or_json() {
+        assert_eq!(
+            request(" https://x.example/y \n").unwrap(),
+            json!({"link": "https://x.example/y"})
+        );
+        assert!(request("{\"link\": \"https://x.example\"}").is_ok());
+        for bad in ["", "a\nb", "{"] {
+            assert!(request(bad).unwrap_err().is::<BadInput>(), "{bad}");
+        }
+    }
 }

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{Code, matching};
+use super::{Code, matching, unreadable};
 use crate::matching::{Completeness, Policy};
 
 #[derive(Debug, Args)]
@@ -55,5 +54,5 @@ impl Match {
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
-    File::open(path).with_context(|| format!("{} cannot be read", path.display()))
+    Ok(File::open(path).map_err(|error| unreadable(path, &error))?)
 }

@@ -33,7 +33,11 @@ impl Worklist {
         for note in out::items(&list, "/notes") {
             out::complain(note.as_str().unwrap_or(""));
         }
-        for item in out::items(&list, "/items") {
+        let items = out::items(&list, "/items");
+        if items.is_empty() {
+            out::line("no items");
+        }
+        for item in items {
             out::line(&format!(
                 "{}  {}  {:<4} {} * {} {}  ID {}  order {}  {}",
                 out::text(item, "/itemId"),

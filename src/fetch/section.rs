@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::clock;
 use crate::web::Limits;
 
 /// `[fetch]`
@@ -58,9 +59,7 @@ impl FetchSection {
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let duration = humantime::parse_duration(&text)
-        .map_err(|_| de::Error::custom("a duration has a unit, such as \"30s\" or \"6h\""))?;
+    let duration = clock::duration(deserializer)?;
     if duration.is_zero() {
         return Err(de::Error::custom("this duration may not be zero"));
     }

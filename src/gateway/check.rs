@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use super::config::Config;
 use super::faults::Faults;
 use crate::forward::{DestinationSection, TargetSection};
+use crate::http;
 use crate::worklist::SourceSection;
 
 /// Fills in the embedded default: loopback, a folder as worklist, a folder as destination.
@@ -31,7 +32,12 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         faults.add("retry.first", "this is longer than nothing and not longer than `longest`");
     }
     for fault in config.http.faults() {
-        faults.add("http", fault.to_string());
+        let key = match &fault {
+            http::Error::NotLoopback { .. } => "http.listen",
+            http::Error::Name => "http.name",
+            _ => "http",
+        };
+        faults.add(key, fault.to_string());
     }
     check_peers(config, faults);
     check_worklist(config, faults);

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::FileFormat;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::faults::{Faults, join, unknown_key};
+use crate::clock;
 use crate::dimse::PeerSection;
 use crate::expire::RetentionSection;
 use crate::fetch::FetchSection;
@@ -54,9 +55,9 @@ pub struct MatchingSection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetrySection {
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "clock::duration")]
     pub first: Duration,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "clock::duration")]
     pub longest: Duration,
 }
 
@@ -205,8 +206,11 @@ fn merge(text: &str, environment: &Environment, faults: &mut Faults) -> Option<V
     built.map_err(|error| faults.add("", error.to_string())).ok()
 }
 
-/// Text from the environment as the TOML value it looks like.
+/// Text from the environment as the TOML value it looks like; in quotes it is text whatever it looks like.
 fn scalar(text: &str) -> config::Value {
+    if let Some(quoted) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        return config::Value::new(None, quoted);
+    }
     if let Ok(number) = text.parse::<i64>() {
         return config::Value::new(None, number);
     }
@@ -270,8 +274,10 @@ fn check(
     let portals = named::<PortalSection>("portals", take("portals"), faults);
     let (gateway, spool) = (gateway?, spool?);
     let data_dir = gateway.data_dir.clone().unwrap_or_else(|| environment.data_dir());
-    let zone = zone(&gateway, faults)?;
-    let master_key = master_key(file, &spool, &data_dir, environment, faults)?;
+    // What is missing here is told already; it stands in for itself so that the rest is looked at too.
+    let zone = zone(&gateway, faults).unwrap_or(jiff::tz::TimeZone::UTC);
+    let master_key = master_key(file, &spool, &data_dir, environment, faults)
+        .unwrap_or_else(|| MasterKey::File(PathBuf::new()));
     let mut config = Config {
         file: file.map(Path::to_owned),
         zone,
@@ -360,9 +366,5 @@ fn master_key(
     None
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format!("`{text}` is no duration; write `30s`, `15m` or `24h`"))
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -57,16 +57,30 @@ impl Faults {
         self.0.sort_by_key(|fault| (fault.line.is_none(), fault.line));
     }
 
-    /// Reads one section; unknown keys are noted with a suggestion and left out, so that what else is wrong
-    /// is found in the same pass.
+    /// Reads one section; unknown keys are noted with a suggestion, values that do not fit with their key,
+    /// and both are left out, so that what else is wrong is found in the same pass.
     pub fn section<T: DeserializeOwned>(&mut self, path: &str, mut value: Value) -> Option<T> {
+        let before = self.0.len();
         for _ in 0..MOST {
             let error = match serde_json::from_value::<T>(value.clone()) {
+                // What misfits is told already; the section without it is not what was meant.
                 Ok(section) => return Some(section),
                 Err(error) => error.to_string(),
             };
             let Some((unknown, known)) = unknown_field(&error) else {
-                self.add(path, plain(&error));
+                if let Some((at, without)) = misfit::<T>(&value, &error) {
+                    self.add(join(path, &at), plain(&error));
+                    value = without;
+                    continue;
+                }
+                // A key that was left out here is missing for no other reason.
+                let ours = self.0.iter().skip(before).any(|fault| {
+                    let key = fault.key.rsplit('.').next().unwrap_or_default();
+                    error.starts_with(&format!("missing field `{key}`"))
+                });
+                if !ours {
+                    self.add(path, plain(&error));
+                }
                 return None;
             };
             let Some(at) = remove(&mut value, &unknown) else {
@@ -95,6 +109,44 @@ pub(super) fn unknown_key(known: &[String], unknown: &str) -> String {
 
 pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The key whose value serde complains of: the one without which it does not complain so any more.
+fn misfit<T: DeserializeOwned>(value: &Value, error: &str) -> Option<(String, Value)> {
+    if error.starts_with("missing field") {
+        return None;
+    }
+    let mut keys = vec![];
+    leaves(value, String::new(), &mut keys);
+    // In order, so without one behind the misfit it still complains; without one before it, perhaps not.
+    keys.into_iter().rev().find_map(|key| {
+        let mut without = value.clone();
+        let (table, last) = match key.rsplit_once('/') {
+            Some((table, last)) => (without.pointer_mut(table)?, last),
+            None => return None,
+        };
+        table.as_object_mut()?.remove(last)?;
+        let complains = serde_json::from_value::<T>(without.clone()).err();
+        (complains.is_none_or(|other| other.to_string() != error))
+            .then(|| (key.trim_start_matches('/').replace('/', "."), without))
+    })
+}
+
+/// JSON pointers of all keys that hold no table.
+fn leaves(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                leaves(value, format!("{at}/{key}"), found);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (n, value) in items.iter().enumerate() {
+                leaves(value, format!("{at}/{n}"), found);
+            }
+        }
+        _ => found.push(at),
+    }
 }
 
 /// serde's sentence for an unknown field, taken apart.
@@ -203,10 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_names_the_section() {
+    fn a_wrong_type_names_the_key() {
         let mut faults = Faults::default();
         let read: Option<Section> = faults.section("gateway", serde_json::json!({"data-dir": 5}));
-        assert!(read.is_none());
+        assert!(read.is_some(), "without the key, so that the rest is looked at too");
+        assert!(faults.to_string().contains("gateway.data-dir: "), "{faults}");
         assert!(faults.to_string().contains("expected a string"), "{faults}");
     }
 }

@@ -117,22 +117,34 @@ fn destinations(config: &Config) -> BTreeMap<DestinationName, Destination> {
     destinations.collect()
 }
 
+/// A folder of the configuration that cannot be worked in.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}: {cause}")]
+pub struct Unusable {
+    sentence: String,
+    cause: std::io::Error,
+}
+
 /// Makes a folder that only we may enter, and proves that it can be written.
-fn prepare(dir: &Path) -> anyhow::Result<()> {
+fn prepare(dir: &Path) -> Result<(), Unusable> {
+    let unusable = |cause| Unusable { sentence: diagnose(dir), cause };
     if !dir.exists() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .with_context(|| diagnose(dir))?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     }
     let probe = dir.join(".probe");
-    std::fs::write(&probe, b"").with_context(|| diagnose(dir))?;
-    std::fs::remove_file(&probe).with_context(|| diagnose(dir))?;
-    let mode = std::fs::metadata(dir)?.permissions().mode() & 0o777;
+    std::fs::write(&probe, b"").map_err(unusable)?;
+    std::fs::remove_file(&probe).map_err(unusable)?;
+    let mode = std::fs::metadata(dir).map_err(unusable)?.permissions().mode() & 0o777;
     if mode & 0o007 != 0 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode & 0o770))
-            .with_context(|| format!("{} is open to others and cannot be closed", dir.display()))?;
+        let closed = std::fs::Permissions::from_mode(mode & 0o770);
+        std::fs::set_permissions(dir, closed).map_err(|cause| Unusable {
+            sentence: format!(
+                "{} is open to others and cannot be closed; give it to the user that Lotse runs as",
+                dir.display()
+            ),
+            cause,
+        })?;
     }
     Ok(())
 }
@@ -177,7 +189,8 @@ fn diagnose(dir: &Path) -> String {
 pub fn inspect(config: &Config) -> Vec<String> {
     let mut faults = vec![];
     if let Err(error) = prepare(&config.data_dir) {
-        faults.push(format!("{error:#}"));
+        // Nothing below it can be looked at.
+        return vec![error.to_string()];
     }
     if let MasterKey::File(file) = &config.master_key
         && let Err(error) = Vault::open(&config.below("keys"), file)

@@ -39,10 +39,9 @@ pub async fn serve(file: Option<&Path>, config: Config) -> anyhow::Result<()> {
     let mut gateway = Gateway::start(config, ClockSource::System).await?;
     announce(&gateway);
     notify.ready();
+    // Not at once: the scheduler has to get a chance to turn.
     let every = notify.watchdog().unwrap_or(LOOK);
-    // Not at once: the scheduler needs time to turn between two looks.
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = gateway.pipeline.beats();
     let ended = loop {
         tokio::select! {

@@ -77,9 +77,9 @@ impl Import {
                 let study = study.as_ref().and_then(|uid| self.study_mut(uid)).ok_or(illegal)?;
                 study.worklist_postponed(*due, sentence).ok_or(illegal)
             }
-            Event::Failed { study, sentence, .. } => {
+            Event::Failed { stage, study, sentence } => {
                 let study = study.as_ref().and_then(|uid| self.study_mut(uid)).ok_or(illegal)?;
-                study.quarantine(sentence).ok_or(illegal)
+                study.failed(*stage, sentence).ok_or(illegal)
             }
             Event::Ranked { study, outcome } => {
                 let study = self.study_mut(study).ok_or(illegal)?;
@@ -355,7 +355,8 @@ impl Import {
         }
         self.state = State::Cancelled { at: now };
         for study in self.studies.iter_mut().filter(|study| !study.is_ended()) {
-            study.state = StudyState::Cancelled { at: now };
+            let work = study.take_work();
+            study.state = StudyState::Cancelled { at: now, work };
         }
         Some(vec![Action::Stop])
     }

@@ -2,65 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::ImportId;
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
 use crate::matching::{Decision, Outcome};
 use crate::reconcile::Plan;
-
-/// Names an import everywhere: API, key file, spool folder, log. Random but for the time, so it tells nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ImportId(uuid::Uuid);
-
-impl ImportId {
-    /// A new identifier. Its order is the order of creation.
-    pub fn new() -> Self {
-        Self(uuid::Uuid::now_v7())
-    }
-
-    /// When it was made, in milliseconds of wall time since 1970.
-    pub fn created_ms(&self) -> i64 {
-        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
-        i64::from_be_bytes([0, 0, a, b, c, d, e, f])
-    }
-
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(uuid::Uuid::from_bytes(bytes))
-    }
-
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-}
-
-impl Default for ImportId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for ImportId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.simple().fmt(f)
-    }
-}
-
-impl fmt::Debug for ImportId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for ImportId {
-    type Err = uuid::Error;
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        text.parse().map(Self)
-    }
-}
 
 /// The name of a `[destinations.NAME]` section.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -297,12 +246,15 @@ pub enum StudyState {
         sentence: String,
         work: Option<Box<Work>>,
     },
+    /// `work` tells what had been delivered before, if it was decided.
     Rejected {
         reason: String,
         at: Moment,
+        work: Option<Box<Work>>,
     },
     Cancelled {
         at: Moment,
+        work: Option<Box<Work>>,
     },
 }
 
@@ -425,13 +377,15 @@ impl Study {
             StudyState::Forwarding(work)
             | StudyState::Confirming(work)
             | StudyState::Confirmed { work, .. }
-            | StudyState::Quarantined { work: Some(work), .. } => Some(work),
+            | StudyState::Quarantined { work: Some(work), .. }
+            | StudyState::Rejected { work: Some(work), .. }
+            | StudyState::Cancelled { work: Some(work), .. } => Some(work),
             StudyState::Inspected
             | StudyState::AwaitingWorklist { .. }
             | StudyState::AwaitingDecision { .. }
             | StudyState::Quarantined { work: None, .. }
-            | StudyState::Rejected { .. }
-            | StudyState::Cancelled { .. } => None,
+            | StudyState::Rejected { work: None, .. }
+            | StudyState::Cancelled { work: None, .. } => None,
         }
     }
 

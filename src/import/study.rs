@@ -1,7 +1,7 @@
 //! Applying events to one study.
 
 use super::apply::{INTERRUPTIONS, cut_off};
-use super::event::{Action, Order};
+use super::event::{Action, Order, Stage};
 use super::state::{Delivery, DestinationName, InstanceOutcome, Study, StudyState, Work};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
@@ -30,22 +30,38 @@ impl Study {
         Some(vec![])
     }
 
-    pub(super) fn quarantine(&mut self, sentence: &str) -> Option<Vec<Action>> {
-        if self.is_ended() {
-            return None;
-        }
-        let work = match std::mem::replace(&mut self.state, StudyState::Inspected) {
-            StudyState::Forwarding(work) | StudyState::Confirming(work) => Some(work),
-            StudyState::Quarantined { work, .. } => work,
+    /// A stage failed. A report from before the last change of state is old news and changes nothing: a
+    /// worklist that failed must not stop a study that a person decided meanwhile.
+    pub(super) fn failed(&mut self, stage: Stage, sentence: &str) -> Option<Vec<Action>> {
+        let current = match stage {
+            Stage::Worklist => matches!(self.state, StudyState::AwaitingWorklist { .. }),
+            Stage::Forward => {
+                matches!(self.state, StudyState::Forwarding(_) | StudyState::Confirming(_))
+            }
+            Stage::Pull | Stage::Unpack => false,
+        };
+        current.then(|| self.quarantine(sentence))
+    }
+
+    fn quarantine(&mut self, sentence: &str) -> Vec<Action> {
+        let work = self.take_work();
+        self.state = StudyState::Quarantined { sentence: sentence.to_owned(), work };
+        vec![]
+    }
+
+    /// Takes out what is known of the delivery, for the state that comes next.
+    pub(super) fn take_work(&mut self) -> Option<Box<Work>> {
+        match std::mem::replace(&mut self.state, StudyState::Inspected) {
+            StudyState::Forwarding(work)
+            | StudyState::Confirming(work)
+            | StudyState::Confirmed { work, .. } => Some(work),
+            StudyState::Quarantined { work, .. }
+            | StudyState::Rejected { work, .. }
+            | StudyState::Cancelled { work, .. } => work,
             StudyState::Inspected
             | StudyState::AwaitingWorklist { .. }
-            | StudyState::AwaitingDecision { .. }
-            | StudyState::Confirmed { .. }
-            | StudyState::Rejected { .. }
-            | StudyState::Cancelled { .. } => None,
-        };
-        self.state = StudyState::Quarantined { sentence: sentence.to_owned(), work };
-        Some(vec![])
+            | StudyState::AwaitingDecision { .. } => None,
+        }
     }
 
     pub(super) fn decided(&mut self, order: &Order) -> Option<Vec<Action>> {
@@ -80,7 +96,8 @@ impl Study {
         if !open {
             return None;
         }
-        self.state = StudyState::Rejected { reason: reason.to_owned(), at: now };
+        let work = self.take_work();
+        self.state = StudyState::Rejected { reason: reason.to_owned(), at: now, work };
         Some(vec![])
     }
 
@@ -90,8 +107,11 @@ impl Study {
         outcomes: &[(u32, InstanceOutcome)],
     ) -> Option<Vec<Action>> {
         let ours = outcomes.iter().all(|(number, _)| self.instances.contains(number));
-        let StudyState::Forwarding(work) = &mut self.state else {
-            return None;
+        let (work, forwarding) = match &mut self.state {
+            StudyState::Forwarding(work) => (work, true),
+            // Another destination failed while this one was still answering: what it has, it has.
+            StudyState::Quarantined { work: Some(work), .. } => (work, false),
+            _ => return None,
         };
         let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
         if !ours {
@@ -99,6 +119,9 @@ impl Study {
         }
         delivery.interrupted = 0;
         delivery.outcomes.extend(outcomes.iter().cloned());
+        if !forwarding {
+            return Some(vec![]);
+        }
         let expected = self.instances.len();
         if work.deliveries.iter().any(|delivery| delivery.outcomes.len() < expected) {
             return Some(vec![]);
@@ -169,6 +192,11 @@ impl Study {
                         actions.push(Action::Send { study: uid.clone(), destination });
                     }
                 }
+                if actions.is_empty() {
+                    // Everything was answered before it was quarantined: a run would have nothing to do.
+                    self.state = StudyState::Confirming(work);
+                    return vec![Action::Confirm { study: uid }];
+                }
                 self.state = StudyState::Forwarding(work);
                 actions
             }
@@ -188,8 +216,7 @@ impl Study {
             StudyState::AwaitingWorklist { due: None, interrupted: times, .. } => {
                 *times += 1;
                 if *times >= INTERRUPTIONS {
-                    self.quarantine(&cut_off("matching it"));
-                    return vec![];
+                    return self.quarantine(&cut_off("matching it"));
                 }
                 vec![Action::AskWorklist { study: uid }]
             }
@@ -201,8 +228,7 @@ impl Study {
                     }
                     delivery.interrupted += 1;
                     if delivery.interrupted >= INTERRUPTIONS {
-                        self.quarantine(&cut_off("sending it"));
-                        return vec![];
+                        return self.quarantine(&cut_off("sending it"));
                     }
                     let destination = delivery.destination.clone();
                     actions.push(Action::Send { study: uid.clone(), destination });

@@ -412,3 +412,69 @@ fn debug_output_tells_nothing_of_the_patient() {
         assert!(!text.contains(secret), "{text}");
     }
 }
+
+/// An upload of two instances of one study, decided.
+fn forwarding() -> (Import, Uid) {
+    let (mut import, _) = begun(Kind::Upload);
+    let unpacked = Event::Unpacked {
+        instances: vec![inspected(0), inspected(3)],
+        documents: vec![],
+        set_aside: vec![],
+    };
+    let study = study_uid(0);
+    for event in [
+        Event::Received { files: vec![file()], portal: None },
+        unpacked,
+        Event::Decided { study: study.clone(), order: order() },
+    ] {
+        import.apply(&event, Moment::default()).unwrap();
+    }
+    (import, study)
+}
+
+fn delivered(study: &Uid, numbers: std::ops::Range<u32>) -> Event {
+    let outcome = InstanceOutcome::Delivered { status: 0 };
+    Event::Sent {
+        study: study.clone(),
+        destination: DestinationName("pacs".into()),
+        outcomes: numbers.map(|number| (number, outcome.clone())).collect(),
+    }
+}
+
+#[test]
+fn what_was_delivered_before_a_cancel_stays_counted_as_delivered() {
+    let (mut import, study) = forwarding();
+    import.apply(&delivered(&study, 0..1), Moment::default()).unwrap();
+    import.apply(&Event::Cancelled { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!((import.counts().delivered, import.counts().cancelled), (1, 1));
+}
+
+#[test]
+fn old_news_of_the_worklist_does_not_stop_a_study_that_a_person_decided() {
+    let (mut import, study) = forwarding();
+    let late = |stage| Event::Failed { stage, study: Some(study.clone()), sentence: "x".into() };
+    assert!(import.apply(&late(Stage::Worklist), Moment::default()).is_err());
+    assert_eq!(import.study(&study).unwrap().state.name(), "Forwarding");
+    import.apply(&late(Stage::Forward), Moment::default()).unwrap();
+    assert_eq!(import.study(&study).unwrap().state.name(), "Quarantined");
+}
+
+#[test]
+fn outcomes_that_come_after_a_failure_count_and_a_retry_has_something_to_do() {
+    let (mut import, study) = forwarding();
+    let failed =
+        Event::Failed { stage: Stage::Forward, study: Some(study.clone()), sentence: "x".into() };
+    import.apply(&failed, Moment::default()).unwrap();
+    import.apply(&delivered(&study, 0..2), Moment::default()).unwrap();
+    assert_eq!(import.counts().delivered, 2);
+    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!(actions, [Action::Confirm { study }], "it would wait in Forwarding for ever");
+}
+
+#[test]
+fn an_import_tells_when_it_was_named() {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let age = now - ImportId::new().created_ms().unwrap();
+    assert!((-1000..1000).contains(&age), "{age}");
+    assert_eq!(ImportId::from_bytes([7; 16]).created_ms(), None);
+}

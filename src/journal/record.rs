@@ -162,6 +162,29 @@ fn context(import: ImportId, sequence: u64) -> Vec<u8> {
     [&[VERSION][..], import.as_bytes(), &sequence.to_be_bytes()].concat()
 }
 
+/// Whether an event is small enough to be kept, without keeping its bytes in memory.
+pub(super) fn fits(event: &Event) -> bool {
+    let at = Moment { wall_ms: i64::MIN, running_ms: u64::MAX };
+    let mut counted = Counted { left: MAX_EVENT };
+    serde_json::to_writer(&mut counted, &Written { at, event }).is_ok()
+}
+
+/// Counts bytes and forgets them.
+struct Counted {
+    left: usize,
+}
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Bytes up to a limit, so that an event out of measure does not fill the memory first.
 struct Limited {
     bytes: Vec<u8>,

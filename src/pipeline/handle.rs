@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::{Progress, Settings, Snapshot};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
+use crate::expire;
 use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Request, State,
     Tombstone,
@@ -148,7 +149,7 @@ impl Pipeline {
     pub async fn abandon_upload(&self, upload: Upload) {
         let (spool, id) = (self.shared.spool.clone(), upload.id);
         drop(upload);
-        let destroyed = tokio::task::spawn_blocking(move || spool.destroy(id)).await;
+        let destroyed = tokio::task::spawn_blocking(move || expire::purge(&spool, id)).await;
         if !matches!(destroyed, Ok(Ok(()))) {
             tracing::warn!(import = %id, "an abandoned upload could not be removed; the next start will");
         }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::scheduler::Slot;
 use crate::clock::Moment;
+use crate::expire;
 use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::spool::{self, Spool};
@@ -20,15 +22,30 @@ pub(super) struct Recovery {
     pub(super) actions: Vec<(ImportId, Action)>,
     /// Imports whose key is gone but whose records are still there.
     pub(super) lost: Vec<Tombstone>,
-    /// Imports whose records cannot be read although their key lives.
+    /// Imports whose key is alive but whose records can't be used; they die like all others.
     pub(super) unreadable: Vec<ImportId>,
     pub(super) alarms: Vec<String>,
 }
 
 /// Replays every import, restarts it, and clears away keys that belong to nothing.
 pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recovery {
+    // A journal that was in use holds a reading at least, since every start keeps one.
+    let is_new = recovered.reading.is_none()
+        && recovered.imports.is_empty()
+        && recovered.unreadable.is_empty()
+        && recovered.tombstones.is_empty();
     let mut recovery = Recovery { tombstones: recovered.tombstones, ..Recovery::default() };
     let keyed: HashSet<_> = spool.list().unwrap_or_default().into_iter().collect();
+    if is_new && !keyed.is_empty() {
+        // The journal was lost, the imports were not: destroying them would make that final.
+        recovery.alarms.push(format!(
+            "the journal is empty, but the spool holds {} imports; stop the gateway and restore the journal \
+             from a backup, or erase them",
+            keyed.len()
+        ));
+        recovery.unreadable.extend(keyed);
+        return recovery;
+    }
     for (id, entries) in recovered.imports {
         if let Some(import) = replay(&mut recovery, id, entries) {
             restart(&mut recovery, import, now);
@@ -37,11 +54,11 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     for (id, reason) in recovered.unreadable {
         if keyed.contains(&id) && !is_keyless(spool, id) {
             // Its key is alive, so a copy of the store may still help: nothing is thrown away.
-            recovery.unreadable.push(id);
             recovery.alarms.push(format!(
                 "the records of import {id} cannot be read ({reason}); restore the journal from a backup, \
                  or erase the import"
             ));
+            recovery.unreadable.push(id);
             continue;
         }
         // A death that was cut short behind the key: the packs go after it.
@@ -57,9 +74,9 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.tombstones.push(tombstone.clone());
         recovery.lost.push(tombstone);
     }
-    let known =
+    let kept =
         |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
-    for id in keyed.iter().filter(|id| !known(id)) {
+    for id in keyed.iter().filter(|id| !kept(id)) {
         // An upload that was never acknowledged.
         remove(spool, *id);
     }
@@ -73,9 +90,17 @@ fn is_keyless(spool: &Spool, id: ImportId) -> bool {
 }
 
 fn remove(spool: &Spool, id: ImportId) {
-    if let Err(error) = spool.destroy(id) {
+    if let Err(error) = expire::purge(spool, id) {
         tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
     }
+}
+
+/// When the key of an import dies whose records can't tell when it came. Its name tells in wall time, which is
+/// believed only as far as it does not stretch the limit.
+pub(super) fn death_of_unreadable(id: ImportId, limit: Duration, now: Moment) -> Moment {
+    let age = id.created_ms().map_or(0, |created| now.wall_ms.saturating_sub(created));
+    let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+    now.after(limit.saturating_sub(age))
 }
 
 fn replay(recovery: &mut Recovery, id: ImportId, entries: Vec<Entry>) -> Option<Import> {

@@ -1,5 +1,7 @@
 //! The one task that owns every import.
 
+mod records;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -9,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::records::Record;
 use super::handle::{Arrival, Command, Reply};
 use super::settings::Parts;
 use super::shared::Shared;
@@ -16,7 +19,7 @@ use super::snapshot::Log;
 use super::stages::{Permits, Stages};
 use super::{Pipeline, Refusal, recover};
 use crate::clock::Moment;
-use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Tombstone};
+use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State};
 use crate::journal::{self, Entry, Journal};
 
 /// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
@@ -33,9 +36,6 @@ const READING_EVERY: Duration = Duration::from_secs(60);
 
 /// The wall clock may drift from the running clock by this much between two looks before it counts as a jump.
 const JUMP: Duration = Duration::from_secs(300);
-
-/// Tombstones are forgotten after this: long enough to answer "what became of it".
-const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How long running stages may take to end when the gateway stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -66,6 +66,8 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     let Parts { clock, spool, journal, recovered, settings } = parts;
     let now = clock.now();
     let recovery = recover::recover(recovered, &spool, now);
+    // Kept at once: a machine that is switched off in the first minute is credited its time off too.
+    journal.keep_reading(clock.reading()).await?;
     journal.append(recovery.entries).await?;
     for tombstone in recovery.lost {
         journal.bury(tombstone).await?;
@@ -86,6 +88,9 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         tracing::warn!("{alarm}");
         shared.log(|log| log.alarm(alarm));
     }
+    let limit = shared.settings().times.limit;
+    let dying = |id: ImportId| (id, recover::death_of_unreadable(id, limit, now));
+    let unreadable = recovery.unreadable.into_iter().map(dying).collect();
     let (commands, queue) = mpsc::channel(QUEUE);
     let pipeline = Pipeline { shared: Arc::clone(&shared), commands };
     let scheduler = Scheduler {
@@ -94,7 +99,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         journal,
         queue,
         slots: recovery.slots,
-        unreadable: recovery.unreadable,
+        unreadable,
         running: JoinSet::new(),
         looked: now,
         kept: now,
@@ -111,6 +116,8 @@ pub(super) struct Slot {
     pub(super) cancel: CancellationToken,
     /// Held by every arrival that still writes.
     pub(super) busy: Arc<()>,
+    /// Not buried again before then, because it failed.
+    pub(super) bury_after: Option<Moment>,
 }
 
 struct Scheduler {
@@ -119,8 +126,8 @@ struct Scheduler {
     stages: Stages,
     queue: mpsc::Receiver<Command>,
     slots: HashMap<ImportId, Slot>,
-    /// Imports that are known by their key only.
-    unreadable: Vec<ImportId>,
+    /// Imports that are nothing but a key any more, and when it dies.
+    unreadable: Vec<(ImportId, Moment)>,
     running: JoinSet<()>,
     looked: Moment,
     kept: Moment,
@@ -277,7 +284,7 @@ impl Scheduler {
     /// Makes a turn durable, then visible.
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
         if !turn.entries.is_empty() {
-            self.journal.append(turn.entries).await?;
+            self.keep(Record::Events(turn.entries)).await?;
         }
         for (reply, result) in turn.replies {
             // A door that hung up does not want the answer any more.
@@ -329,18 +336,29 @@ impl Scheduler {
                         drop(self.apply(id, Event::BecameQuiet, turn));
                     }
                 }
-                Due::Death(end) => turn.deaths.push((id, end, None)),
+                Due::Death(end) => {
+                    let wait = self.slots.get(&id).and_then(|slot| slot.bury_after);
+                    if wait.is_none_or(|due| now.reached(due)) {
+                        turn.deaths.push((id, end, None));
+                    }
+                }
             }
         }
-        let age =
-            |id: &ImportId| now.since(self.shared.started).max(now.wall_since(id.created_ms()));
-        let dying = self.unreadable.iter().filter(|id| age(id) >= times.limit);
-        turn.deaths.extend(dying.map(|id| (*id, End::Expired, None)));
+        for (id, death) in &self.unreadable {
+            let wait = self.slots.get(id).and_then(|slot| slot.bury_after);
+            if now.reached(wait.map_or(*death, |wait| Moment::later(*death, wait))) {
+                turn.deaths.push((*id, End::Expired, None));
+            }
+        }
         self.watch_clocks(now);
         if now.since(self.kept) >= READING_EVERY {
             self.kept = now;
-            self.journal.keep_reading(self.shared.clock.reading()).await?;
-            self.forget(now).await?;
+            match self.journal.keep_reading(self.shared.clock.reading()).await {
+                Ok(()) => self.forget(now).await?,
+                // The next look tries again; what must be kept waits for space by itself.
+                Err(error) if error.is_full() => tracing::warn!(%error, "the clock is not kept"),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -359,55 +377,6 @@ impl Scheduler {
             self.shared.log(|log| log.alarm(alarm));
         }
         self.looked = now;
-    }
-
-    async fn forget(&mut self, now: Moment) -> Result<(), Error> {
-        let kept_ms = u64::try_from(TOMBSTONES_KEPT.as_millis()).unwrap_or(u64::MAX);
-        let Some(before) = now.running_ms.checked_sub(kept_ms) else {
-            return Ok(());
-        };
-        let before = Moment { running_ms: before, ..now };
-        self.journal.forget(before).await?;
-        let mut stones = self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner);
-        stones.retain(|stone| stone.ended.running_ms >= before.running_ms);
-        Ok(())
-    }
-
-    /// The end of an import: the key first, then the bytes, then the records.
-    async fn bury(&mut self, id: ImportId, end: End) -> Result<Result<(), Refusal>, Error> {
-        let import = self.shared.import(id);
-        if import.is_none() && !self.unreadable.contains(&id) {
-            return Ok(Err(Refusal::Unknown));
-        }
-        if let Some(slot) = self.slots.get(&id) {
-            slot.cancel.cancel();
-        }
-        let spool = self.shared.spool.clone();
-        let destroyed = tokio::task::spawn_blocking(move || spool.destroy(id)).await;
-        if let Ok(Err(error)) = &destroyed {
-            // The import stays, and the next look tries again.
-            self.shared.note(id, "Expire", &error.to_string());
-            tracing::error!(import = %id, %error, "the key could not be destroyed");
-            return Ok(Err(Refusal::NotNow(error.to_string())));
-        }
-        let ended = self.shared.clock.now();
-        let tombstone = Tombstone {
-            id,
-            kind: import.as_ref().map(|import| import.kind.clone()),
-            created: import.as_ref().map_or(ended, |import| import.created),
-            ended,
-            end,
-            counts: import.map(|import| import.counts()).unwrap_or_default(),
-        };
-        self.journal.bury(tombstone.clone()).await?;
-        self.slots.remove(&id);
-        self.unreadable.retain(|unreadable| *unreadable != id);
-        self.shared.log(|log| log.settle(id));
-        self.imports().remove(&id);
-        self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner).push(tombstone);
-        tracing::info!(import = %id, ?end, "import ended, its key is destroyed");
-        Ok(Ok(()))
     }
 
     /// Lets running stages end, records what they still report, and keeps the clock's reading.

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::Settings;
+use super::earlier::{self, Earlier};
 use super::progress::Counters;
 use super::snapshot::{LastError, Log};
 use crate::clock::Clock;
-use crate::dicom::Uid;
-use crate::import::{Import, ImportId, Tombstone};
-use crate::matching::Target;
+use crate::import::{Import, ImportId, Study, Tombstone};
 use crate::spool::Spool;
 
 /// The living imports and what is known beside them; locks are held for moments only.
@@ -47,8 +46,9 @@ impl Shared {
         write(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Notes a fault for `/status`: stage and import, never a word of patient data.
+    /// Notes a fault for `/status` and the log: stage and import, never a word of patient data.
     pub(super) fn note(&self, id: ImportId, stage: &str, sentence: &str) {
+        tracing::warn!(import = %id, stage, "{sentence}");
         let error = LastError {
             at: self.clock.now().timestamp().to_string(),
             stage: stage.to_owned(),
@@ -58,14 +58,9 @@ impl Shared {
         self.log(|log| log.push(error));
     }
 
-    /// The decision of another living import for the same study, which this one follows.
-    pub(super) fn earlier_decision(&self, id: ImportId, study: &Uid) -> Option<Target> {
+    /// The decision of another living import for the same study.
+    pub(super) fn earlier_decision(&self, import: &Import, study: &Study) -> Option<Earlier> {
         let imports = self.imports.read().unwrap_or_else(PoisonError::into_inner);
-        let others = imports.values().rev().filter(|import| import.id != id);
-        others
-            .filter_map(|import| {
-                import.study(study)?.work().map(|work| work.decision.target.clone())
-            })
-            .next()
+        earlier::decision(import, study, imports.values().rev().map(Arc::as_ref))
     }
 }

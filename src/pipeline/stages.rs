@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::earlier::{self, Earlier};
 use super::progress::Counters;
 use super::{Pipeline, Refusal, Settings};
 use crate::confirm;
@@ -22,6 +23,7 @@ use crate::import::{
     Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Stage, State, Study,
     StudyState,
 };
+use crate::journal::Entry;
 use crate::matching::{
     self, Authority, Case, Completeness, Decision, Outcome, Target, Verdict, Witnesses,
 };
@@ -155,7 +157,10 @@ impl Stages {
             Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },
             Err(error) => {
                 let sentence = error.sentence();
-                if error.class() == fetch::Class::Retry {
+                if cancel.is_cancelled() {
+                    // Stopped, not failed: the next start goes on at once.
+                    Event::Postponed { stage: Stage::Pull, study: None, due: now, sentence }
+                } else if error.class() == fetch::Class::Retry {
                     let failures = match &import.state {
                         State::Requested { attempts, .. } => attempts + 1,
                         _ => 1,
@@ -183,20 +188,29 @@ impl Stages {
         let counters = shared.counters(import.id);
         counters.reset();
         let (id, files, limits) = (import.id, files.clone(), settings.limits);
-        let (spool, cancel) = (shared.spool.clone(), cancel.clone());
+        let (spool, stopped, cancel) = (shared.spool.clone(), cancel, cancel.clone());
         let unpacked = tokio::task::spawn_blocking(move || {
             let spool = spool.import(id).map_err(|error| error.to_string())?;
-            unpack::unpack(&spool, &files, &limits, &cancel, &counters.instances)
-                .map_err(|error| error.sentence())
+            let unpacked = unpack::unpack(&spool, &files, &limits, &cancel, &counters.instances);
+            let unpack::Unpacked { instances, documents, set_aside } =
+                unpacked.map_err(|error| error.sentence())?;
+            let event = Event::Unpacked { instances, documents, set_aside };
+            if Entry::takes(&event) {
+                Ok(event)
+            } else {
+                Err("there are more instances in it than one import can hold; import its studies one by \
+                     one"
+                    .to_owned())
+            }
         });
         let unpacked = match unpacked.await {
             Ok(unpacked) => unpacked,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         Some(match unpacked {
-            Ok(unpack::Unpacked { instances, documents, set_aside }) => {
-                Event::Unpacked { instances, documents, set_aside }
-            }
+            Ok(event) => event,
+            // Stopped, not failed: the next start unpacks it anew.
+            Err(_) if stopped.is_cancelled() => return None,
             Err(sentence) => failed(Stage::Unpack, None, sentence),
         })
     }
@@ -205,10 +219,14 @@ impl Stages {
     async fn ask(&self, import: &Import, settings: &Settings, uid: &Uid) -> Option<Event> {
         let study = import.study(uid)?;
         let shared = &self.pipeline.shared;
-        if let Some(target) = shared.earlier_decision(import.id, uid) {
-            let decision = decision(target, Authority::Earlier, vec![], shared.clock.now());
-            return Some(self.order(import, study, decision));
-        }
+        let filed = match shared.earlier_decision(import, study) {
+            Some(Earlier::Agrees(target)) => {
+                let decision = decision(target, Authority::Earlier, vec![], shared.clock.now());
+                return Some(self.order(import, study, decision));
+            }
+            Some(Earlier::Differs(target)) => Some(target),
+            None => None,
+        };
         let _permit = self.permits.queries.acquire().await.ok()?;
         let case = case(import, study);
         let targeted = Ask {
@@ -237,7 +255,10 @@ impl Stages {
                     return Some(Event::Postponed { stage: Stage::Worklist, study, due, sentence });
                 }
             };
-            let outcome = self.judge(&case, &answer, settings, &ask);
+            let mut outcome = self.judge(&case, &answer, settings, &ask);
+            if let Some(filed) = &filed {
+                outcome = earlier::hold(outcome, filed);
+            }
             let automatic = outcome.verdict == Verdict::Automatic;
             judged = Some(outcome);
             if automatic {
@@ -320,13 +341,34 @@ impl Stages {
             }),
         };
         let attempts = delivery.attempts;
-        match settings.destinations.deliver(&destination, run).await {
-            Ended::Complete => None,
-            Ended::Postponed { sentence, .. } => {
-                let due = shared.clock.now().after(settings.backoff.after(attempts + 1));
-                Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
+        let ended = settings.destinations.deliver(&destination, run).await;
+        let sentence = match ended {
+            // Nothing is forwarding any more that has all its outcomes; anything else would wait for ever.
+            Ended::Complete if !self.is_unanswered(import.id, &uid, &destination) => return None,
+            Ended::Complete => {
+                "sending ended without an outcome for every instance; it is tried again".to_owned()
             }
-        }
+            Ended::Postponed { sentence, .. } => sentence,
+        };
+        // A stop is no fault of the destination: the next start goes on at once.
+        let wait = match cancel.is_cancelled() {
+            true => Duration::ZERO,
+            false => settings.backoff.after(attempts + 1),
+        };
+        let due = shared.clock.now().after(wait);
+        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
+    }
+
+    /// Whether a delivery that is still under way lacks outcomes.
+    fn is_unanswered(&self, id: ImportId, uid: &Uid, destination: &DestinationName) -> bool {
+        let Some(import) = self.pipeline.import(id) else { return false };
+        import.study(uid).is_some_and(|study| match &study.state {
+            StudyState::Forwarding(work) => work.deliveries.iter().any(|delivery| {
+                delivery.destination == *destination
+                    && delivery.outcomes.len() < study.instances.len()
+            }),
+            _ => false,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::clock;
 use crate::dicom::AeTitle;
 
 /// Shorter, and two associations of one study make two imports; longer, and nobody sees the study.
@@ -38,9 +39,7 @@ impl Default for DicomSection {
 }
 
 fn quiet_time<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(source)?;
-    let time = humantime::parse_duration(&text)
-        .map_err(|_| de::Error::custom("a duration has a unit, as in \"30s\""))?;
+    let time = clock::duration(source)?;
     if (QUIET_TIME_LEAST..=QUIET_TIME_MOST).contains(&time) {
         Ok(time)
     } else {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use crate::clock;
 use crate::dicom::AeTitle;
 use crate::dimse::Remote;
 
@@ -25,7 +26,7 @@ pub struct WorklistSection {
     /// Ask only for steps scheduled for these stations, one query each; empty asks for all.
     pub station_ae: Vec<AeTitle>,
     /// How far before and after today a broad question reaches, in whole days.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "clock::duration")]
     pub window: Duration,
     /// Answers that one query may give before the rest is cancelled.
     pub limit: usize,
@@ -129,9 +130,4 @@ impl WorklistSection {
             timezone,
         })
     }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
 }

@@ -136,7 +136,7 @@ fn the_list_shows_state_source_patient_age_and_progress() {
     };
     let closed = import(
         State::Closed { at: START },
-        vec![study(StudyState::Rejected { reason: "x".into(), at: START })],
+        vec![study(StudyState::Rejected { reason: "x".into(), at: START, work: None })],
     );
     let downloading = import(State::Downloading { interrupted: 0 }, Vec::new());
     let progress = crate::pipeline::Progress {

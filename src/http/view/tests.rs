@@ -163,8 +163,8 @@ fn every_state_has_a_next_step() {
             note: Some("the RIS is down".into()),
         },
         StudyState::Quarantined { sentence: "the PACS refused it".into(), work: None },
-        StudyState::Rejected { reason: "wrong".into(), at: START },
-        StudyState::Cancelled { at: START },
+        StudyState::Rejected { reason: "wrong".into(), at: START, work: None },
+        StudyState::Cancelled { at: START, work: None },
     ] {
         let view = of_import(&import(State::Unpacked, vec![study(state)]), None, Detail::Full);
         assert!(view.studies[0].next_step.ends_with('.'));

@@ -144,10 +144,10 @@ async fn a_master_key_that_is_missing_or_open() {
     let site = Setup::new().write();
     let key = site.master_key();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-    refused(&site, 1, &["master.key", "can be read or written by others", "chmod 0600"]).await;
+    refused(&site, 78, &["master.key", "can be read or written by others", "chmod 0600"]).await;
     let aside = site.folder().join("elsewhere");
     std::fs::rename(&key, &aside).unwrap();
-    refused(&site, 1, &["master.key", "is missing", "restore it"]).await;
+    refused(&site, 78, &["master.key", "is missing", "restore it"]).await;
     // With the key back and closed, everything goes on.
     std::fs::rename(&aside, &key).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -163,7 +163,7 @@ async fn a_data_folder_that_cannot_be_written() {
     std::fs::write(site.folder().join("file"), b"").unwrap();
     let below = site.folder().join("file/data");
     site.edit(|text| text.replace(data.to_str().unwrap(), below.to_str().unwrap()));
-    refused(&site, 1, &["file/data cannot be used", "is not a folder"]).await;
+    refused(&site, 78, &["file/data cannot be used", "is not a folder"]).await;
 }
 
 /// A portal with one examination behind its link.
