@@ -191,7 +191,15 @@ fn code_of(error: &anyhow::Error) -> Code {
         Some(control::Error::Denied { .. } | control::Error::Refused { status: 403, .. }) => {
             Code::NotPermitted
         }
-        Some(control::Error::Refused { status: 400 | 422, .. }) => Code::BadInput,
+        // Something is named that does not exist, or is not as documented.
+        Some(control::Error::Refused { status: 400 | 404 | 413 | 415 | 422, .. }) => Code::BadInput,
+        // The worklist is away, or the daemon is going or gone.
+        Some(
+            control::Error::Refused { status: 503, .. }
+            | control::Error::Timeout
+            | control::Error::Broken,
+        ) => Code::Unavailable,
+        Some(control::Error::Read(_)) => Code::BadInput,
         _ => Code::Failed,
     }
 }

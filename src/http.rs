@@ -9,6 +9,7 @@ mod api;
 mod console;
 mod events;
 mod guard;
+mod linger;
 mod monitor;
 mod problem;
 mod request;

@@ -6,25 +6,26 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{BadInput, Code, out};
+use crate::import::ImportId;
 use crate::web::control::Control;
 
 #[derive(Debug, Args)]
 pub(super) struct Answer {
     /// The import.
-    id: String,
+    id: ImportId,
 }
 
 impl Answer {
     pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
         if out::is_terminal() {
             let import: Value = control.get_json(&format!("/api/v1/imports/{}", self.id)).await?;
-            ask(control, &self.id, &import).await?;
+            ask(control, &self.id.to_string(), &import).await?;
             return Ok(Code::Done);
         }
         let answers: BTreeMap<String, String> = serde_json::from_str(&out::input()?).map_err(|_| {
             BadInput("give the answers as one JSON object, such as {\"PAT_BIRTH_DATE\": \"1970-01-31\"}".into())
         })?;
-        send(control, &self.id, &answers).await?;
+        send(control, &self.id.to_string(), &answers).await?;
         Ok(Code::Done)
     }
 }

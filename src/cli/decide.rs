@@ -4,14 +4,16 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{BadInput, Code, out};
+use crate::dicom::Uid;
+use crate::import::ImportId;
 use crate::web::control::Control;
 
 #[derive(Debug, Args)]
 pub(super) struct Decide {
     /// The import.
-    id: String,
+    id: ImportId,
     /// Study Instance UID of the study.
-    study: String,
+    study: Uid,
     /// The worklist item, as `lotse show` and `lotse worklist` name it.
     #[arg(required_unless_present_any = ["reject", "no_order"], conflicts_with_all = ["reject", "no_order"])]
     item: Option<String>,

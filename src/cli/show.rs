@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Code, out};
+use crate::import::ImportId;
 use crate::web::control::Control;
 
 #[derive(Debug, Args)]
@@ -17,19 +18,15 @@ pub(super) struct Imports {
 
 impl Imports {
     pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(self.state.iter().map(|state| ("state", state)))
-            .finish();
-        let list: Value = control.get_json(&format!("/api/v1/imports?{query}")).await?;
+        let imports = self.all(control).await?;
         if self.json {
-            out::document(&list);
+            out::document(&json!({ "total": imports.len(), "imports": imports }));
             return Ok(Code::Done);
         }
-        let imports = out::items(&list, "/imports");
         if imports.is_empty() {
             out::line("no imports");
         }
-        for import in imports {
+        for import in &imports {
             out::line(&format!(
                 "{}  {:<12} {:<24} {}",
                 out::text(import, "/id"),
@@ -42,9 +39,34 @@ impl Imports {
     }
 }
 
+impl Imports {
+    /// Every page of the list. An import that comes in meanwhile may move one to the next page; it is told once.
+    async fn all(&self, control: &Control) -> anyhow::Result<Vec<Value>> {
+        let mut imports: Vec<Value> = vec![];
+        for page in 1_u32.. {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("page", &page.to_string())
+                .extend_pairs(self.state.iter().map(|state| ("state", state)))
+                .finish();
+            let list: Value = control.get_json(&format!("/api/v1/imports?{query}")).await?;
+            let before = imports.len();
+            for import in out::items(&list, "/imports") {
+                if !imports.iter().any(|told| told.get("id") == import.get("id")) {
+                    imports.push(import.clone());
+                }
+            }
+            let total = usize::try_from(out::number(&list, "/total")).unwrap_or(usize::MAX);
+            if imports.len() >= total || imports.len() == before {
+                break;
+            }
+        }
+        Ok(imports)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    id: String,
+    id: ImportId,
     #[arg(long)]
     json: bool,
     /// The evidence of every candidate.
@@ -158,7 +180,7 @@ fn evidence(of: &Value) {
 /// A command on one import.
 #[derive(Debug, Args)]
 pub(super) struct One {
-    id: String,
+    id: ImportId,
 }
 
 impl One {

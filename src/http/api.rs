@@ -18,7 +18,7 @@ use super::{Rooms, events, monitor};
 use crate::clock::Moment;
 use crate::dicom::Uid;
 use crate::import::{Actor, Import, ImportId, State as ImportState, Tombstone};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Refusal};
 
 /// Imports of one page of a list.
 pub(super) const PAGE: usize = 50;
@@ -282,7 +282,8 @@ async fn decide(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (id, study) = (import_id(&id)?, study_uid(&study)?);
+    let id = import_id(&id)?;
+    let study = study_of(&rooms.pipeline, id, &study)?;
     let decision: DecisionRequest = request::json(&headers, body).await?;
     let (choice, reason) = decision.checked()?;
     rooms.pipeline.decide(id, study, choice, reason, actor).await?;
@@ -323,7 +324,14 @@ async fn worklist(
     if name.as_ref().is_some_and(|name| name.len() > QUERY_LENGTH) {
         return Err(Problem::malformed("name is at most 128 bytes"));
     }
-    let (items, notes) = rooms.pipeline.worklist(date, name).await?;
+    let asked = rooms.pipeline.worklist(date, name).await;
+    let (items, notes) = asked.map_err(|refusal| match refusal {
+        // Nothing is wrong with the request: a system behind us is away.
+        Refusal::NotNow(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        Refusal::Unknown | Refusal::Invalid(_) | Refusal::Full(_) | Refusal::Stopping => {
+            refusal.into()
+        }
+    })?;
     let items: Vec<_> = items.iter().map(view::ItemView::from).collect();
     Ok(Json(serde_json::json!({ "items": items, "notes": notes })).into_response())
 }
@@ -332,8 +340,15 @@ pub(super) fn import_id(text: &str) -> Result<ImportId, Problem> {
     text.parse().map_err(|_| Problem::no_such_import())
 }
 
-pub(super) fn study_uid(text: &str) -> Result<Uid, Problem> {
-    Uid::new(text).map_err(|_| {
+/// The study of this import that an address names.
+pub(super) fn study_of(pipeline: &Pipeline, id: ImportId, text: &str) -> Result<Uid, Problem> {
+    let import = pipeline.import(id).ok_or_else(Problem::no_such_import)?;
+    named_study(&import, text)
+}
+
+fn named_study(import: &Import, text: &str) -> Result<Uid, Problem> {
+    let study = import.studies.iter().find(|study| study.uid.as_str() == text);
+    study.map(|study| study.uid.clone()).ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,
             "there is no such study in this import; show the import to see its studies",

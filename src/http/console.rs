@@ -92,7 +92,8 @@ async fn decide(
     Path((id, study)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (id, study) = (api::import_id(&id)?, api::study_uid(&study)?);
+    let id = api::import_id(&id)?;
+    let study = api::study_of(&rooms.pipeline, id, &study)?;
     let fields = Fields::parse(&small_body(body).await?);
     let (choice, reason) = DecisionRequest::from_form(&fields).checked()?;
     rooms.pipeline.decide(id, study, choice, reason, actor).await?;
@@ -183,9 +184,15 @@ fn to_import(id: ImportId) -> Response {
     Redirect::to(&format!("/imports/{id}")).into_response()
 }
 
+/// Foreign text must not turn round what is read, such as a name: direction marks are shown, not obeyed.
+fn visible(html: String) -> String {
+    let turns = |c: char| matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if html.contains(turns) { html.replace(turns, "\u{fffd}") } else { html }
+}
+
 fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
-        Ok(html) => (status, Html(html)).into_response(),
+        Ok(html) => (status, Html(visible(html))).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! Server-sent events of one import: its state at first, then each change.
+//! Server-sent events of one import: its state at first, then each change, until nothing can change any more.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -44,6 +44,13 @@ struct ToldStudy {
     counts: Counts,
 }
 
+impl Told {
+    /// Whether nothing happens any more that a reader of events waits for.
+    fn is_final(&self) -> bool {
+        matches!(self.state, "Closed" | "Cancelled" | "Expired" | "Erased")
+    }
+}
+
 impl From<ImportView> for Told {
     fn from(view: ImportView) -> Self {
         let study = |study: super::view::StudyView| ToldStudy {
@@ -79,6 +86,7 @@ pub(super) async fn stream(
         pipeline: rooms.pipeline,
         id,
         last: String::new(),
+        is_over: false,
         stop: rooms.stop,
         _permit: permit,
     };
@@ -95,19 +103,25 @@ struct Watch {
     id: ImportId,
     /// What was told last; the same is not told again.
     last: String,
+    /// The end of the import was told.
+    is_over: bool,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Watch {
-    /// The next thing to tell; `None` when the import is gone or the gateway stops.
+    /// The next thing to tell; `None` when the import has come to its end or the gateway stops.
     async fn next(&mut self) -> Option<Event> {
+        if self.is_over {
+            return None;
+        }
         loop {
             self.changes.mark_unchanged();
             let told = Told::from(api::find(&self.pipeline, self.id, Detail::Brief).ok()?);
             let json = serde_json::to_string(&told).ok()?;
             if json != self.last {
                 self.last.clone_from(&json);
+                self.is_over = told.is_final();
                 return Some(Event::default().data(json));
             }
             tokio::select! {

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::console::error_page;
+use super::linger;
 use super::problem::Problem;
 use super::sessions::Sessions;
 use super::token::ApiToken;
@@ -182,23 +183,23 @@ impl Guard {
 }
 
 /// The middleware around every route.
-pub(crate) async fn stand(
-    State(guard): State<Guard>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn stand(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let (body, rest) = linger::lend(body);
+    let mut request = Request::from_parts(parts, body);
     let console = is_console(request.uri().path());
     let reading = *request.method() == Method::GET;
     let mut response = match guard.pass(&mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(std::mem::take(&mut request)).await,
         Err(problem) if console && reading && problem.status == StatusCode::UNAUTHORIZED => {
             Redirect::to("/login").into_response()
         }
         Err(problem) => problem.into_response(),
     };
+    drop(request);
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        response = worded(response, console);
+        response = rest.behind(worded(response, console));
     }
     guard.count(status);
     harden(response.headers_mut());

@@ -221,24 +221,27 @@ fn iso_date(written: &str) -> String {
         .map_or_else(|| written.to_owned(), |date| date.to_string())
 }
 
-/// Whether `query` (lower case) is part of the identifier, the source, a foreign or local name or number.
+/// Whether every word of `query` (as [`plain`] gives it) is part of the identifier, the source, a foreign or a
+/// local name or number.
 pub(crate) fn is_found(import: &Import, query: &str) -> bool {
-    let found = |text: &str| plain(text).contains(query);
-    let in_patient = |patient: &Patient| {
-        patient.name.as_ref().is_some_and(|name| found(name.as_str()))
-            || patient.id.as_ref().is_some_and(|id| found(&id.id))
+    let mut texts = vec![import.id.to_string(), source(&import.kind)];
+    let mut of_patient = |patient: &Patient| {
+        texts.extend(patient.name.iter().map(|name| name.as_str().to_owned()));
+        texts.extend(patient.id.iter().map(|id| id.id.clone()));
     };
-    found(&import.id.to_string())
-        || found(&source(&import.kind))
-        || import.studies.iter().any(|study| {
-            in_patient(&study.facts.patient)
-                || study.facts.accession_number.as_ref().is_some_and(|number| found(&number.number))
-                || study.work().is_some_and(|work| {
-                    let target = &work.decision.target;
-                    in_patient(target.patient())
-                        || study::accession_number(target).is_some_and(|number| found(&number))
-                })
-        })
+    for study in &import.studies {
+        of_patient(&study.facts.patient);
+        if let Some(work) = study.work() {
+            of_patient(work.decision.target.patient());
+        }
+    }
+    for study in &import.studies {
+        texts.extend(study.facts.accession_number.iter().map(|number| number.number.clone()));
+        let local = study.work().and_then(|work| study::accession_number(&work.decision.target));
+        texts.extend(local);
+    }
+    let texts: Vec<_> = texts.iter().map(|text| plain(text)).collect();
+    query.split(' ').all(|word| texts.iter().any(|text| text.contains(word)))
 }
 
 /// A query or a value in the form in which they are compared: `Muster^Erika` is found by "muster erika".

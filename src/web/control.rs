@@ -223,12 +223,24 @@ async fn checked(response: Response) -> Result<Response, Error> {
     }
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_json = kind.is_some_and(|kind| kind.contains("json"));
-    let body = body(response).await.unwrap_or_default();
+    let body = refusal(response).await;
     let problem = is_json.then(|| serde_json::from_slice::<Problem>(&body).ok()).flatten();
     let (title, detail) = problem.map_or((None, None), |problem| (problem.title, problem.detail));
     let title =
         title.unwrap_or_else(|| format!("the daemon answered with status {}", status.as_u16()));
     Err(Error::Refused { status: status.as_u16(), title, detail })
+}
+
+/// What came of a refusal: while we still send a large file, the daemon may cut the end of its answer.
+async fn refusal(mut response: Response) -> Bytes {
+    let mut body = BytesMut::new();
+    while let Ok(Some(piece)) = piece(&mut response).await {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_ANSWER {
+            break;
+        }
+    }
+    body.freeze()
 }
 
 async fn body(mut response: Response) -> Result<Bytes, Error> {

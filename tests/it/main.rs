@@ -12,8 +12,11 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "the harness is for all tests, and each uses a part")]
 
+mod api;
 mod architecture;
 mod canary;
+mod console;
+mod desk;
 mod embedded;
 mod hospital;
 mod needles;

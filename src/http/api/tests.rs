@@ -78,8 +78,9 @@ fn paths_that_name_nothing_are_not_found() {
         assert_eq!(import_id(id).unwrap_err().status, StatusCode::NOT_FOUND);
     }
     assert!(import_id(&ImportId::new().to_string()).is_ok());
-    for uid in ["", "..", "1..2", "1.2.x", &"1".repeat(65)] {
-        assert_eq!(study_uid(uid).unwrap_err().status, StatusCode::NOT_FOUND);
+    for uid in ["", "..", "1..2", "1.2.x", "1.2.3", &"1".repeat(65)] {
+        let import = view::samples::awaiting_decision();
+        assert_eq!(named_study(&import, uid).unwrap_err().status, StatusCode::NOT_FOUND);
     }
 }
 

@@ -52,6 +52,11 @@
     setInterval(() => { if (!document.hidden) refresh(); }, Number(body.dataset.poll) * 1000);
   }
   if (body.dataset.events) {
-    new EventSource(body.dataset.events).onmessage = refresh;
+    const events = new EventSource(body.dataset.events);
+    events.onmessage = (event) => {
+      // Behind its end there is nothing to tell; a browser would ask again and again.
+      if (["Closed", "Cancelled", "Expired", "Erased"].includes(JSON.parse(event.data).state)) events.close();
+      refresh();
+    };
   }
 })();

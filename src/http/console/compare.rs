@@ -11,16 +11,29 @@ pub(super) struct Compared {
     pub(super) label: &'static str,
     pub(super) foreign: String,
     pub(super) local: String,
-    /// `same`, `differs`, `replaced` or `missing`; empty if there is nothing to compare.
+    /// `same`, `other spelling`, `similar`, `differs`, `replaced` or `missing`; empty if there is nothing to
+    /// compare.
     pub(super) mark: &'static str,
+    /// How it is coloured: `same`, `differs` or nothing.
+    pub(super) tone: &'static str,
 }
 
-/// Both sides by attribute. What was not given contradicts nothing; numbers are replaced on purpose.
+/// Both sides by attribute. What was not given contradicts nothing; numbers are replaced on purpose. What is
+/// written differently is judged as the rules judged it, so that the page never contradicts its own evidence.
 pub(super) fn compare(
     foreign: &ForeignView,
     local: &PatientView,
     accession_number: Option<&str>,
+    evidence: &[Evidence],
 ) -> Vec<Compared> {
+    let judged = |attribute: &str| {
+        let found = evidence.iter().find(|evidence| evidence.attribute == attribute);
+        match found.map(|evidence| evidence.agreement) {
+            Some(Agreement::Normalised) => "other spelling",
+            Some(Agreement::Similar) => "similar",
+            Some(Agreement::Equal | Agreement::Missing | Agreement::Different) | None => "differs",
+        }
+    };
     let row = |label, foreign: Option<&str>, local: Option<&str>, other| {
         let (foreign, local) = (foreign.unwrap_or(""), local.unwrap_or(""));
         let mark = match (foreign, local) {
@@ -29,15 +42,25 @@ pub(super) fn compare(
             _ if plain(foreign) == plain(local) => "same",
             _ => other,
         };
-        Compared { label, foreign: foreign.to_owned(), local: local.to_owned(), mark }
+        let tone = match mark {
+            "same" | "other spelling" => "same",
+            "differs" | "similar" => "differs",
+            _ => "",
+        };
+        Compared { label, foreign: foreign.to_owned(), local: local.to_owned(), mark, tone }
     };
     let theirs = &foreign.patient;
     let (their_name, our_name) =
         (theirs.name.as_deref().map(person), local.name.as_deref().map(person));
     vec![
-        row("Name", their_name.as_deref(), our_name.as_deref(), "differs"),
-        row("Birth date", theirs.birth_date.as_deref(), local.birth_date.as_deref(), "differs"),
-        row("Sex", theirs.sex, local.sex, "differs"),
+        row("Name", their_name.as_deref(), our_name.as_deref(), judged("name")),
+        row(
+            "Birth date",
+            theirs.birth_date.as_deref(),
+            local.birth_date.as_deref(),
+            judged("birthDate"),
+        ),
+        row("Sex", theirs.sex, local.sex, judged("sex")),
         row("Patient ID", theirs.patient_id.as_deref(), local.patient_id.as_deref(), "replaced"),
         row("Issuer", theirs.issuer.as_deref(), local.issuer.as_deref(), "replaced"),
         row("Accession number", foreign.accession_number.as_deref(), accession_number, "replaced"),

@@ -5,7 +5,7 @@ use askama::Template;
 use crate::clock::Moment;
 use crate::http::api::{Filter, Listed, PAGE};
 use crate::http::view::{
-    CandidateView, DeliveryView, ForeignView, ImportView, PatientView, StudyView,
+    CandidateView, DeliveryView, ForeignView, ImportView, PatientView, StudyView, sentence,
 };
 use crate::import::DestinationName;
 use crate::matching::Completeness;
@@ -45,6 +45,7 @@ pub(super) struct Start {
     pub(super) destinations: Vec<String>,
     pub(super) states: Vec<Choice>,
     pub(super) query: String,
+    pub(super) is_narrowed: bool,
     pub(super) total: usize,
     pub(super) page: usize,
     pub(super) pages: usize,
@@ -89,13 +90,17 @@ pub(super) struct Bar {
 pub(super) struct ImportPage {
     pub(super) view: ImportView,
     pub(super) label: Label,
+    /// Who it is about, else where it comes from.
+    pub(super) title: String,
+    pub(super) birth_date: String,
     pub(super) created: String,
-    pub(super) kind: &'static str,
+    pub(super) from: String,
     pub(super) bar: Option<Bar>,
     pub(super) studies: Vec<Card>,
     /// No form is open, so that a page without script may reload itself.
     pub(super) reloads: bool,
-    pub(super) can_retry: bool,
+    /// What trying again does; empty if there is nothing to try.
+    pub(super) retry: &'static str,
     pub(super) can_cancel: bool,
     pub(super) can_erase: bool,
 }
@@ -109,7 +114,11 @@ pub(super) struct Card {
     /// Foreign beside local, once decided.
     pub(super) decided: Option<(Vec<Compared>, String)>,
     pub(super) foreign: Vec<Compared>,
+    /// The best one, and every other that nothing speaks against.
     pub(super) candidates: Vec<Choosable>,
+    /// Those that something speaks against.
+    pub(super) unlikely: Vec<Choosable>,
+    pub(super) reason: String,
     pub(super) is_incomplete: bool,
     pub(super) can_decide: bool,
     pub(super) deliveries: Vec<Delivered>,
@@ -126,6 +135,7 @@ pub(super) struct Choosable {
 pub(super) struct Delivered {
     pub(super) delivery: DeliveryView,
     pub(super) open: u64,
+    pub(super) last_error: String,
     pub(super) tone: &'static str,
 }
 
@@ -158,6 +168,7 @@ impl Start {
                 .iter()
                 .map(|&(value, text)| Choice { value, text, is_chosen: value == chosen })
                 .collect(),
+            is_narrowed: !(chosen.is_empty() && query.is_empty()),
             query,
             total: listed.total,
             page: listed.page,
@@ -168,18 +179,13 @@ impl Start {
 
 impl Row {
     fn new(view: &ImportView, now: Moment) -> Self {
-        let patient = view.studies.first().map(|study| match &study.decision {
-            Some(decision) => &decision.patient,
-            None => &study.foreign.patient,
-        });
-        let name = patient.and_then(|patient| patient.name.as_deref());
-        let birth_date = patient.and_then(|patient| patient.birth_date.clone());
+        let (name, birth_date) = patient(view);
         Self {
             id: view.id.clone(),
             label: label(view),
             source: view.source.clone(),
-            patient: name.map(person).unwrap_or_default(),
-            birth_date: birth_date.unwrap_or_default(),
+            patient: name,
+            birth_date,
             age: age(now.since(view.since)),
             bar: bar(view),
             next_step: view.next_step.clone(),
@@ -187,38 +193,58 @@ impl Row {
     }
 }
 
+/// Name and birth date of the first study's patient: the local one once it is decided.
+fn patient(view: &ImportView) -> (String, String) {
+    let patient = view.studies.first().map(|study| match &study.decision {
+        Some(decision) => &decision.patient,
+        None => &study.foreign.patient,
+    });
+    let name = patient.and_then(|patient| patient.name.as_deref()).map(person);
+    let birth_date = patient.and_then(|patient| patient.birth_date.clone());
+    (name.unwrap_or_default(), birth_date.unwrap_or_default())
+}
+
 impl ImportPage {
     pub(super) fn new(view: ImportView, zone: &jiff::tz::TimeZone) -> Self {
         let ended = matches!(view.state, "Expired" | "Erased") || is_buried(&view);
         let over = ended || matches!(view.state, "Closed" | "Cancelled");
-        let stuck = matches!(view.state, "Failed" | "Requested")
-            || view.studies.iter().any(|study| {
-                matches!(
-                    study.state,
-                    "AwaitingWorklist" | "AwaitingDecision" | "Quarantined" | "Forwarding"
-                )
-            });
+        let any = |states: &[&str]| view.studies.iter().any(|study| states.contains(&study.state));
+        let retry = if over {
+            ""
+        } else if matches!(view.state, "Failed" | "Requested")
+            || any(&["Quarantined", "Forwarding"])
+        {
+            "Try again now"
+        } else if any(&["AwaitingWorklist", "AwaitingDecision"]) {
+            "Ask the worklist again"
+        } else {
+            ""
+        };
+        let (name, birth_date) = patient(&view);
         let asks =
             view.state == "Asking" || view.studies.iter().any(|study| is_decidable(study.state));
         Self {
             label: label(&view),
+            title: if name.is_empty() { view.source.clone() } else { name },
+            birth_date,
             created: view
                 .since
                 .timestamp()
                 .to_zoned(zone.clone())
                 .strftime("%Y-%m-%d %H:%M")
                 .to_string(),
-            kind: match view.kind {
-                "link" => "link",
-                "upload" => "upload",
-                _ => "received by C-STORE",
+            from: match view.kind {
+                "link" => format!("link of {}", view.source),
+                "association" => format!("sent by {}", view.source),
+                _ => view.source.clone(),
             },
             bar: bar(&view),
             studies: view.studies.iter().map(Card::new).collect(),
             reloads: !over && !asks,
-            can_retry: stuck && !over,
+            retry,
+            // What still goes on is cancelled, which destroys it as well.
             can_cancel: !over,
-            can_erase: !ended,
+            can_erase: over && !ended,
             view,
         }
     }
@@ -247,23 +273,33 @@ impl Card {
             foreign.modalities.join(", "),
             foreign.study_date.clone().unwrap_or_default(),
             foreign.institution.clone().unwrap_or_default(),
-            format!("{} instances", study.counts.received + study.counts.created),
+            instances(study.counts.received + study.counts.created),
         ];
         let about: Vec<_> = about.into_iter().filter(|part| !part.is_empty()).collect();
-        let candidates = study.candidates.iter().flatten();
+        let (candidates, unlikely) = study
+            .candidates
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, candidate)| Choosable::new(foreign, candidate, index))
+            .partition(|choice| choice.is_best || choice.candidate.contradictions.is_empty());
         Self {
-            label: study_label(study.state),
+            label: if is_held_up(study) { HELD_UP } else { study_label(study.state) },
             title: foreign.description.clone().unwrap_or_else(|| "Study".to_owned()),
             about: about.join(" · "),
             decided: study.decision.as_ref().map(|decision| {
                 let local = decision.accession_number.as_deref();
-                (compare(foreign, &decision.patient, local), decided_by(decision))
+                let rows = compare(foreign, &decision.patient, local, &decision.evidence);
+                (rows, decided_by(decision))
             }),
-            foreign: compare(foreign, &PatientView::default(), None),
-            candidates: candidates
-                .enumerate()
-                .map(|(index, candidate)| Choosable::new(foreign, candidate, index))
-                .collect(),
+            foreign: compare(foreign, &PatientView::default(), None, &[]),
+            candidates,
+            unlikely,
+            reason: study
+                .matching
+                .as_ref()
+                .map(|matching| sentence(&matching.reason))
+                .unwrap_or_default(),
             is_incomplete: study
                 .matching
                 .as_ref()
@@ -279,7 +315,12 @@ impl Choosable {
     fn new(foreign: &ForeignView, candidate: &CandidateView, index: usize) -> Self {
         let item = &candidate.item;
         Self {
-            rows: compare(foreign, &item.patient, item.accession_number.as_deref()),
+            rows: compare(
+                foreign,
+                &item.patient,
+                item.accession_number.as_deref(),
+                &candidate.evidence,
+            ),
             evidence: candidate.evidence.iter().map(evidence).collect(),
             is_best: index == 0,
             // A contradiction needs words of one's own.
@@ -298,14 +339,26 @@ impl Delivered {
         let answered = delivery.delivered.saturating_add(delivery.failed);
         Self {
             open: delivery.total.saturating_sub(answered),
+            last_error: delivery
+                .last_error
+                .as_deref()
+                .map(|error| error_of(delivery, error))
+                .unwrap_or_default(),
             tone: match delivery.state {
                 "Delivered" => "good",
                 "Failed" => "bad",
+                "Waiting" if delivery.last_error.is_some() => "wait",
                 _ => "run",
             },
             delivery: delivery.clone(),
         }
     }
+}
+
+/// The destination is named beside it.
+fn error_of(delivery: &DeliveryView, error: &str) -> String {
+    let rest = error.strip_prefix(&delivery.destination).and_then(|rest| rest.strip_prefix(": "));
+    sentence(rest.unwrap_or(error))
 }
 
 /// The state of an import as its most urgent study has it.
@@ -321,6 +374,7 @@ pub(super) fn label(view: &ImportView) -> Label {
         "Unpacked" if any("Quarantined") => ("in quarantine", "bad"),
         "Unpacked" if any("AwaitingDecision") => ("needs a decision", "wait"),
         "Unpacked" if any("AwaitingWorklist") => ("asking the worklist", "run"),
+        "Unpacked" if view.studies.iter().any(is_held_up) => (HELD_UP.text, HELD_UP.tone),
         "Unpacked" => ("sending", "run"),
         "Closed" => ("done", "good"),
         "Failed" => ("failed", "bad"),
@@ -329,6 +383,18 @@ pub(super) fn label(view: &ImportView) -> Label {
         _ => ("expired", "gone"),
     };
     Label { text, tone }
+}
+
+/// A destination cannot be reached or refuses; somebody should know before the desk calls.
+const HELD_UP: Label = Label { text: "sending waits", tone: "wait" };
+
+fn is_held_up(study: &StudyView) -> bool {
+    study.state == "Forwarding"
+        && study.deliveries.iter().any(|one| one.state == "Waiting" && one.last_error.is_some())
+}
+
+fn instances(number: u64) -> String {
+    if number == 1 { "1 instance".to_owned() } else { format!("{number} instances") }
 }
 
 fn study_label(state: &str) -> Label {

@@ -56,7 +56,7 @@ fn a_study_that_waits_shows_its_candidates_side_by_side() {
         "best fit",
         "birth date differs",
         "class=\"differs\"",
-        "This one",
+        "File under this order",
         "File without an order",
         "Reject, do not send",
         "name agrees in other writing (+30)",
@@ -74,7 +74,8 @@ fn a_study_that_waits_shows_its_candidates_side_by_side() {
 fn a_study_on_its_way_shows_deliveries_and_changes() {
     let html = rendered(&forwarding());
     for part in [
-        "the PACS refused the association",
+        "The PACS refused the association.",
+        "sending waits",
         "(0008,0050)",
         "Decided by rule.",
         "main attributes change in every header",
@@ -83,7 +84,7 @@ fn a_study_on_its_way_shows_deliveries_and_changes() {
         assert!(html.contains(part), "{part}");
     }
     assert!(html.contains("http-equiv=\"refresh\""));
-    assert!(!html.contains("This one"));
+    assert!(!html.contains("File under this order"));
 }
 
 #[test]
@@ -178,8 +179,9 @@ fn the_list_shows_state_source_patient_age_and_progress() {
 
 #[test]
 fn an_empty_list_says_what_to_do() {
+    assert!(start(Vec::new(), &Filter::default()).contains("Paste a link"));
     let html = start(Vec::new(), &Filter { state: Some("Failed".into()), ..Filter::default() });
-    assert!(html.contains("Paste a link") && html.contains("<option value=\"Failed\" selected>"));
+    assert!(html.contains("Nothing fits") && html.contains("<option value=\"Failed\" selected>"));
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn sides_are_compared_by_what_they_mean() {
         sex: Some("F"),
         ..PatientView::default()
     };
-    let marks: Vec<_> = compare(&foreign, &local, None).iter().map(|row| row.mark).collect();
+    let marks: Vec<_> = compare(&foreign, &local, None, &[]).iter().map(|row| row.mark).collect();
     assert_eq!(marks, ["same", "differs", "missing", "replaced", "", ""]);
 }
 

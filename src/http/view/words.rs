@@ -40,9 +40,7 @@ pub(crate) fn import_next_step(import: &Import) -> String {
             format!("{} It is tried again by itself.", sentence(note))
         }
         State::Requested { .. } => "The portal is being asked.".to_owned(),
-        State::Asking { note: Some(note), .. } => {
-            format!("{} Answer the portal's question again.", sentence(note))
-        }
+        State::Asking { note: Some(note), .. } => sentence(note),
         State::Asking { .. } => "Answer the portal's question.".to_owned(),
         State::Preparing { .. } => {
             "The portal is preparing the examination; it is asked again by itself.".to_owned()
@@ -135,12 +133,19 @@ fn forwarding(work: &Work) -> String {
         .find_map(|delivery| delivery.due.and(delivery.last_error.as_ref()).map(|e| (delivery, e)));
     match waiting {
         Some((delivery, error)) => format!(
-            "{} Delivery to {} is tried again by itself.",
-            sentence(error),
-            delivery.destination
+            "Delivery to {} waits: {} It is tried again by itself.",
+            delivery.destination,
+            without_name(error, &delivery.destination.0)
         ),
         None => "It is being sent.".to_owned(),
     }
+}
+
+/// Errors of a destination begin with its name, which was said already.
+fn without_name(error: &str, name: &str) -> String {
+    let rest = error.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+    let text = rest.unwrap_or(error).trim();
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
 }
 
 /// A message as a sentence: a capital letter first and a full stop last.

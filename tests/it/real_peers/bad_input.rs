@@ -196,10 +196,10 @@ async fn a_wrong_answer_to_the_portal() {
         .api
         .until(&id, "the question again", |import| {
             import["state"] == "Asking"
-                && import["nextStep"].as_str().is_some_and(|s| s.contains("again"))
+                && import["nextStep"].as_str().is_some_and(|s| s.contains("accept"))
         })
         .await;
-    says(&again["nextStep"], &["Answer the portal's question again."]);
+    says(&again["nextStep"], &["did not accept", "again"]);
     let right = json!({"PAT_BIRTH_DATE": Sample::new(3).birth_date()}).to_string();
     daemon.cli_with(&["answer", &id], &right).await.ok();
     daemon.api.until_studies(&id, "AwaitingDecision").await;
