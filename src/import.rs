@@ -27,9 +27,11 @@ pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
 pub use id::ImportId;
 pub use state::{
-    Blob, Delivery, DestinationName, File, FileKind, Import, Inspected, Instance, InstanceOutcome,
-    Kind, Link, Origin, Question, QuestionKind, Request, SetAside, State, Study, StudyState, Work,
+    Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
+    Link, Origin, Question, QuestionKind, Request, SetAside, State, Study, StudyState, Work,
 };
+
+pub use crate::reconcile::encapsulate::FileKind;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 
 mod archive;
 mod content;
+mod document;
 mod intake;
 mod medium;
 mod meter;
@@ -161,7 +162,7 @@ pub fn unpack(
         }
         drop(reader);
         loose.saw(&name);
-        let outcome = intake::judge_stored(spool, &file.blob, &name, content)?;
+        let outcome = intake::judge_stored(spool, &file.blob, &name, content, &mut pack)?;
         ledger.enter(&mut loose, &name, outcome);
     }
     ledger.close(loose, 0);
@@ -184,7 +185,18 @@ impl Ledger<'_> {
                 self.found.instances.push(*instance);
                 self.seen.fetch_add(1, Ordering::Relaxed);
             }
-            Outcome::Document(kind, blob) => self.found.documents.push((kind, name.title(), blob)),
+            Outcome::Document(kind, title, blob) => {
+                medium.holds(self.found.documents.len(), name);
+                let title = title.unwrap_or_else(|| name.title());
+                self.found.documents.push((kind, title, blob));
+            }
+            Outcome::Titles(titles) => {
+                medium.calls(titles);
+                self.set_aside(
+                    name.shown().to_owned(),
+                    "XML of the medium that tells what its documents are called; used for their titles",
+                );
+            }
             Outcome::Directory(directory) => medium.lists(directory),
             Outcome::Aside(reason) => self.set_aside(name.shown().to_owned(), reason),
         }
@@ -200,6 +212,11 @@ impl Ledger<'_> {
 
     /// A medium was read to its end: `first` is the number of its first instance.
     fn close(&mut self, medium: Medium, first: usize) {
+        for (place, title) in medium.titles() {
+            if let Some((_, shown, _)) = self.found.documents.get_mut(place) {
+                title.clone_into(shown);
+            }
+        }
         let instances = self.found.instances.get(first..).unwrap_or_default();
         for missing in medium.missing(instances) {
             self.set_aside(missing.name, missing.reason);

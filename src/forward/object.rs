@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::recoding::{Recoding, Until};
 use super::{rewrite, route};
 use crate::dicom::{Layout, StudyFacts, Syntax, Uid};
-use crate::import::{Instance, Origin};
+use crate::import::{FileKind, Instance, Origin};
 use crate::reconcile::{self, Plan, Tail, encapsulate};
 
 /// Bytes read and handed on at once: one large PDU, small enough to have several under way.
@@ -77,7 +77,7 @@ pub(super) struct Prepared {
 /// Reads what has to be known before the first byte leaves, and coerces it.
 pub(super) fn prepare<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<Prepared, Fault> {
     match &job.instance.origin {
-        Origin::Created { title, .. } => created(job, title),
+        Origin::Created { kind, title } => created(job, kind, title),
         Origin::Received { layout } if route::is_re_encoded(&layout.transfer_syntax) => {
             re_encoded(reader, job, layout)
         }
@@ -157,9 +157,10 @@ fn re_encoded<R: Read + Seek>(
 }
 
 /// A document that came along: its bytes between the two halves of a data set made for it.
-fn created(job: &Job<'_>, title: &str) -> Result<Prepared, Fault> {
+fn created(job: &Job<'_>, kind: &FileKind, title: &str) -> Result<Prepared, Fault> {
     let instance = job.instance;
     let document = encapsulate::DocumentFacts {
+        kind,
         title,
         length: instance.blob.length,
         sop_instance: &instance.sop_instance,

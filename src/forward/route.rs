@@ -73,7 +73,7 @@ pub(super) fn candidates(origin: &Origin) -> Vec<Uid> {
     let explicit = known(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let implicit = known(uids::IMPLICIT_VR_LITTLE_ENDIAN);
     let layout = match origin {
-        Origin::Created { .. } => return explicit.into_iter().collect(),
+        Origin::Created { kind, .. } => return vec![kind.transfer_syntax()],
         Origin::Received { layout } => layout,
     };
     let own = &layout.transfer_syntax;

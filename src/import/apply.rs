@@ -2,11 +2,11 @@
 
 use super::event::{Action, Event, Illegal, Stage};
 use super::state::{
-    FileKind, Import, Inspected, Instance, Kind, Origin, QuestionKind, Request, SetAside, State,
-    Study, StudyState,
+    Import, Inspected, Instance, Kind, Origin, QuestionKind, Request, SetAside, State, Study,
+    StudyState,
 };
 use super::study::awaiting_worklist;
-use super::{Blob, ImportId, documents, due};
+use super::{Blob, FileKind, ImportId, documents, due};
 use crate::clock::Moment;
 use crate::dicom::Uid;
 

@@ -4,9 +4,8 @@
 //! arrival, and only if everything that arrived tells of one patient.
 
 use super::Blob;
-use super::state::{FileKind, Import, Instance, Origin, SetAside};
-use crate::dicom::Uid;
-use crate::reconcile::encapsulate;
+use super::state::{Import, Instance, Origin, SetAside};
+use crate::reconcile::encapsulate::{self, FileKind};
 
 /// Files the documents under the largest study, or sets them aside with the reason.
 pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]) {
@@ -29,26 +28,20 @@ pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]
                 continue;
             }
         };
-        let (sop_instance, series) = encapsulate::identifiers(&uid, &blob.sha256);
+        let (sop_instance, series) = encapsulate::identifiers(&uid, kind, &blob.sha256);
         if import.by_uid.contains_key(&sop_instance) {
             import.duplicates += 1;
             continue;
         }
         let number = import.push(Instance {
-            sop_class: sop_class(*kind),
+            sop_class: kind.sop_class(),
             sop_instance,
             series,
             blob: blob.clone(),
-            origin: Origin::Created { kind: *kind, title: title.clone() },
+            origin: Origin::Created { kind: kind.clone(), title: title.clone() },
         });
         if let Some(study) = import.studies.iter_mut().find(|study| study.uid == uid) {
             study.instances.push(number);
         }
-    }
-}
-
-fn sop_class(kind: FileKind) -> Uid {
-    match kind {
-        FileKind::Pdf => encapsulate::pdf_storage(),
     }
 }

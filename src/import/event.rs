@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::state::{
-    DestinationName, File, FileKind, Inspected, InstanceOutcome, Kind, Question, Request, SetAside,
+    DestinationName, File, Inspected, InstanceOutcome, Kind, Question, Request, SetAside,
 };
-use super::{Blob, ImportId};
+use super::{Blob, FileKind, ImportId};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
 use crate::matching::{Decision, Outcome};
 use crate::reconcile::Plan;
+use crate::reconcile::encapsulate::FileKind;
 
 /// The name of a `[destinations.NAME]` section.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,13 +103,6 @@ pub struct File {
     /// As the portal or the person named it; may hold a patient's name, so it is only shown to people.
     pub name: String,
     pub blob: Blob,
-}
-
-/// What a created instance is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum FileKind {
-    Pdf,
 }
 
 /// Whether an instance came as DICOM or is made by us from a document that came along.

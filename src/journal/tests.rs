@@ -285,7 +285,8 @@ async fn burying_waits_for_what_is_on_its_way() {
 async fn what_can_t_be_read_is_told_by_import() {
     let at = folder();
     let vault = vault(&at);
-    let imports: Vec<ImportId> = (0..6).map(|_| ImportId::new()).collect();
+    let mut imports: Vec<ImportId> = (0..6).map(|_| ImportId::new()).collect();
+    imports.sort();
     let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
     for import in &imports {
         vault.create(*import).unwrap();

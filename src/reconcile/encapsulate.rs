@@ -1,28 +1,17 @@
-//! A document that came along becomes an instance of its study: Encapsulated PDF (PS3.3 A.45.1).
+//! A file that came along becomes an instance of its study: Encapsulated PDF and CDA (PS3.3 A.45), Secondary
+//! Capture (A.8), VL and Video Photographic (A.32.4, A.32.7), Basic Text SR (A.35.1).
 //!
-//! Pure, and without the document's bytes: what stands before and behind them is returned, so that a sender
-//! streams the document between the two. Invariants: the same document in the same study has the same UIDs
-//! and, under one plan, the same bytes; identity is the reconciled one.
+//! Pure, and without the file's bytes: what stands before and behind them is returned, so that a sender
+//! streams them between the two. Invariants: the same file in the same study has the same UIDs and, under one
+//! plan, the same bytes; identity is the reconciled one.
+
+mod kind;
+mod modules;
+
+pub use kind::{Cda, Codec, DocumentCode, FileKind, Image, Pixels, Shot, Text, Video};
 
 use crate::dicom::{CharacterSets, DataSet, Element, StudyFacts, Syntax, Tag, Uid, VR, Value};
 use crate::reconcile::{Change, NewElement, NewValue, Plan};
-
-/// Encapsulated PDF Storage (PS3.4 B.5).
-pub const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.104.1";
-
-/// The SOP class of encapsulated PDFs.
-pub fn pdf_storage() -> Uid {
-    #[expect(clippy::expect_used, reason = "a constant; a test reads it")]
-    Uid::new(SOP_CLASS).expect("a UID of the standard")
-}
-
-/// What [`Encapsulation`] is written in: Explicit VR Little Endian.
-pub const TRANSFER_SYNTAX: &str = "1.2.840.10008.1.2.1";
-
-/// From a block that scanners do not use, so that a viewer sorts documents behind the images.
-pub const SERIES_NUMBER: u32 = 9001;
-
-const SERIES_DESCRIPTION: &str = "Imported documents";
 
 /// Document Title (0042,0010) is ST (PS3.5 6.2).
 const TITLE_LENGTH: usize = 1024;
@@ -66,6 +55,13 @@ const TYPE_2: [(Tag, VR); 7] = [
 ];
 
 const ENCAPSULATED_DOCUMENT: Tag = Tag(0x0042, 0x0011);
+const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+const CONTENT_SEQUENCE: Tag = Tag(0x0040, 0xA730);
+
+/// Item with undefined length, its end, the end of a sequence (PS3.5 7.5).
+const ITEM: &[u8] = b"\xfe\xff\x00\xe0\xff\xff\xff\xff";
+const ITEM_ENDS: &[u8] = b"\xfe\xff\x0d\xe0\0\0\0\0";
+const SEQUENCE_ENDS: &[u8] = b"\xfe\xff\xdd\xe0\0\0\0\0";
 
 /// Why a document cannot become an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +77,7 @@ pub enum Error {
 /// The document as it lies in the spool.
 #[derive(Clone, Copy)]
 pub struct DocumentFacts<'a> {
+    pub kind: &'a FileKind,
     /// What a person reads; the file's name without folders.
     pub title: &'a str,
     /// Bytes of the document.
@@ -102,19 +99,21 @@ pub struct Encapsulation {
 }
 
 /// SOP Instance UID and Series Instance UID of a document: the same for the same bytes in the same study, so
-/// that importing again makes a duplicate and not a second document.
-pub fn identifiers(study: &Uid, sha256: &str) -> (Uid, Uid) {
-    let instance = Uid::derived(format!("{study}/pdf/{sha256}").as_bytes());
-    let series = Uid::derived(format!("{study}/pdf").as_bytes());
+/// that importing again makes a duplicate and not a second document. `sha256` is that of the stored bytes.
+pub fn identifiers(study: &Uid, kind: &FileKind, sha256: &str) -> (Uid, Uid) {
+    let key = kind.series().key;
+    let source = kind.source().unwrap_or(sha256);
+    let instance = Uid::derived(format!("{study}/{key}/{source}").as_bytes());
+    let series = Uid::derived(format!("{study}/{key}").as_bytes());
     (instance, series)
 }
 
-/// The data set of an Encapsulated PDF around a document.
+/// The data set around a document.
 ///
 /// The study's own facts come first, the plan's changes of patient, study and order over them.
 ///
 /// # Errors
-/// If the document does not fit into one element.
+/// If the document is empty or does not fit into one element.
 pub fn encapsulate(
     document: &DocumentFacts<'_>,
     study: &StudyFacts,
@@ -129,35 +128,98 @@ pub fn encapsulate(
     // 0xFFFFFFFF says "undefined length".
     let declared =
         u32::try_from(value).ok().filter(|length| *length < u32::MAX).ok_or(too_large)?;
-    let true_length = u32::try_from(document.length).map_err(|_| too_large)?;
 
-    let mut head = Writer { data_set: DataSet::default(), sets: CharacterSets::utf8() };
-    head.patient_and_study(study);
-    head.series_and_equipment(document, plan);
-    head.document(document);
+    let mut writer = Writer::default();
+    writer.patient_and_study(study);
+    writer.series_and_equipment(document, plan);
+    writer.modules(document, study, plan);
     for change in &plan.changes {
-        head.change(change);
+        writer.change(change);
     }
-    let mut before = head.data_set.write(Syntax::ExplicitLittle);
-    before.extend(ENCAPSULATED_DOCUMENT.0.to_le_bytes());
-    before.extend(ENCAPSULATED_DOCUMENT.1.to_le_bytes());
-    before.extend(*b"OB\0\0");
-    before.extend(declared.to_le_bytes());
-
-    let mut tail = Writer { data_set: DataSet::default(), sets: CharacterSets::utf8() };
-    tail.text(Tag(0x0042, 0x0012), VR::LO, "application/pdf");
-    tail.data_set.put_bytes(Tag(0x0042, 0x0015), VR::UL, true_length.to_le_bytes().to_vec());
-    let mut after = if padding == 1 { vec![0] } else { Vec::new() };
-    after.extend(tail.data_set.write(Syntax::ExplicitLittle));
+    let frame = Frame::of(document.kind, declared);
+    let mut tail = DataSet::default();
+    let behind: Vec<Tag> =
+        writer.data_set.iter().map(|(tag, _)| tag).filter(|tag| *tag > frame.tag).collect();
+    for tag in behind {
+        if let Some(element) = writer.data_set.remove(tag) {
+            tail.insert(tag, element);
+        }
+    }
+    let mut before = writer.data_set.write(Syntax::ExplicitLittle);
+    before.extend(frame.opens);
+    let mut after = if padding == 1 { vec![frame.padding] } else { Vec::new() };
+    after.extend(frame.closes);
+    after.extend(tail.write(Syntax::ExplicitLittle));
 
     let around = before.len().saturating_add(after.len());
     let length = u64::try_from(around).ok().and_then(|around| around.checked_add(document.length));
     Ok(Encapsulation { before, after, length: length.ok_or(too_large)? })
 }
 
+/// The element that holds the document: what opens it up to the first byte, and what closes it.
+struct Frame {
+    tag: Tag,
+    opens: Vec<u8>,
+    padding: u8,
+    closes: Vec<u8>,
+}
+
+impl Frame {
+    /// `length` is even.
+    fn of(kind: &FileKind, length: u32) -> Self {
+        match kind {
+            FileKind::Pdf | FileKind::Cda(_) => {
+                let opens = long_head(ENCAPSULATED_DOCUMENT, *b"OB", length);
+                // A NUL is no character of XML, so that some readers stumble over it.
+                let padding = if *kind == FileKind::Pdf { 0 } else { b' ' };
+                Self { tag: ENCAPSULATED_DOCUMENT, opens, padding, closes: Vec::new() }
+            }
+            FileKind::Image(image) if !image.pixels.is_wrapped() => {
+                let vr = if image.pixels.bits() == 16 { *b"OW" } else { *b"OB" };
+                let opens = long_head(PIXEL_DATA, vr, length);
+                Self { tag: PIXEL_DATA, opens, padding: 0, closes: Vec::new() }
+            }
+            // An empty offset table and one fragment (PS3.5 A.4).
+            FileKind::Image(_) | FileKind::Video(_) => {
+                let mut opens = long_head(PIXEL_DATA, *b"OB", u32::MAX);
+                opens.extend(*b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0");
+                opens.extend(length.to_le_bytes());
+                let closes = SEQUENCE_ENDS.to_vec();
+                Self { tag: PIXEL_DATA, opens, padding: 0, closes }
+            }
+            FileKind::Text(_) => {
+                let mut opens = long_head(CONTENT_SEQUENCE, *b"SQ", u32::MAX);
+                opens.extend(ITEM);
+                let mut content = Writer::default();
+                content.text(Tag(0x0040, 0xA010), VR::CS, "CONTAINS");
+                content.text(Tag(0x0040, 0xA040), VR::CS, "TEXT");
+                let name = modules::item(modules::COMMENT);
+                content.data_set.put_items(Tag(0x0040, 0xA043), vec![name]);
+                opens.extend(content.data_set.write(Syntax::ExplicitLittle));
+                opens.extend(long_head(Tag(0x0040, 0xA160), *b"UT", length));
+                let closes = [ITEM_ENDS, SEQUENCE_ENDS].concat();
+                Self { tag: CONTENT_SEQUENCE, opens, padding: b' ', closes }
+            }
+        }
+    }
+}
+
+/// Tag, representation and length of an element with a long length (PS3.5 7.1.2).
+fn long_head(tag: Tag, vr: [u8; 2], length: u32) -> Vec<u8> {
+    let mut head = [tag.0.to_le_bytes(), tag.1.to_le_bytes(), vr, [0, 0]].concat();
+    head.extend(length.to_le_bytes());
+    head
+}
+
 struct Writer {
     data_set: DataSet,
     sets: CharacterSets,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self { data_set: DataSet::default(), sets: CharacterSets::utf8() }
+    }
 }
 
 impl Writer {
@@ -201,39 +263,30 @@ impl Writer {
         self.text(Tag(0x0020, 0x0010), VR::SH, "");
     }
 
-    /// Encapsulated Document Series (PS3.3 C.24.1), General Equipment (C.7.5.1): the origin, which nobody
-    /// told, and SC Equipment (C.8.6.1): who wrapped the document.
+    /// Series (PS3.3 C.7.3.1, C.24.1), General Equipment (C.7.5.1): the origin, which nobody told, SC
+    /// Equipment (C.8.6.1): who wrapped the document, and SOP Common (C.12.1).
     fn series_and_equipment(&mut self, document: &DocumentFacts<'_>, plan: &Plan) {
-        self.text(Tag(0x0008, 0x0060), VR::CS, "DOC");
-        self.text(Tag(0x0008, 0x0064), VR::CS, "WSD");
+        let series = document.kind.series();
+        self.text(Tag(0x0008, 0x0016), VR::UI, document.kind.sop_class().as_str());
+        self.text(Tag(0x0008, 0x0018), VR::UI, document.sop_instance.as_str());
+        self.text(Tag(0x0008, 0x0060), VR::CS, series.modality);
         self.text(Tag(0x0008, 0x0070), VR::LO, "");
-        self.text(Tag(0x0008, 0x103E), VR::LO, SERIES_DESCRIPTION);
+        self.text(Tag(0x0008, 0x103E), VR::LO, series.description);
         self.text(Tag(0x0020, 0x000E), VR::UI, document.series.as_str());
-        self.text(Tag(0x0020, 0x0011), VR::IS, &SERIES_NUMBER.to_string());
-        self.optional(Tag(0x0018, 0x1010), VR::LO, non_empty(&plan.modifying_system));
-        self.text(Tag(0x0018, 0x1016), VR::LO, "Lotse");
-        self.text(Tag(0x0018, 0x1018), VR::LO, "Lotse");
-        self.text(Tag(0x0018, 0x1019), VR::LO, env!("CARGO_PKG_VERSION"));
+        self.text(Tag(0x0020, 0x0011), VR::IS, &series.number.to_string());
+        self.text(Tag(0x0020, 0x0013), VR::IS, &document.number.max(1).to_string());
+        if document.kind.is_captured() {
+            self.text(Tag(0x0008, 0x0064), VR::CS, "WSD");
+            self.optional(Tag(0x0018, 0x1010), VR::LO, non_empty(&plan.modifying_system));
+            self.text(Tag(0x0018, 0x1016), VR::LO, "Lotse");
+            self.text(Tag(0x0018, 0x1018), VR::LO, "Lotse");
+            self.text(Tag(0x0018, 0x1019), VR::LO, env!("CARGO_PKG_VERSION"));
+        }
         // Without a time of its own the document takes that of the decision, which is the same every time.
         if let Some(date) = digits(&plan.date_time, 0..8) {
             self.text(Tag(0x0008, 0x0012), VR::DA, date);
             self.optional(Tag(0x0008, 0x0013), VR::TM, digits(&plan.date_time, 8..14));
         }
-    }
-
-    /// Encapsulated Document (PS3.3 C.24.2) without what follows the bytes, and SOP Common (C.12.1).
-    fn document(&mut self, document: &DocumentFacts<'_>) {
-        self.text(Tag(0x0008, 0x0016), VR::UI, SOP_CLASS);
-        self.text(Tag(0x0008, 0x0018), VR::UI, document.sop_instance.as_str());
-        self.text(Tag(0x0008, 0x0023), VR::DA, "");
-        self.text(Tag(0x0008, 0x002A), VR::DT, "");
-        self.text(Tag(0x0008, 0x0033), VR::TM, "");
-        self.text(Tag(0x0020, 0x0013), VR::IS, &document.number.max(1).to_string());
-        // Nobody looked inside: a report nearly always names its patient.
-        self.text(Tag(0x0028, 0x0301), VR::CS, "YES");
-        self.data_set.put_items(Tag(0x0040, 0xA043), Vec::new());
-        let title: String = document.title.chars().take(TITLE_LENGTH).collect();
-        self.text(Tag(0x0042, 0x0010), VR::ST, &title);
     }
 
     fn change(&mut self, change: &Change) {

@@ -152,7 +152,7 @@ fn one(
         }
     };
     let meter = Meter::new(&mut reader, budget, record);
-    let outcome = intake::take_in(&Entry { name, declared }, meter, pack.open()?)?;
+    let outcome = intake::take_in(&Entry { name, declared }, meter, pack.spool, pack.open()?)?;
     match record.take_error() {
         Some(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(Error::Read(error)),
         _ => Ok(outcome),

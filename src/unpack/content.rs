@@ -1,5 +1,6 @@
 //! What a file is, by its first bytes; its name helps only to say why it is set aside.
 
+use super::document::Form;
 use super::name::Name;
 use crate::dicom::VR;
 
@@ -17,9 +18,11 @@ const FIRST_VALUE: u32 = 1024;
 
 const PROGRAM: &str = "a program; programs are never run or imported";
 const WEB: &str = "a page or part of the medium's viewer";
-const TEXT: &str = "a text file of the medium; text is not imported yet";
-const PICTURE: &str = "pictures are not imported yet";
-const VIDEO: &str = "videos are not imported yet";
+const TEXT: &str = "a text file of the medium, by its name or kind";
+const PICTURE: &str = "a picture of a kind that is not imported; JPEG, PNG and TIFF are";
+const VIDEO: &str = "a video of a kind that is not imported; MP4 is";
+const LEAFLET: &str = "a leaflet, manual or licence of the medium, by its name";
+const DECORATION: &str = "a picture of the medium or its viewer, by its name";
 const ARCHIVE: &str = "an archive of a kind that is not read yet";
 
 /// What is done with a file.
@@ -30,6 +33,8 @@ pub(super) enum Content {
     /// A DICOMDIR.
     Directory,
     Pdf,
+    /// Something else that becomes an instance, if it is what it looks like.
+    Document(Form),
     Zip,
     /// Not used, for this reason.
     Aside(&'static str),
@@ -54,18 +59,27 @@ impl Content {
         if is_zip(head) {
             return Self::Zip;
         }
+        if let Some(form) = picture_or_film(head) {
+            return if name.is_leaflet() || name.is_decoration() {
+                Self::Aside(DECORATION)
+            } else {
+                Self::Document(form)
+            };
+        }
         if let Some(reason) = by_signature(head) {
             return Self::Aside(reason);
         }
         if contains(head, b"%PDF-") && !is_markup(head) {
-            return if name.is_leaflet() {
-                Self::Aside("a leaflet, manual or licence of the medium, by its name")
-            } else {
-                Self::Pdf
-            };
+            return if name.is_leaflet() { Self::Aside(LEAFLET) } else { Self::Pdf };
         }
         if let Some(reason) = by_text(head) {
             return Self::Aside(reason);
+        }
+        if is_xml(head) {
+            return Self::Document(Form::Xml);
+        }
+        if name.extension() == "txt" && !name.is_leaflet() && !name.is_listing() {
+            return Self::Document(Form::Text);
         }
         Self::Aside(by_name(name))
     }
@@ -98,6 +112,23 @@ fn is_bare(head: &[u8], length: u64) -> bool {
     }
 }
 
+/// Kinds of pictures and films that become instances.
+fn picture_or_film(head: &[u8]) -> Option<Form> {
+    if head.starts_with(b"\xff\xd8\xff") {
+        return Some(Form::Jpeg);
+    }
+    if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return Some(Form::Png);
+    }
+    if head.starts_with(b"II*\0") || head.starts_with(b"MM\0*") {
+        return Some(Form::Tiff);
+    }
+    // Pictures in boxes (HEIF, AVIF) are no films.
+    let brand = head.get(8..12).filter(|_| head.get(4..8) == Some(b"ftyp"))?;
+    let still = [b"heic", b"heix", b"mif1", b"msf1", b"avif", b"heim", b"crx "];
+    (!still.iter().any(|kind| *kind == brand)).then_some(Form::Film)
+}
+
 /// Kinds that their first bytes tell for sure.
 fn by_signature(head: &[u8]) -> Option<&'static str> {
     let at =
@@ -115,24 +146,14 @@ fn by_signature(head: &[u8]) -> Option<&'static str> {
     ]) {
         return Some(PROGRAM);
     }
-    if any(&[
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
-        b"GIF87a",
-        b"GIF89a",
-        b"II*\0",
-        b"MM\0*",
-        b"\0\0\0\x0cjP  ",
-        b"\0\0\x01\0",
-    ]) || (at(0, b"BM") && at(6, &[0; 4]))
+    if any(&[b"GIF87a", b"GIF89a", b"\0\0\0\x0cjP  ", b"\0\0\x01\0"])
+        || (at(0, b"BM") && at(6, &[0; 4]))
         || (at(0, b"RIFF") && at(8, b"WEBP"))
+        || at(4, b"ftyp")
     {
         return Some(PICTURE);
     }
-    if at(4, b"ftyp")
-        || (at(0, b"RIFF") && at(8, b"AVI "))
-        || any(&[b"\0\0\x01\xba", b"\x1aE\xdf\xa3"])
-    {
+    if (at(0, b"RIFF") && at(8, b"AVI ")) || any(&[b"\0\0\x01\xba", b"\x1aE\xdf\xa3"]) {
         return Some(VIDEO);
     }
     let archives: &[&[u8]] =
@@ -142,10 +163,13 @@ fn by_signature(head: &[u8]) -> Option<&'static str> {
 
 fn by_text(head: &[u8]) -> Option<&'static str> {
     let text = lower_start(head);
-    if text.starts_with("<!doctype html") || text.starts_with("<html") {
-        return Some(WEB);
-    }
-    text.starts_with("<?xml").then_some("XML documents are not imported yet")
+    let page = text.starts_with("<!doctype html") || text.starts_with("<html");
+    (page || (text.starts_with("<?xml") && contains(head, b"<html"))).then_some(WEB)
+}
+
+fn is_xml(head: &[u8]) -> bool {
+    let text = lower_start(head);
+    text.starts_with("<?xml") || text.starts_with("<clinicaldocument")
 }
 
 fn is_markup(head: &[u8]) -> bool {

@@ -2,11 +2,12 @@
 
 use std::io::{BufReader, Cursor, Read};
 
-use super::Error;
 use super::content::{Content, HEAD};
+use super::document::{self, Titles};
 use super::medium::Directory;
 use super::meter::{CHUNK, Fault, Meter, Tee};
 use super::name::Name;
+use super::{Error, LazyPack};
 use crate::dicom::{inspect, scan};
 use crate::import::{Blob, FileKind, Inspected};
 use crate::spool::{ImportSpool, Pack};
@@ -21,7 +22,10 @@ const DIRECTORY_UNREADABLE: &str =
 /// What became of a file.
 pub(super) enum Outcome {
     Instance(Box<Inspected>),
-    Document(FileKind, Blob),
+    /// With the title that it gives itself, if it does.
+    Document(FileKind, Option<String>, Blob),
+    /// What a medium says its documents are called.
+    Titles(Titles),
     Directory(Directory),
     Aside(String),
 }
@@ -43,6 +47,7 @@ pub(super) struct Entry<'a> {
 pub(super) fn take_in(
     entry: &Entry<'_>,
     mut meter: Meter<'_>,
+    spool: &ImportSpool,
     pack: &mut Pack,
 ) -> Result<Outcome, Error> {
     let mut head = Vec::new();
@@ -53,6 +58,10 @@ pub(super) fn take_in(
         Content::Dicom => instance(entry, head, meter, pack),
         Content::Directory => directory(entry, head, meter),
         Content::Pdf => document(entry, head, meter, pack),
+        Content::Document(form) => match document(entry, head, meter, pack)? {
+            Outcome::Document(_, _, blob) => document::form(spool, &blob, entry.name, form, pack),
+            outcome => Ok(outcome),
+        },
         Content::Zip => {
             Ok(Outcome::aside("an archive inside the archive; unpack it and import it by itself"))
         }
@@ -130,7 +139,7 @@ fn document(
     let outcome = match drained {
         Err(_) => stopped(&meter)?,
         Ok(_) if written != entry.declared => Outcome::aside(DAMAGED),
-        Ok(_) => return Ok(Outcome::Document(FileKind::Pdf, pack.finish()?)),
+        Ok(_) => return Ok(Outcome::Document(FileKind::Pdf, None, pack.finish()?)),
     };
     pack.abandon()?;
     Ok(outcome)
@@ -152,12 +161,13 @@ fn read_directory(bytes: &[u8], name: &Name) -> Outcome {
     }
 }
 
-/// Judges a file that is spooled as it came, so that nothing has to be written.
+/// Judges a file that is spooled as it came, so that nothing has to be written but decoded pictures.
 pub(super) fn judge_stored(
     spool: &ImportSpool,
     blob: &Blob,
     name: &Name,
     content: Content,
+    pack: &mut LazyPack<'_>,
 ) -> Result<Outcome, Error> {
     match content {
         Content::Dicom => {
@@ -178,7 +188,8 @@ pub(super) fn judge_stored(
             spool.read(blob)?.take(DIRECTORY_BYTES).read_to_end(&mut bytes).map_err(Error::Read)?;
             Ok(read_directory(&bytes, name))
         }
-        Content::Pdf => Ok(Outcome::Document(FileKind::Pdf, blob.clone())),
+        Content::Pdf => Ok(Outcome::Document(FileKind::Pdf, None, blob.clone())),
+        Content::Document(form) => document::form_stored(blob, name, form, pack),
         Content::Zip => Ok(Outcome::aside(DAMAGED)),
         Content::Aside(reason) => Ok(Outcome::aside(reason)),
     }

@@ -1,7 +1,8 @@
 //! A medium as a whole: its DICOMDIR is a completeness check and never the source of truth (PS3.10 8).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::document::Titles;
 use super::name::Name;
 use crate::dicom::{DataSet, Syntax, Tag, scan};
 use crate::import::{Inspected, SetAside};
@@ -49,6 +50,10 @@ impl Directory {
 pub(super) struct Medium {
     names: HashSet<String>,
     directories: Vec<Directory>,
+    /// What its metadata calls its documents, by [`Name::compared`].
+    titles: BTreeMap<String, String>,
+    /// Place in the list of documents, and name.
+    documents: Vec<(usize, String)>,
 }
 
 impl Medium {
@@ -59,6 +64,23 @@ impl Medium {
 
     pub(super) fn lists(&mut self, directory: Directory) {
         self.directories.push(directory);
+    }
+
+    pub(super) fn calls(&mut self, titles: Titles) {
+        self.titles.extend(titles.0);
+    }
+
+    /// A document came; its place in the list of all.
+    pub(super) fn holds(&mut self, place: usize, name: &Name) {
+        self.documents.push((place, name.compared().to_owned()));
+    }
+
+    /// The titles that the metadata gives, with the places of the documents: a hint, so that a person sees
+    /// what a file is.
+    pub(super) fn titles(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.documents
+            .iter()
+            .filter_map(|(place, name)| Some((*place, self.titles.get(name)?.as_str())))
     }
 
     /// What a DICOMDIR lists and the medium does not hold, neither by UID nor as a file. A file that is there

@@ -24,6 +24,27 @@ const LEAFLET_WORDS: [&str; 13] = [
     "userguide",
 ];
 
+/// The same for pictures: what decorates pages and viewers, and previews of the images themselves.
+const DECORATION_WORDS: [&str; 13] = [
+    "icon",
+    "logo",
+    "thumb",
+    "thumbnail",
+    "preview",
+    "button",
+    "skin",
+    "splash",
+    "background",
+    "banner",
+    "toolbar",
+    "pdi",
+    "web",
+];
+
+/// The same for texts: lists that programs write.
+const LISTING_WORDS: [&str; 7] =
+    ["version", "changelog", "index", "filelist", "log", "contents", "checksum"];
+
 /// The name of a file as somebody else chose it.
 pub(super) struct Name {
     shown: String,
@@ -88,6 +109,22 @@ impl Name {
         lower.split(|c: char| !c.is_alphanumeric()).any(|part| {
             LEAFLET_WORDS.iter().any(|word| part.starts_with(word) || part.ends_with(word))
         })
+    }
+
+    /// Whether a picture of this name belongs to a viewer or a page.
+    pub(super) fn is_decoration(&self) -> bool {
+        let lower = self.shown.to_lowercase();
+        let mut parts = lower.split(|c: char| !c.is_alphabetic());
+        parts.any(|part| {
+            DECORATION_WORDS.iter().any(|word| part.strip_suffix('s').unwrap_or(part) == *word)
+        })
+    }
+
+    /// Whether a text of this name was written by a program.
+    pub(super) fn is_listing(&self) -> bool {
+        let lower = self.last().to_lowercase();
+        let mut parts = lower.split(|c: char| !c.is_alphabetic());
+        parts.any(|part| LISTING_WORDS.contains(&part))
     }
 
     /// Whether operating systems leave such files behind.

@@ -8,6 +8,9 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     reason = "tests and their harness"
 )]
 #![allow(dead_code, unreachable_pub, reason = "the harness is for all tests, and each uses a part")]
@@ -17,6 +20,7 @@ mod architecture;
 mod canary;
 mod console;
 mod desk;
+mod documents;
 mod embedded;
 mod hospital;
 mod needles;

@@ -102,10 +102,10 @@ fn sizes_behind_the_bytes_are_read() {
 #[test]
 fn names_of_old_systems_are_shown() {
     let world = World::new();
-    let mut entry = stored("M?LLER.TXT", b"text");
-    entry.name = b"M\x9aLLER.TXT".to_vec();
+    let mut entry = stored("M?LLER.LOG", b"text");
+    entry.name = b"M\x9aLLER.LOG".to_vec();
     let unpacked = world.unpack_one("a.zip", &zip(&[entry])).unwrap();
-    assert_eq!(unpacked.set_aside[0].name, "MÜLLER.TXT");
+    assert_eq!(unpacked.set_aside[0].name, "MÜLLER.LOG");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::build::{World, aside, data_set, meta, object, reason_of, stored, zip};
 use crate::unpack::content::Content;
+use crate::unpack::document::Form;
 use crate::unpack::name::Name;
 
 fn content(name: &str, bytes: &[u8]) -> Content {
@@ -50,15 +51,30 @@ fn companions_of_a_medium_are_set_aside_with_a_reason() {
     is_aside("a.css", b"body{}", "viewer");
     is_aside("README.TXT", b"Hello", "text");
     is_aside("LIESMICH", b"Hallo", "text");
-    is_aside("a", b"\xff\xd8\xff\xe0", "pictures");
-    is_aside("a", b"\x89PNG\r\n\x1a\n", "pictures");
-    is_aside("a", b"\0\0\0\x18ftypmp42", "videos");
-    is_aside("METADATA.XML", b"<?xml version=\"1.0\"?>", "XML");
-    is_aside("a.xml", b"<?xml version=\"1.0\"?><a>%PDF-</a>", "XML");
+    is_aside("a", b"GIF89a", "picture");
+    is_aside("a", b"\0\0\0\x18ftypheic", "picture");
+    is_aside("a", b"\x1aE\xdf\xa3", "video");
+    for name in ["IHE_PDI/thumb01.jpg", "viewer/x.jpg", "web/a.jpg", "logo.jpg", "icons/b.jpg"] {
+        is_aside(name, b"\xff\xd8\xff\xe0", "viewer");
+    }
+    is_aside("DICOM/version.txt", b"1.0", "text");
+    is_aside("a.xml", b"<?xml version=\"1.0\"?><html>", "viewer");
     is_aside("a.7z", b"7z\xbc\xaf\x27\x1c", "archive");
     is_aside("a/.DS_Store", b"\0\0\0\x01Bud1", "operating system");
     is_aside("__MACOSX/._IM1", b"\0\x05\x16\x07", "operating system");
     is_aside("what", b"\x01\x02\x03", "neither");
+}
+
+#[test]
+fn documents_are_known_by_their_first_bytes() {
+    assert_eq!(content("a", b"\xff\xd8\xff\xe0"), Content::Document(Form::Jpeg));
+    assert_eq!(content("a", b"\x89PNG\r\n\x1a\n"), Content::Document(Form::Png));
+    assert_eq!(content("a", b"II*\0\x08\0\0\0"), Content::Document(Form::Tiff));
+    assert_eq!(content("a", b"\0\0\0\x18ftypmp42"), Content::Document(Form::Film));
+    assert_eq!(content("METADATA.XML", b"<?xml version=\"1.0\"?>"), Content::Document(Form::Xml));
+    let xml = b"<?xml version=\"1.0\"?><a>%PDF-</a>";
+    assert_eq!(content("a.xml", xml), Content::Document(Form::Xml));
+    assert_eq!(content("Befund.TXT", b"Lunge frei"), Content::Document(Form::Text));
 }
 
 #[test]

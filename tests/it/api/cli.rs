@@ -101,7 +101,7 @@ async fn files_folders_and_requests_are_imported() {
     for slice in 0..2 {
         std::fs::write(folder.join(format!("IMAGES/IM{slice}")), cd.instance(slice)).unwrap();
     }
-    std::fs::write(folder.join("notes.txt"), "text").unwrap();
+    std::fs::write(folder.join("notes.xyz"), "text").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.join("passwd")).unwrap();
     let ended = daemon.cli(&["import", folder.to_str().unwrap(), "--follow"]).await;
     assert_eq!(ended.code, 1, "it needs a person: {}{}", ended.stdout, ended.stderr);

