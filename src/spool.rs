@@ -38,6 +38,10 @@ use crate::seal::{ImportKey, Vault, place};
 /// Held locked as long as the spool is open.
 const LOCK: &str = "lock";
 
+/// Kept free whatever is configured: the journal ends the gateway when it has less than 16 MiB left, so new
+/// objects are refused before that.
+const LEAST_RESERVE: u64 = 32 << 20;
+
 /// All spooled bytes. Cheap to clone.
 #[derive(Clone)]
 pub struct Spool(Arc<Inner>);
@@ -150,7 +154,7 @@ impl Spool {
     /// [`Error::Reserved`] if not, with the figures.
     pub fn admits(&self, expected: u64) -> Result<(), Error> {
         let space = place::space(&self.0.folder)?;
-        let reserve = self.0.reserve.bytes(space.total);
+        let reserve = self.0.reserve.bytes(space.total).max(LEAST_RESERVE);
         if space.free < reserve.saturating_add(expected) {
             return Err(Error::Reserved { free: space.free, expected, reserve });
         }

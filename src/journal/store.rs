@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Error;
 use super::record::{Change, STORE_VERSION, VERSION};
@@ -23,6 +24,10 @@ const CACHE: u64 = 16 << 20;
 const SPARE: u64 = 16 << 20;
 /// sled writes a value more than once while its pages settle.
 const AMPLIFICATION: u64 = 8;
+
+/// A lock that is held longer than a second is another daemon's.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// The store, owned by one thread at a time.
 pub(super) struct Store {
@@ -38,12 +43,7 @@ impl Store {
     /// Opens or makes the store and brings all that opening changed to the device.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         place::private_folder(folder)?;
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE)
-            .flush_every_ms(None)
-            .mode(sled::Mode::LowSpace);
-        let db = guarded(|| config.open()).map_err(|fault| fault.at_opening(folder))?;
+        let db = open_db(folder)?;
         let open = |name: &str| {
             let path = folder.join(name);
             File::open(&path).map_err(|source| place::explain(&path, source))
@@ -153,6 +153,25 @@ impl Store {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+/// Opens sled's files. A store that was dropped a moment ago may still be locked by a thread of sled's that has
+/// not ended yet, so the lock is waited for, but not for long: another daemon keeps it.
+fn open_db(folder: &Path) -> Result<sled::Db, Error> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(CACHE)
+        .flush_every_ms(None)
+        .mode(sled::Mode::LowSpace);
+    let mut tries = 0;
+    loop {
+        match guarded(|| config.open()).map_err(|fault| fault.at_opening(folder)) {
+            Err(Error::Locked { .. }) if tries < LOCK_TRIES => tries += 1,
+            opened => return opened,
+        }
+        #[expect(clippy::disallowed_methods, reason = "a blocking thread, and nothing tells when")]
+        std::thread::sleep(LOCK_WAIT);
     }
 }
 

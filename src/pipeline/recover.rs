@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::scheduler::Slot;
 use crate::clock::Moment;
 use crate::expire;
-use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
+use crate::import::{Action, Counts, End, Event, Import, ImportId, State, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::spool::{self, Spool};
 
@@ -48,6 +48,9 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     }
     for (id, entries) in recovered.imports {
         if let Some(import) = replay(&mut recovery, id, entries) {
+            if let Some(missing) = missing_bytes(&import, spool) {
+                recovery.alarms.push(missing);
+            }
             restart(&mut recovery, import, now);
         }
     }
@@ -81,6 +84,22 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         remove(spool, *id);
     }
     recovery
+}
+
+/// Says so if the bytes of an import are not where its records say: a spool folder that was moved or lost.
+/// Looks at one blob, since packs are lost as a whole.
+fn missing_bytes(import: &Import, spool: &Spool) -> Option<String> {
+    let blob = match &import.state {
+        State::Received { files, .. } => files.first().map(|file| &file.blob),
+        _ => import.instances.first().map(|instance| &instance.blob),
+    }?;
+    let packs = spool.import(import.id).ok()?;
+    let error = packs.read(blob).err()?;
+    Some(format!(
+        "the spool does not hold the bytes of import {} ({error}); bring the spool folder back and restart, \
+         or erase the import",
+        import.id
+    ))
 }
 
 /// Whether the key of an import is gone for good; a fault in reading it says nothing.

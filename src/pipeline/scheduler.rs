@@ -21,6 +21,7 @@ use super::{Pipeline, Refusal, recover};
 use crate::clock::Moment;
 use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State};
 use crate::journal::{self, Entry, Journal};
+use crate::spool::ImportSpool;
 
 /// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
 const QUEUE: usize = 1024;
@@ -118,6 +119,8 @@ pub(super) struct Slot {
     pub(super) busy: Arc<()>,
     /// Not buried again before then, because it failed.
     pub(super) bury_after: Option<Moment>,
+    /// Where its objects go, opened once and not for each object.
+    pub(super) spool: Option<ImportSpool>,
 }
 
 struct Scheduler {
@@ -263,6 +266,9 @@ impl Scheduler {
         };
         let known = self.imports().values().rev().find(receiving).map(|import| import.id);
         let id = known.unwrap_or_default();
+        if let Some(Slot { busy, spool: Some(spool), .. }) = self.slots.get(&id) {
+            return Ok(Arrival::new(id, spool.clone(), Arc::clone(busy)));
+        }
         let spool = self.shared.spool.clone();
         let opened = tokio::task::spawn_blocking(move || match known {
             Some(_) => spool.import(id),
@@ -277,8 +283,9 @@ impl Scheduler {
             let requested = Event::Requested { kind, request: Default::default() };
             self.begin(id, &[requested], turn).map_err(|illegal| not_now(&illegal))?;
         }
-        let busy = Arc::clone(&self.slots.entry(id).or_default().busy);
-        Ok(Arrival::new(id, spool, busy))
+        let slot = self.slots.entry(id).or_default();
+        slot.spool = Some(spool.clone());
+        Ok(Arrival::new(id, spool, Arc::clone(&slot.busy)))
     }
 
     /// Makes a turn durable, then visible.
@@ -334,6 +341,7 @@ impl Scheduler {
                     let busy = self.slots.get(&id).is_some_and(|s| Arc::strong_count(&s.busy) > 1);
                     if !busy {
                         drop(self.apply(id, Event::BecameQuiet, turn));
+                        self.slots.entry(id).and_modify(|slot| slot.spool = None);
                     }
                 }
                 Due::Death(end) => {

@@ -107,13 +107,15 @@ impl Reception {
             pack.write(bytes).await?;
         }
         let blob = pack.finish().await?;
-        let found =
-            look(arrival.spool.clone(), blob.clone(), store.transfer_syntax.clone()).await?;
+        // The device works while we look at what it will hold.
+        let look = look(arrival.spool.clone(), blob.clone(), store.transfer_syntax.clone());
+        let (found, synced) = tokio::join!(look, pack.sync());
+        let found = found?;
         if found.sop_instance != store.sop_instance || found.sop_class != store.sop_class {
             tracing::warn!("object refused, its UIDs are not those of the request");
             return Err(Fault::Answer(Status::DOES_NOT_MATCH_CLASS));
         }
-        pack.sync().await?;
+        synced?;
         let instance = Inspected {
             sop_class: found.sop_class,
             sop_instance: found.sop_instance,
