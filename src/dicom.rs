@@ -4,6 +4,7 @@
 //! bytes meet first. It does no IO of its own. Invariant: a value of one of these types is well-formed; text
 //! that came from outside stays data and types that hold patient data print redacted under `Debug`.
 
+pub mod bulk;
 pub mod charset;
 pub mod convert;
 pub mod dataset;
@@ -24,7 +25,7 @@ mod walk;
 pub use charset::CharacterSets;
 pub use dataset::{DataSet, Element, Value};
 pub use dicom_core::{Tag, VR};
-pub use layout::{Layout, PixelData};
+pub use layout::{Bulk, DerivedUid, Layout, PixelData};
 pub use order::{AccessionNumber, Code, Item, Step};
 pub use patient::{BirthDate, Patient, PatientId, PersonName, Sex};
 pub use study::StudyFacts;

@@ -18,6 +18,7 @@ mod documents;
 mod due;
 mod event;
 mod id;
+mod question;
 mod state;
 mod study;
 
@@ -26,9 +27,10 @@ pub use counts::Counts;
 pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
 pub use id::ImportId;
+pub use question::{Question, QuestionKind};
 pub use state::{
     Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
-    Link, Origin, Question, QuestionKind, Request, SetAside, State, Study, StudyState, Work,
+    Link, Origin, Request, SetAside, State, Study, StudyState, Work,
 };
 
 pub use crate::reconcile::encapsulate::FileKind;

@@ -5,21 +5,29 @@
 //! become a path; no declared size is believed, only bytes that were read count; every file ends as an
 //! instance, a document or set aside; everything returned is on the device. Memory stays flat, whatever the
 //! archive says.
-#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod archive;
+mod clamd;
+mod container;
 mod content;
 mod document;
+mod gzip;
 mod intake;
+mod iso;
 mod medium;
 mod meter;
 mod name;
+mod tar;
 
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::clamd::ScanSection;
+use self::clamd::Scanner;
+use self::container::{Container, Desk, Level};
 use self::content::Content;
 use self::intake::Outcome;
 use self::medium::Medium;
@@ -49,6 +57,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self { entries: 100_000, entry_bytes: 8 << 30, total_bytes: 64 << 30, ratio: 1_000 }
     }
+}
+
+/// What an import is unpacked with.
+pub struct Terms<'a> {
+    pub limits: &'a Limits,
+    pub scan: &'a ScanSection,
+    /// Of encrypted archives; an empty one says that there is none and the files are left.
+    pub password: Option<&'a str>,
 }
 
 /// What came out of the files of one import.
@@ -86,6 +102,16 @@ pub enum Error {
          unpack.ratio if it is genuine, then retry"
     )]
     Bomb { file: usize, ratio: u64 },
+    #[error(
+        "archive {file} is encrypted and {}; answer with its password, or press retry to import what is not \
+         encrypted", if *given { "the password does not fit" } else { "no password was given" }
+    )]
+    Password { file: usize, given: bool },
+    #[error(
+        "the virus scanner cannot be reached or gave no answer, and this site demands scanning; start \
+         clamd, or correct scan.clamd-socket"
+    )]
+    Scanner,
     #[error("unpacking was stopped; retry it when the gateway is ready")]
     Cancelled,
     #[error("the received bytes could not be read back from the spool; check the disk, then retry")]
@@ -99,6 +125,8 @@ pub enum Error {
 pub enum Class {
     /// Passes by itself.
     Retry,
+    /// A person has to give the password.
+    Ask,
     /// A person has to look.
     Quarantine,
 }
@@ -111,7 +139,8 @@ impl Error {
             | Self::TooManyEntries { .. }
             | Self::TooLarge { .. }
             | Self::Bomb { .. } => Class::Quarantine,
-            Self::Cancelled | Self::Read(_) | Self::Spool(_) => Class::Retry,
+            Self::Password { .. } => Class::Ask,
+            Self::Scanner | Self::Cancelled | Self::Read(_) | Self::Spool(_) => Class::Retry,
         }
     }
 
@@ -129,10 +158,11 @@ impl Error {
 pub fn unpack(
     spool: &ImportSpool,
     files: &[File],
-    limits: &Limits,
+    terms: &Terms<'_>,
     cancel: &CancellationToken,
     seen: &AtomicU64,
 ) -> Result<Unpacked, Error> {
+    let scanner = Scanner::new(terms.scan);
     let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0, seen };
     let mut pack = LazyPack { spool, pack: None };
     let mut loose = Medium::default();
@@ -145,27 +175,31 @@ pub fn unpack(
         let mut reader = spool.read(&file.blob)?;
         let mut head = Vec::new();
         reader.by_ref().take(content::HEAD).read_to_end(&mut head).map_err(Error::Read)?;
-        let content = match Content::of(&head, file.blob.length, &name) {
-            Content::Aside(_) if archive::is_listed(&mut reader, &name)? => Content::Zip,
-            content => content,
-        };
-        if content == Content::Zip {
-            let budget = Budget::new(limits, cancel, inflated, file.blob.length);
-            archive::unpack(
-                &archive::Archive { spool, file, number, head: &head },
-                &budget,
-                &mut pack,
-                &mut ledger,
-            )?;
+        let content = Content::of(&head, file.blob.length, &name);
+        let content = container::recognise(content, &mut reader, &name)?;
+        if let Content::Container(kind) = content {
+            let size = (number, file.blob.length);
+            let budget = Budget::new(terms.limits, cancel, inflated, size, &scanner);
+            let (name, blob, password) = (file.name.as_str(), &file.blob, terms.password);
+            let container = Container { spool, name, blob, number, level: Level::Outer, password };
+            let mut desk = Desk { budget: &budget, pack: &mut pack, ledger: &mut ledger };
+            container.open(kind, &mut desk)?;
             inflated = budget.spent_in_all();
             continue;
         }
         drop(reader);
         loose.saw(&name);
-        let outcome = intake::judge_stored(spool, &file.blob, &name, content, &mut pack)?;
+        let outcome = intake::judge_stored(spool, &file.blob, &name, content, &scanner, &mut pack)?;
         ledger.enter(&mut loose, &name, outcome);
     }
     ledger.close(loose, 0);
+    if scanner.was_missed() {
+        ledger.set_aside(
+            "(virus scan)".to_owned(),
+            "the virus scanner could not be reached; the files were taken unscanned, as \
+             scan.clamd-required = false allows",
+        );
+    }
     pack.sync()?;
     Ok(ledger.finish())
 }
@@ -198,6 +232,8 @@ impl Ledger<'_> {
                 );
             }
             Outcome::Directory(directory) => medium.lists(directory),
+            // Looked into by whoever found it.
+            Outcome::Container(..) => {}
             Outcome::Aside(reason) => self.set_aside(name.shown().to_owned(), reason),
         }
     }

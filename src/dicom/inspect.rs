@@ -1,7 +1,10 @@
 //! From a scanned header to the facts that the gateway works with.
 //!
-//! Invariant: what is missing or unreadable is absent, never a guess; without its UIDs an object is refused,
-//! and so is one whose header can't be read to the end.
+//! Invariant: what is missing or unreadable is absent, never a guess; an object whose header can't be read to
+//! the end is refused. UIDs of study, series and instance that are missing or none are derived from the header:
+//! the same bytes give the same UIDs, so importing them again adds nothing.
+
+mod derive;
 
 #[cfg(test)]
 mod tests;
@@ -35,16 +38,14 @@ pub fn inspect(scan: scan::Scan) -> Result<Found, Error> {
     let syntax = Syntax::of(&scan.layout.transfer_syntax);
     // The whole of it, so that nothing which passed here fails to be read when it is coerced.
     let data_set = DataSet::read(&scan.header, syntax)?;
-    let uid = |tag, name| data_set.uid(tag).ok_or(Error::NoUid(name));
-    let meta = scan.meta;
+    let (uids, derived) = derive::uids(&data_set, &scan.meta, &scan.header)?;
+    let layout = Layout { derived, ..scan.layout };
     Ok(Found {
-        sop_class: uid(tags::SOP_CLASS_UID, "SOP Class UID")
-            .or_else(|error| meta.sop_class.ok_or(error))?,
-        sop_instance: uid(tags::SOP_INSTANCE_UID, "SOP Instance UID")
-            .or_else(|error| meta.sop_instance.ok_or(error))?,
-        series: uid(tags::SERIES_INSTANCE_UID, "Series Instance UID")?,
-        layout: scan.layout,
-        facts: facts(&data_set, uid(tags::STUDY_INSTANCE_UID, "Study Instance UID")?),
+        sop_class: uids.sop_class,
+        sop_instance: uids.sop_instance,
+        series: uids.series,
+        layout,
+        facts: facts(&data_set, uids.study),
     })
 }
 

@@ -17,6 +17,37 @@ pub struct Layout {
     pub pixel_data: Option<PixelData>,
     /// End of the data set.
     pub ends_at: u64,
+    /// UIDs that the header does not hold, or holds in a form that is none; they were derived, and have to
+    /// be written into the object before it leaves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<DerivedUid>,
+    /// Large binary values in front of the pixel data, such as an encapsulated document. Like pixel data they
+    /// are never held in memory: the header has these elements with a length of zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bulk: Vec<Bulk>,
+}
+
+/// A large value of the top level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bulk {
+    pub group: u16,
+    pub element: u16,
+    /// Where the value begins.
+    pub value_at: u64,
+    /// Its length in bytes, as declared.
+    pub length: u32,
+}
+
+/// A UID that every object has to have, and this one has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DerivedUid {
+    /// From the file meta group.
+    SopClass,
+    SopInstance,
+    Series,
+    Study,
 }
 
 /// The span of the pixel data element, its tag and length included.
@@ -30,9 +61,10 @@ pub struct PixelData {
 }
 
 impl Layout {
-    /// Length of the part before the pixel data: what coercion reads into memory.
+    /// Length of the part before the pixel data, without bulk: what coercion reads into memory.
     pub fn header_length(&self) -> u64 {
         let end = self.pixel_data.map_or(self.ends_at, |pixel| pixel.element_at);
-        end.saturating_sub(self.data_set_at)
+        let bulk = self.bulk.iter().map(|bulk| u64::from(bulk.length)).sum();
+        end.saturating_sub(self.data_set_at).saturating_sub(bulk)
     }
 }

@@ -19,7 +19,7 @@ pub use error::{Error, Fault};
 pub use meta::Meta;
 
 use super::walk::{Extent, Step, Walk};
-use super::{Layout, PixelData, Syntax, Tag, Uid, syntax};
+use super::{Bulk, Layout, PixelData, Syntax, Tag, Uid, bulk, syntax};
 
 /// Buffer between a reader and the walk: large enough that reading costs more than calling.
 const BUFFER: usize = 64 << 10;
@@ -85,8 +85,12 @@ pub fn scan_data_set(
 pub fn scan_file(reader: &mut dyn Read, length: u64, limits: &Limits) -> Result<Scan, Error> {
     let mut reader = reader.take(length);
     let (meta, front) = meta::read(&mut reader)?;
-    let at = meta.data_set_at;
-    let first = usize::try_from(at).ok().and_then(|at| front.get(at..)).unwrap_or_default();
+    let first = usize::try_from(meta.data_set_at).ok().and_then(|at| front.get(at..));
+    let first = first.unwrap_or_default();
+    // Read over, so that they are never sent.
+    let over = start::foreign_front(meta.transfer_syntax.as_ref(), first);
+    let first = first.get(over..).unwrap_or_default();
+    let at = meta.data_set_at.saturating_add(over as u64);
     let bare = !meta.is_marked;
     if bare && !start::is_convincing(first) {
         return Err(Error::NotDicom);
@@ -128,24 +132,50 @@ fn walk(
         (Box::new(reader), Extent::At(part.ends_at))
     };
     let mut walk = Walk::new(reader, at, extent, syntax, limits);
-    let (pixel_data, ends_at) = match find_pixel_data(&mut walk) {
+    // What has to be written anew is held in memory as a whole.
+    let mut bulk = Vec::new();
+    let most = match (extent, syntax) {
+        (Extent::At(_), Syntax::ImplicitLittle | Syntax::ExplicitLittle) => bulk::MOST,
+        _ => 0,
+    };
+    let (pixel_data, ends_at) = match find_pixel_data(&mut walk, extent, (&mut bulk, most)) {
         Ok(found) => found,
         Err(error) => return Err((error, walk.elements())),
     };
     Ok(Scan {
-        layout: Layout { transfer_syntax, data_set_at: at, pixel_data, ends_at },
+        layout: Layout {
+            transfer_syntax,
+            data_set_at: at,
+            pixel_data,
+            ends_at,
+            derived: vec![],
+            bulk,
+        },
         header: walk.into_kept(),
         meta,
     })
 }
 
-fn find_pixel_data(walk: &mut Walk<impl Read>) -> Result<(Option<PixelData>, u64), Error> {
+fn find_pixel_data(
+    walk: &mut Walk<impl Read>,
+    extent: Extent,
+    (bulk, most_bulk): (&mut Vec<Bulk>, usize),
+) -> Result<(Option<PixelData>, u64), Error> {
     walk.keep();
     let mut pixel_data: Option<PixelData> = None;
     let mut is_open = false;
     loop {
         let at_top = walk.at_top();
-        let (at, tag) = match walk.next()? {
+        let step = match (walk.next(), extent) {
+            (Ok(step), _) => step,
+            // What was deflated is damaged, not longer than it should be.
+            (Err(error), Extent::Inflated(_)) => return Err(error),
+            (Err(error), Extent::At(_)) => match (pixel_data, walk.rubbish_at(&error)) {
+                (Some(pixels), Some(at)) if at_top && at > pixels.element_at => Step::End(at),
+                _ => return Err(error),
+            },
+        };
+        let (at, tag) = match step {
             Step::Element(header) | Step::SequenceBegins(header) | Step::FragmentsBegin(header)
                 if at_top =>
             {
@@ -166,6 +196,15 @@ fn find_pixel_data(walk: &mut Walk<impl Read>) -> Result<(Option<PixelData>, u64
                 is_open = true;
             }
             // Identity that stands behind the pixels would escape coercion (PS3.5 7.1: ascending order).
+            (Some(Tag(group, element)), None) if bulk.len() < most_bulk => {
+                if let Step::Element(header) = step
+                    && header.length > bulk::LONG
+                    && bulk::is_opaque(header.vr)
+                {
+                    let (value_at, length) = (walk.leave_value_out()?, header.length);
+                    bulk.push(Bulk { group, element, value_at, length });
+                }
+            }
             (Some(tag), Some(_)) if tag < Tag(0x7FE0, 0x0001) => {
                 return Err(Fault::OutOfOrder.at(at));
             }

@@ -80,6 +80,8 @@ pub(super) struct Walk<R> {
     /// Bytes of the current value that nobody has taken yet.
     pending: u64,
     ended: Option<u64>,
+    /// Where the last element of the top level begins.
+    begun: u64,
 }
 
 impl<R: Read> Walk<R> {
@@ -94,7 +96,18 @@ impl<R: Read> Walk<R> {
             elements: 0,
             pending: 0,
             ended: None,
+            begun: at,
         }
+    }
+
+    /// Where the bytes begin that `error` is about, if they stand outside of all sequences and look like no
+    /// element of a data set: something that was left behind it.
+    pub(super) fn rubbish_at(&self, error: &Error) -> Option<u64> {
+        let group = tag_of(&self.source.front(), self.syntax).group();
+        let is_element = (0x7FE0..0xFFFE).contains(&group);
+        let is_read =
+            matches!(error, Error::Malformed { .. } | Error::Truncated) && !self.source.is_short();
+        (is_read && self.at_top() && !is_element).then_some(self.begun)
     }
 
     /// Whether the walk stands outside of all sequences.
@@ -166,6 +179,13 @@ impl<R: Read> Walk<R> {
         self.source.copy(std::mem::take(&mut self.pending), out)
     }
 
+    /// Passes over the value without keeping it, and keeps a length of zero instead; yields where it begins.
+    pub(super) fn leave_value_out(&mut self) -> Result<u64, Error> {
+        let at = self.source.at();
+        self.source.leave_out(std::mem::take(&mut self.pending))?;
+        Ok(at)
+    }
+
     /// Takes the next bytes of the value; false if there are none left.
     pub(super) fn read_value(&mut self, chunk: &mut Vec<u8>, most: u64) -> Result<bool, Error> {
         chunk.clear();
@@ -177,6 +197,7 @@ impl<R: Read> Walk<R> {
 
     fn next_at_top(&mut self) -> Result<Step, Error> {
         let at = self.source.at();
+        self.begun = at;
         let Some(head) = self.source.head_or_end()? else {
             self.ended = Some(at);
             self.source.stop_keeping(at);

@@ -4,15 +4,16 @@
 //! at. Everything that may fail for reasons of the object is done in [`prepare`], before the first byte
 //! leaves. Blocking: runs on the blocking pool.
 
+use std::borrow::Cow;
 use std::io::{Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 
 use super::recoding::{Recoding, Until};
 use super::{rewrite, route};
-use crate::dicom::{Layout, StudyFacts, Syntax, Uid};
+use crate::dicom::{Bulk, DerivedUid, Layout, StudyFacts, Syntax, Uid, bulk, scan};
 use crate::import::{FileKind, Instance, Origin};
-use crate::reconcile::{self, Plan, Tail, encapsulate};
+use crate::reconcile::{self, Change, NewElement, NewValue, Plan, Tail, encapsulate};
 
 /// Bytes read and handed on at once: one large PDU, small enough to have several under way.
 pub(super) const PIECE: usize = 128 * 1024;
@@ -92,9 +93,9 @@ fn received<R: Read + Seek>(
 ) -> Result<Prepared, Fault> {
     let from = Syntax::of(&layout.transfer_syntax);
     let to = Syntax::of(job.transfer_syntax);
-    let header = read_part(reader, layout.data_set_at, layout.header_length())?;
+    let header = read_header(reader, layout)?;
     let coerced = coerce(job, &header, from)?;
-    let mut parts = vec![Part::Bytes(translated(coerced.header, from, to)?)];
+    let mut parts = with_bulk(translated(coerced.header, from, to)?, to, &layout.bulk)?;
     if let Some(pixel) = layout.pixel_data {
         let mut value_at = pixel.element_at;
         if from != to {
@@ -120,6 +121,50 @@ fn received<R: Read + Seek>(
         }
     }
     Ok(Prepared { parts })
+}
+
+/// The header without its bulk, as the scanner kept it.
+fn read_header<R: Read + Seek>(reader: &mut R, layout: &Layout) -> Result<Vec<u8>, Fault> {
+    if layout.header_length() > LONGEST_PART {
+        return Err(too_long());
+    }
+    let mut header = Vec::new();
+    let mut at = layout.data_set_at;
+    for value in &layout.bulk {
+        header.extend(read_part(reader, at, value.value_at.saturating_sub(at))?);
+        if let Some(length) = header.last_chunk_mut::<{ bulk::LENGTH }>() {
+            length.fill(0);
+        }
+        at = value.value_at.saturating_add(u64::from(value.length));
+    }
+    let end = layout.pixel_data.map_or(layout.ends_at, |pixel| pixel.element_at);
+    header.extend(read_part(reader, at, end.saturating_sub(at))?);
+    Ok(header)
+}
+
+/// The header with its bulk where it belongs.
+fn with_bulk(header: Vec<u8>, syntax: Syntax, values: &[Bulk]) -> Result<Vec<Part>, Fault> {
+    if values.is_empty() {
+        return Ok(vec![Part::Bytes(header)]);
+    }
+    let lost = |error| object(reconcile::Error::Header(error));
+    let mut parts = Vec::new();
+    let mut rest = header.as_slice();
+    let mut before = 0;
+    for (at, value) in bulk::places(&header, syntax, values).map_err(lost)? {
+        let (front, behind) = rest
+            .split_at_checked(at.saturating_sub(before))
+            .ok_or_else(|| lost(scan::Error::Truncated))?;
+        let mut front = front.to_vec();
+        if let Some(length) = front.last_chunk_mut::<{ bulk::LENGTH }>() {
+            *length = value.length.to_le_bytes();
+        }
+        parts.push(Part::Bytes(front));
+        parts.push(Part::Span { at: value.value_at, length: u64::from(value.length) });
+        (rest, before) = (behind, at);
+    }
+    parts.push(Part::Bytes(rest.to_vec()));
+    Ok(parts)
 }
 
 /// Deflated or big-endian: the data set is written anew on its way; of what comes out, the part before the
@@ -224,7 +269,29 @@ fn span<R: Read + Seek>(
 }
 
 fn coerce(job: &Job<'_>, header: &[u8], syntax: Syntax) -> Result<reconcile::Coerced, Fault> {
-    reconcile::coerce(job.plan, header, syntax, &job.instance.sop_class).map_err(object)
+    let plan = with_derived(job);
+    reconcile::coerce(&plan, header, syntax, &job.instance.sop_class).map_err(object)
+}
+
+/// The plan of the study, and the UIDs that were derived for this one object.
+fn with_derived<'a>(job: &Job<'a>) -> Cow<'a, Plan> {
+    let derived = match &job.instance.origin {
+        Origin::Received { layout } if !layout.derived.is_empty() => &layout.derived,
+        Origin::Received { .. } | Origin::Created { .. } => return Cow::Borrowed(job.plan),
+    };
+    let mut plan = job.plan.clone();
+    for which in derived {
+        let (element, uid) = match which {
+            DerivedUid::SopClass => ((0x0008, 0x0016), &job.instance.sop_class),
+            DerivedUid::SopInstance => ((0x0008, 0x0018), &job.instance.sop_instance),
+            DerivedUid::Study => ((0x0020, 0x000D), &job.facts.study_uid),
+            DerivedUid::Series => ((0x0020, 0x000E), &job.instance.series),
+        };
+        let value = NewValue::Text(uid.as_str().to_owned());
+        plan.changes.push(Change::Set(NewElement { tag: element, vr: "UI".into(), value }));
+    }
+    plan.changes.sort_by_key(Change::tag);
+    Cow::Owned(plan)
 }
 
 fn translated(bytes: Vec<u8>, from: Syntax, to: Syntax) -> Result<Vec<u8>, Fault> {

@@ -21,7 +21,7 @@ use crate::http::HttpSection;
 use crate::matching::Policy;
 use crate::scp::DicomSection;
 use crate::spool::SpoolSection;
-use crate::unpack::Limits;
+use crate::unpack::{Limits, ScanSection};
 use crate::web::PortalSection;
 use crate::worklist::WorklistSection;
 
@@ -86,6 +86,7 @@ pub struct Config {
     pub retention: RetentionSection,
     pub retry: RetrySection,
     pub unpack: Limits,
+    pub scan: ScanSection,
     pub fetch: FetchSection,
     pub http: HttpSection,
 }
@@ -221,7 +222,7 @@ fn scalar(text: &str) -> config::Value {
     }
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "version",
     "gateway",
     "spool",
@@ -234,6 +235,7 @@ const SECTIONS: [&str; 14] = [
     "retention",
     "retry",
     "unpack",
+    "scan",
     "fetch",
     "http",
 ];
@@ -267,6 +269,7 @@ fn check(
     let retention = faults.section::<RetentionSection>("retention", take("retention"));
     let retry = faults.section::<RetrySection>("retry", take("retry"));
     let unpack = faults.section::<Limits>("unpack", take("unpack"));
+    let scan = faults.section::<ScanSection>("scan", take("scan"));
     let fetch = faults.section::<FetchSection>("fetch", take("fetch"));
     let http = faults.section::<HttpSection>("http", take("http"));
     let peers = named::<PeerSection>("peers", take("peers"), faults);
@@ -292,6 +295,7 @@ fn check(
         retention: retention?,
         retry: retry?,
         unpack: unpack?,
+        scan: scan?,
         fetch: fetch?,
         http: http?,
         gateway,

@@ -76,6 +76,7 @@ pub(super) fn settings(config: &Config, clock: Clock) -> anyhow::Result<Settings
         zone: config.zone.clone(),
         backoff: Backoff::new(config.retry.first, config.retry.longest),
         limits: config.unpack,
+        scan: config.scan.clone(),
         client: Client::new(&config.portals).context("portals")?,
         fetch: config.fetch.clone(),
         worklist: worklist(config, clock)?,

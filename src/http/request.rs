@@ -40,6 +40,7 @@ pub(crate) struct ImportRequest {
     patient: Option<PatientRequest>,
     accession_number: Option<String>,
     destination: Option<String>,
+    password: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +163,7 @@ impl ImportRequest {
             accession_number: optional("accessionNumber", self.accession_number.as_deref(), LO)?,
             destination: optional("destination", self.destination.as_deref(), LO)?
                 .map(DestinationName),
+            password: self.password.map(|password| secret(&password)).transpose()?,
         })
     }
 
@@ -180,6 +182,7 @@ impl ImportRequest {
             }),
             accession_number: fields.get("accessionNumber").map(str::to_owned),
             destination: fields.get("destination").map(str::to_owned),
+            password: fields.get("password").map(str::to_owned),
         }
     }
 }
@@ -352,6 +355,16 @@ fn date(text: &str) -> Result<BirthDate, Problem> {
 fn required(field: &str, text: &str, limit: usize) -> Result<String, Problem> {
     optional(field, Some(text), limit)?
         .ok_or_else(|| Problem::invalid(format!("{field} is empty; fill it in")))
+}
+
+/// A password as it was typed: spaces and backslashes belong to it.
+fn secret(text: &str) -> Result<String, Problem> {
+    if text.chars().count() > ANSWER_LENGTH || text.chars().any(char::is_control) {
+        return Err(Problem::invalid(format!(
+            "password is longer than {ANSWER_LENGTH} characters or has a control character"
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 /// A backslash separates values in DICOM and is refused rather than lost (PS3.5 6.2).

@@ -129,7 +129,7 @@ impl Uploads {
                     match name.as_str() {
                         "request" => wanted = Some(parse_json(&text)?),
                         "accessionNumber" | "patientId" | "issuer" | "birthDate"
-                        | "destination" => {
+                        | "destination" | "password" => {
                             fields.insert(&name, &String::from_utf8_lossy(&text));
                         }
                         _ => {

@@ -1,9 +1,9 @@
 //! Applying events to an import.
 
 use super::event::{Action, Event, Illegal, Stage};
+use super::question::QuestionKind;
 use super::state::{
-    Import, Inspected, Instance, Kind, Origin, QuestionKind, Request, SetAside, State, Study,
-    StudyState,
+    File, Import, Inspected, Instance, Kind, Origin, Request, SetAside, State, Study, StudyState,
 };
 use super::study::awaiting_worklist;
 use super::{Blob, FileKind, ImportId, documents, due};
@@ -70,6 +70,17 @@ impl Import {
             Event::Postponed { stage: Stage::Pull, due, sentence, .. } => {
                 self.pull_postponed(*due, sentence).ok_or(illegal)
             }
+            Event::Postponed { stage: Stage::Unpack, due: at, sentence, .. } => {
+                match &mut self.state {
+                    State::Received { waits, interrupted, due, note, .. } => {
+                        *waits = waits.saturating_add(1);
+                        *interrupted = 0;
+                        (*due, *note) = (Some(*at), Some(sentence.clone()));
+                        Ok(vec![])
+                    }
+                    _ => Err(illegal),
+                }
+            }
             Event::Failed { stage: Stage::Pull | Stage::Unpack, sentence, .. } => {
                 self.failed(sentence).ok_or(illegal)
             }
@@ -132,14 +143,27 @@ impl Import {
     fn pulled(&mut self, event: &Event, now: Moment) -> Option<Vec<Action>> {
         let pulling = matches!(self.state, State::Requested { .. } | State::Downloading { .. });
         match event {
-            Event::Asked { questions, note } if pulling => {
-                self.state = State::Asking { questions: questions.clone(), note: note.clone() };
+            Event::Asked { questions, note } => {
+                let files = match &self.state {
+                    State::Received { files, .. } => files.clone(),
+                    _ if pulling => vec![],
+                    _ => return None,
+                };
+                let (questions, note) = (questions.clone(), note.clone());
+                self.state = State::Asking { questions, note, files };
                 Some(vec![])
             }
             Event::Answered { answers, .. } => {
-                let State::Asking { questions, .. } = &self.state else {
+                let State::Asking { questions, files, .. } = &self.state else {
                     return None;
                 };
+                if !files.is_empty() {
+                    let files = files.clone();
+                    let answer = answers.get(Request::ARCHIVE_PASSWORD);
+                    self.request.password = Some(answer.or(answers.values().next())?.clone());
+                    self.state = received(files);
+                    return Some(vec![Action::Unpack]);
+                }
                 // The birth date is a witness for matching, under whatever ID the portal asked for it.
                 let birth_date = questions
                     .iter()
@@ -182,7 +206,7 @@ impl Import {
                     return None;
                 }
                 self.portal.clone_from(portal);
-                self.state = State::Received { files: files.clone(), interrupted: 0 };
+                self.state = received(files.clone());
                 Some(vec![Action::Unpack])
             }
             _ => None,
@@ -208,9 +232,7 @@ impl Import {
             State::Requested { .. } | State::Downloading { .. } | State::Preparing { .. } => {
                 requested()
             }
-            State::Received { files, .. } => {
-                State::Received { files: files.clone(), interrupted: 0 }
-            }
+            State::Received { files, .. } => received(files.clone()),
             _ => return None,
         };
         self.state = State::Failed { sentence: sentence.into(), again: Some(Box::new(again)) };
@@ -336,6 +358,17 @@ impl Import {
                 self.state = state;
                 vec![action]
             }
+            // Without the password: what is not encrypted goes on.
+            State::Asking { files, .. } if !files.is_empty() => {
+                let files = std::mem::take(files);
+                self.request.password = Some(String::new());
+                self.state = received(files);
+                vec![Action::Unpack]
+            }
+            State::Received { due: due @ Some(_), .. } => {
+                *due = None;
+                vec![Action::Unpack]
+            }
             State::Unpacked => self.studies.iter_mut().flat_map(Study::retried).collect(),
             State::Requested { due: None, .. }
             | State::Asking { .. }
@@ -379,10 +412,10 @@ impl Import {
                 }
                 vec![Action::Pull]
             }
-            State::Received { files, interrupted: times } => {
+            State::Received { files, interrupted: times, due: None, .. } => {
                 *times += 1;
                 if *times >= INTERRUPTIONS {
-                    let again = State::Received { files: files.clone(), interrupted: 0 };
+                    let again = received(files.clone());
                     self.state = interrupted("unpacking it", again);
                     return vec![];
                 }
@@ -390,6 +423,7 @@ impl Import {
             }
             State::Unpacked => self.studies.iter_mut().flat_map(Study::restarted).collect(),
             State::Requested { due: Some(_), .. }
+            | State::Received { due: Some(_), .. }
             | State::Asking { .. }
             | State::Preparing { .. }
             | State::Receiving { .. }
@@ -409,6 +443,11 @@ impl Import {
 
 pub(super) fn requested() -> State {
     State::Requested { attempts: 0, due: None, note: None }
+}
+
+/// Everything is here and has not been looked at.
+pub(super) fn received(files: Vec<File>) -> State {
+    State::Received { files, interrupted: 0, waits: 0, due: None, note: None }
 }
 
 pub(super) fn cut_off(doing: &str) -> String {

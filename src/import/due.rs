@@ -71,13 +71,12 @@ impl Import {
 
     fn work_due(&self) -> Option<Moment> {
         match &self.state {
-            State::Requested { due, .. } => *due,
+            State::Requested { due, .. } | State::Received { due, .. } => *due,
             State::Preparing { due, .. } => Some(*due),
             State::Unpacked => self.studies.iter().filter_map(|s| s.state.work_due()).min(),
             State::Asking { .. }
             | State::Downloading { .. }
             | State::Receiving { .. }
-            | State::Received { .. }
             | State::Closed { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => None,
@@ -107,6 +106,10 @@ pub(super) fn came_due(import: &mut Import, now: Moment) -> Vec<Action> {
         State::Requested { due, .. } if due.is_some_and(|due| now.reached(due)) => {
             *due = None;
             vec![Action::Pull]
+        }
+        State::Received { due, .. } if due.is_some_and(|due| now.reached(due)) => {
+            *due = None;
+            vec![Action::Unpack]
         }
         State::Preparing { due, attempts } if now.reached(*due) => {
             let waited = *attempts;

@@ -5,10 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{
-    DestinationName, File, Inspected, InstanceOutcome, Kind, Question, Request, SetAside,
-};
-use super::{Blob, FileKind, ImportId};
+use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
+use super::{Blob, FileKind, ImportId, Question};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};

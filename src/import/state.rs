@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ImportId;
+use super::question::Question;
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
 use crate::matching::{Decision, Outcome};
@@ -72,9 +73,15 @@ pub struct Request {
     pub patient: Option<PatientId>,
     pub accession_number: Option<String>,
     pub destination: Option<DestinationName>,
+    /// Of encrypted archives, a secret; an empty one says that a person goes on without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 impl Request {
+    /// The key of the question for an archive's password.
+    pub const ARCHIVE_PASSWORD: &str = "archivePassword";
+
     /// The key of a birth date among the answers: the portal's question type.
     pub const BIRTH_DATE: &str = "PAT_BIRTH_DATE";
 
@@ -143,28 +150,6 @@ pub struct SetAside {
     pub reason: String,
 }
 
-/// A question of the portal.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Question {
-    /// The portal's question ID.
-    pub key: String,
-    pub kind: QuestionKind,
-    pub text: String,
-    /// `DATE` or `STRING`.
-    pub format: String,
-}
-
-/// What a portal asks for (DLX `questionType`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum QuestionKind {
-    PatBirthDate,
-    StudyDate,
-    Password,
-    Custom,
-}
-
 /// The state of an import.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -179,6 +164,9 @@ pub enum State {
     Asking {
         questions: Vec<Question>,
         note: Option<String>,
+        /// What arrived, if it is not the portal that asks but an encrypted archive.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<File>,
     },
     /// The portal is fetching the examination and said when to ask again.
     Preparing {
@@ -196,6 +184,14 @@ pub enum State {
     Received {
         files: Vec<File>,
         interrupted: u32,
+        /// Times it was put off, for a virus scanner that is not there.
+        #[serde(default)]
+        waits: u32,
+        /// Waits until then; `None` while it is unpacked.
+        #[serde(default)]
+        due: Option<Moment>,
+        #[serde(default)]
+        note: Option<String>,
     },
     /// The studies go their ways.
     Unpacked,
@@ -434,7 +430,6 @@ redacted!(
     Inspected,
     Instance,
     SetAside,
-    Question,
     State,
     StudyState,
     Work,

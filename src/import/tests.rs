@@ -1,5 +1,7 @@
 //! Random event sequences reach no illegal state and lose no instance.
 
+mod holding;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -43,6 +45,8 @@ fn inspected(n: u32) -> Inspected {
             data_set_at: 0,
             pixel_data: None,
             ends_at: 100,
+            derived: Vec::new(),
+            bulk: Vec::new(),
         },
         blob: blob(n),
         facts: StudyFacts {
@@ -112,9 +116,9 @@ fn events() -> impl Strategy<Value = Event> {
             documents: vec![(FileKind::Pdf, "report".into(), blob(500))],
             set_aside: vec![],
         }),
-        (any::<bool>(), study.clone()).prop_map(|(pull, n)| Event::Postponed {
-            stage: if pull { Stage::Pull } else { Stage::Worklist },
-            study: (!pull).then(|| study_uid(n)),
+        (0..3u8, study.clone()).prop_map(|(stage, n)| Event::Postponed {
+            stage: [Stage::Pull, Stage::Unpack, Stage::Worklist][usize::from(stage)],
+            study: (stage > 1).then(|| study_uid(n)),
             due: Moment::default(),
             sentence: "later".into(),
         }),

@@ -20,6 +20,7 @@ pub struct Settings {
     pub zone: jiff::tz::TimeZone,
     pub backoff: Backoff,
     pub limits: unpack::Limits,
+    pub scan: unpack::ScanSection,
     pub client: web::Client,
     pub fetch: fetch::FetchSection,
     pub worklist: Worklist,

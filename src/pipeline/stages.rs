@@ -20,8 +20,8 @@ use crate::dicom::Uid;
 use crate::fetch::{self, Pull, Pulled};
 use crate::forward::{Ended, Gone, Recorder, Run};
 use crate::import::{
-    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Stage, State, Study,
-    StudyState,
+    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Question, QuestionKind,
+    Request, Stage, State, Study, StudyState,
 };
 use crate::journal::Entry;
 use crate::matching::{
@@ -41,6 +41,9 @@ const QUERIES: usize = 4;
 
 /// Delivery runs at the same time, over all destinations; each opens its own associations.
 const RUNS: usize = 8;
+
+const TOO_MANY: &str =
+    "there are more instances in it than one import can hold; import its studies one by one";
 
 /// How many stages of a kind may run.
 #[derive(Clone)]
@@ -180,7 +183,7 @@ impl Stages {
         settings: &Settings,
         cancel: &CancellationToken,
     ) -> Option<Event> {
-        let State::Received { files, .. } = &import.state else {
+        let State::Received { files, waits, .. } = &import.state else {
             return None;
         };
         let _permit = self.permits.unpacks.acquire().await.ok()?;
@@ -189,29 +192,36 @@ impl Stages {
         counters.reset();
         let (id, files, limits) = (import.id, files.clone(), settings.limits);
         let (spool, stopped, cancel) = (shared.spool.clone(), cancel, cancel.clone());
+        let (scan, password) = (settings.scan.clone(), import.request.password.clone());
         let unpacked = tokio::task::spawn_blocking(move || {
-            let spool = spool.import(id).map_err(|error| error.to_string())?;
-            let unpacked = unpack::unpack(&spool, &files, &limits, &cancel, &counters.instances);
-            let unpack::Unpacked { instances, documents, set_aside } =
-                unpacked.map_err(|error| error.sentence())?;
+            let spool = spool.import(id).map_err(unpack::Error::from)?;
+            let (limits, scan, password) = (&limits, &scan, password.as_deref());
+            let terms = unpack::Terms { limits, scan, password };
+            let found = unpack::unpack(&spool, &files, &terms, &cancel, &counters.instances)?;
+            let unpack::Unpacked { instances, documents, set_aside } = found;
             let event = Event::Unpacked { instances, documents, set_aside };
-            if Entry::takes(&event) {
-                Ok(event)
-            } else {
-                Err("there are more instances in it than one import can hold; import its studies one by \
-                     one"
-                    .to_owned())
-            }
+            let fits = Entry::takes(&event);
+            Ok(fits.then_some(event))
         });
-        let unpacked = match unpacked.await {
+        let unpacked: Result<_, unpack::Error> = match unpacked.await {
             Ok(unpacked) => unpacked,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         Some(match unpacked {
-            Ok(event) => event,
+            Ok(Some(event)) => event,
+            Ok(None) => failed(Stage::Unpack, None, TOO_MANY.to_owned()),
             // Stopped, not failed: the next start unpacks it anew.
             Err(_) if stopped.is_cancelled() => return None,
-            Err(sentence) => failed(Stage::Unpack, None, sentence),
+            Err(error @ unpack::Error::Password { .. }) => {
+                Event::Asked { questions: vec![archive_password()], note: Some(error.sentence()) }
+            }
+            Err(error @ unpack::Error::Scanner) => Event::Postponed {
+                stage: Stage::Unpack,
+                study: None,
+                due: shared.clock.now().after(settings.backoff.after(waits.saturating_add(1))),
+                sentence: error.sentence(),
+            },
+            Err(error) => failed(Stage::Unpack, None, error.sentence()),
         })
     }
 
@@ -400,6 +410,15 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 async fn cancelled_for_long(cancel: &CancellationToken) {
     cancel.cancelled().await;
     tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+fn archive_password() -> Question {
+    Question {
+        key: Request::ARCHIVE_PASSWORD.to_owned(),
+        kind: QuestionKind::Password,
+        text: "Password of the archive".to_owned(),
+        format: "STRING".to_owned(),
+    }
 }
 
 fn failed(stage: Stage, study: Option<Uid>, sentence: String) -> Event {

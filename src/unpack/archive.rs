@@ -11,26 +11,21 @@ use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 use zip::{CompressionMethod, ZipReadOptions};
 
+use super::Error;
+use super::container::{Container, Desk};
 use super::content::is_zip;
 use super::intake::{self, Entry, Outcome};
 use super::medium::Medium;
 use super::meter::{Budget, Meter, Record, Source};
 use super::name::Name;
-use super::{Error, LazyPack, Ledger};
-use crate::import::File;
-use crate::spool::{BlobReader, ImportSpool};
+use crate::spool::BlobReader;
 
 /// Some writers deflate the nothing that a folder holds.
 const EMPTY_DEFLATED: u64 = 2;
 
-/// One archive of the import.
-pub(super) struct Archive<'a> {
-    pub(super) spool: &'a ImportSpool,
-    pub(super) file: &'a File,
-    /// Counted from 1, for error texts.
-    pub(super) number: usize,
-    pub(super) head: &'a [u8],
-}
+/// Encrypted files that a password is tried on before anything is read: the legacy way checks one byte, which
+/// a wrong password passes once in 256 times.
+const TRIED: usize = 8;
 
 /// Whether something that does not begin as an archive is one all the same: bytes in front of an archive
 /// are allowed, and a download page may put some there. Programs that unpack themselves stay programs.
@@ -47,18 +42,13 @@ pub(super) fn is_listed(reader: &mut BlobReader, name: &Name) -> Result<bool, Er
 }
 
 /// Reads every file that the archive lists.
-pub(super) fn unpack(
-    archive: &Archive<'_>,
-    budget: &Budget<'_>,
-    pack: &mut LazyPack<'_>,
-    ledger: &mut Ledger<'_>,
-) -> Result<(), Error> {
-    let number = archive.number;
-    let (list, list_record) = Source::new(archive.spool.read(&archive.file.blob)?);
+pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Result<(), Error> {
+    let number = container.number;
+    let (list, list_record) = Source::new(container.reader()?);
     // Offsets count from where the archive begins. Searching for it would take the table of contents of an
     // archive that lies whole inside a cut one.
     let archive_offset =
-        if is_zip(archive.head) { ArchiveOffset::Known(0) } else { ArchiveOffset::Detect };
+        if is_zip(&container.head()?) { ArchiveOffset::Known(0) } else { ArchiveOffset::Detect };
     let mut list =
         ZipIterable::try_new(list, Config { archive_offset }).map_err(|error| {
             match (list_record.take_error(), error) {
@@ -68,23 +58,34 @@ pub(super) fn unpack(
             }
         })?;
     let entries = u64::try_from(list.len()).unwrap_or(u64::MAX);
-    if entries > budget.limits.entries {
-        let limit = budget.limits.entries;
-        return Err(Error::TooManyEntries { file: number, entries, limit });
-    }
-    let shown = Name::new(&archive.file.name);
+    desk.budget.list(entries)?;
     if entries == 0 {
-        ledger.set_aside(shown.shown().to_owned(), "the archive is empty");
+        container.remark(desk.ledger, "the archive is empty");
         return Ok(());
     }
-    let first = ledger.found.instances.len();
+    let first = desk.ledger.found.instances.len();
     let mut medium = Medium::default();
-    let (mut contents, record) = Source::new(archive.spool.read(&archive.file.blob)?);
+    let (mut contents, record) = Source::new(container.reader()?);
+    let password = container.password.filter(|password| !password.is_empty());
+    let Ok(encrypted) = list.files() else { return Err(Error::Cut { file: number }) };
+    let encrypted = encrypted.map_while(Result::ok).filter(|entry| entry.encrypted());
+    if container.password.is_none_or(|password| !password.is_empty()) {
+        for entry in encrypted.take(TRIED) {
+            let options = ZipReadOptions::new().password(password.map(str::as_bytes));
+            let refused = entry.with_reader(&mut contents, options).is_err_and(|error| {
+                password.is_none() || matches!(error, ZipError::InvalidPassword)
+            });
+            record.check()?;
+            if refused {
+                return Err(Error::Password { file: number, given: password.is_some() });
+            }
+        }
+    }
     let mut listed = 0_u64;
     let mut last = 0;
     let mut whole = true;
     for entry in list.files().map_err(|_| Error::Cut { file: number })? {
-        if budget.is_cancelled() {
+        if desk.budget.is_cancelled() {
             return Err(Error::Cancelled);
         }
         let Ok(entry) = entry else {
@@ -97,13 +98,13 @@ pub(super) fn unpack(
             continue;
         }
         let name = match entry.name() {
-            Ok(name) => Name::new(&name),
-            Err(_) => Name::new(&String::from_utf8_lossy(entry.name_raw())),
+            Ok(name) => container.name_of(&name),
+            Err(_) => container.name_of(&String::from_utf8_lossy(entry.name_raw())),
         };
         medium.saw(&name);
-        let outcome = one(entry, &name, &mut contents, &record, budget, pack)
-            .map_err(|error| numbered(error, number))?;
-        ledger.enter(&mut medium, &name, outcome);
+        let reader = One { container, password, contents: &mut contents, record: &record };
+        let outcome = reader.take_in(entry, &name, desk)?;
+        container.enter(&name, outcome, &mut medium, desk)?;
     }
     if let Some(error) = list_record.take_error().or_else(|| record.take_error()) {
         // The end of the file is the archive's fault, everything else the spool's.
@@ -113,62 +114,69 @@ pub(super) fn unpack(
     }
     if !whole {
         let unread = entries.saturating_sub(listed);
-        ledger.set_aside(
-            shown.shown().to_owned(),
+        container.remark(
+            desk.ledger,
             format!("the archive's table of contents is damaged: {unread} of {entries} files were not read"),
         );
     } else if goes_on(&mut contents, last) {
-        ledger.set_aside(
-            shown.shown().to_owned(),
+        container.remark(
+            desk.ledger,
             format!("the archive holds more files than the {entries} it counts; the others were not read"),
         );
     }
-    ledger.close(medium, first);
+    desk.ledger.close(medium, first);
     Ok(())
 }
 
 /// One entry. Nothing here depends on the entries before, so that several can be read at a time.
-fn one(
-    entry: ZipFileEntry<'_>,
-    name: &Name,
-    contents: &mut Source<BlobReader>,
-    record: &Record,
-    budget: &Budget<'_>,
-    pack: &mut LazyPack<'_>,
-) -> Result<Outcome, Error> {
-    if let Some(reason) = refused(&entry, budget) {
-        return Ok(Outcome::Aside(reason));
-    }
-    let declared = entry.size();
-    let mut reader = match entry.with_reader(contents, ZipReadOptions::new()) {
-        Ok(reader) => reader,
-        Err(error) => {
-            return match record.take_error() {
-                Some(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-                    Err(Error::Read(error))
-                }
-                _ => Ok(Outcome::Aside(unreadable(&error).to_owned())),
-            };
+struct One<'a> {
+    container: &'a Container<'a>,
+    password: Option<&'a str>,
+    contents: &'a mut Source<BlobReader>,
+    record: &'a Record,
+}
+
+impl One<'_> {
+    fn take_in(
+        self,
+        entry: ZipFileEntry<'_>,
+        name: &Name,
+        desk: &mut Desk<'_, '_>,
+    ) -> Result<Outcome, Error> {
+        if let Some(reason) = refused(&entry, desk.budget, self.password) {
+            return Ok(Outcome::Aside(reason));
         }
-    };
-    let meter = Meter::new(&mut reader, budget, record);
-    let outcome = intake::take_in(&Entry { name, declared }, meter, pack.spool, pack.open()?)?;
-    match record.take_error() {
-        Some(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(Error::Read(error)),
-        _ => Ok(outcome),
+        let declared = entry.size();
+        let options = ZipReadOptions::new().password(self.password.map(str::as_bytes));
+        let mut reader = match entry.with_reader(self.contents, options) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.record.check()?;
+                return Ok(Outcome::Aside(unreadable(&error).to_owned()));
+            }
+        };
+        let mut meter = Meter::new(&mut reader, desk.budget, self.record);
+        let entry = Entry { name, declared, level: self.container.level };
+        let outcome = intake::take_in(&entry, &mut meter, desk.pack.spool, desk.pack.open()?)?;
+        self.record.check()?;
+        Ok(outcome)
     }
 }
 
 /// What the table of contents alone says against reading an entry.
-fn refused(entry: &ZipFileEntry<'_>, budget: &Budget<'_>) -> Option<String> {
+fn refused(
+    entry: &ZipFileEntry<'_>,
+    budget: &Budget<'_>,
+    password: Option<&str>,
+) -> Option<String> {
     let limit = budget.limits.entry_bytes;
     if entry.is_symlink() {
         Some("a link to another file; links are not followed".to_owned())
-    } else if entry.encrypted() {
-        Some("encrypted with a password; unpack it by hand and import the files".to_owned())
+    } else if entry.encrypted() && password.is_none() {
+        Some("encrypted, and no password was given; import it again with the password".to_owned())
     } else if !matches!(
         entry.compression(),
-        CompressionMethod::Stored | CompressionMethod::Deflated
+        CompressionMethod::Stored | CompressionMethod::Deflated | CompressionMethod::Aes
     ) {
         Some(format!(
             "compressed by a method that is not supported ({}); unpack it by hand and import the files",
@@ -183,20 +191,15 @@ fn refused(entry: &ZipFileEntry<'_>, budget: &Budget<'_>) -> Option<String> {
 
 fn unreadable(error: &ZipError) -> &'static str {
     match error {
+        ZipError::InvalidPassword => {
+            "encrypted with another password than the one that was given; import it by itself"
+        }
         ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
             "stored in a way that is not supported; unpack it by hand and import the files"
         }
         _ => {
             "damaged in the archive: its place cannot be found; fetch the archive again if it is needed"
         }
-    }
-}
-
-/// Entries do not know the number of their archive.
-fn numbered(error: Error, number: usize) -> Error {
-    match error {
-        Error::Bomb { ratio, .. } => Error::Bomb { file: number, ratio },
-        error => error,
     }
 }
 

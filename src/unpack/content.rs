@@ -1,5 +1,6 @@
 //! What a file is, by its first bytes; its name helps only to say why it is set aside.
 
+use super::container::Kind;
 use super::document::Form;
 use super::name::Name;
 use crate::dicom::VR;
@@ -23,7 +24,7 @@ const PICTURE: &str = "a picture of a kind that is not imported; JPEG, PNG and T
 const VIDEO: &str = "a video of a kind that is not imported; MP4 is";
 const LEAFLET: &str = "a leaflet, manual or licence of the medium, by its name";
 const DECORATION: &str = "a picture of the medium or its viewer, by its name";
-const ARCHIVE: &str = "an archive of a kind that is not read yet";
+const ARCHIVE: &str = "an archive of a kind that is not read (ZIP, TAR, GZ and ISO are); unpack it and import the files";
 
 /// What is done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,8 @@ pub(super) enum Content {
     Pdf,
     /// Something else that becomes an instance, if it is what it looks like.
     Document(Form),
-    Zip,
+    /// An archive or a disc image.
+    Container(Kind),
     /// Not used, for this reason.
     Aside(&'static str),
 }
@@ -56,8 +58,8 @@ impl Content {
         if name.is_litter() {
             return Self::Aside("a file that an operating system left behind");
         }
-        if is_zip(head) {
-            return Self::Zip;
+        if let Some(kind) = container(head) {
+            return Self::Container(kind);
         }
         if let Some(form) = picture_or_film(head) {
             return if name.is_leaflet() || name.is_decoration() {
@@ -83,6 +85,17 @@ impl Content {
         }
         Self::Aside(by_name(name))
     }
+}
+
+/// Archives that are read. Disc images have their mark far behind, and are looked for when they are spooled.
+fn container(head: &[u8]) -> Option<Kind> {
+    if is_zip(head) {
+        return Some(Kind::Zip);
+    }
+    if head.starts_with(b"\x1f\x8b\x08") {
+        return Some(Kind::Gzip);
+    }
+    head.get(257..).is_some_and(|rest| rest.starts_with(b"ustar")).then_some(Kind::Tar)
 }
 
 /// Whether an archive begins here; an archive without files is only its end record.
@@ -157,8 +170,8 @@ fn by_signature(head: &[u8]) -> Option<&'static str> {
         return Some(VIDEO);
     }
     let archives: &[&[u8]] =
-        &[b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"MSCF"];
-    (any(archives) || at(257, b"ustar")).then_some(ARCHIVE)
+        &[b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0", b"MSCF"];
+    any(archives).then_some(ARCHIVE)
 }
 
 fn by_text(head: &[u8]) -> Option<&'static str> {

@@ -2,6 +2,8 @@
 
 use std::io::{BufReader, Cursor, Read};
 
+use super::clamd::Scanner;
+use super::container::{Kind, Level, TOO_DEEP};
 use super::content::{Content, HEAD};
 use super::document::{self, Titles};
 use super::medium::Directory;
@@ -15,7 +17,7 @@ use crate::spool::{ImportSpool, Pack};
 /// A DICOMDIR is held in memory; this one has about 50,000 records.
 const DIRECTORY_BYTES: u64 = 16 << 20;
 
-const DAMAGED: &str = "damaged in the archive: its bytes do not fit its checksum; fetch the archive again if it is needed";
+pub(super) const DAMAGED: &str = "damaged in the archive: its bytes do not fit its length or checksum; fetch the archive again if it is needed";
 const DIRECTORY_UNREADABLE: &str =
     "the DICOMDIR cannot be read, so completeness was not checked; the files were read without it";
 
@@ -27,6 +29,8 @@ pub(super) enum Outcome {
     /// What a medium says its documents are called.
     Titles(Titles),
     Directory(Directory),
+    /// Spooled, to be looked into.
+    Container(Kind, Blob),
     Aside(String),
 }
 
@@ -41,57 +45,91 @@ pub(super) struct Entry<'a> {
     pub(super) name: &'a Name,
     /// Length after inflation, as declared; checked against what comes.
     pub(super) declared: u64,
+    /// Where the archive itself lies.
+    pub(super) level: Level,
 }
 
 /// Takes one entry of an archive in. What is kept lies in `pack`, not synced yet.
 pub(super) fn take_in(
     entry: &Entry<'_>,
-    mut meter: Meter<'_>,
+    meter: &mut Meter<'_>,
+    spool: &ImportSpool,
+    pack: &mut Pack,
+) -> Result<Outcome, Error> {
+    let outcome = sort(entry, meter, spool, pack)?;
+    if !meter.is_scanned() {
+        return Ok(outcome);
+    }
+    if meter.fault().is_none() {
+        // What is not used is scanned too, so that people know what came; damage has been told.
+        let _ = std::io::copy(meter, &mut std::io::sink());
+    }
+    let verdict = meter.verdict()?;
+    Ok(match (meter.budget().scanner.refusal(&verdict), outcome) {
+        // The files inside are scanned one by one.
+        (_, outcome @ Outcome::Container(..)) | (None, outcome) => outcome,
+        (Some(reason), _) => Outcome::Aside(reason),
+    })
+}
+
+fn sort(
+    entry: &Entry<'_>,
+    meter: &mut Meter<'_>,
     spool: &ImportSpool,
     pack: &mut Pack,
 ) -> Result<Outcome, Error> {
     let mut head = Vec::new();
     if meter.by_ref().take(HEAD).read_to_end(&mut head).is_err() {
-        return stopped(&meter);
+        return stopped(meter);
     }
-    match Content::of(&head, entry.declared, entry.name) {
+    let content = match Content::of(&head, entry.declared, entry.name) {
+        // Where a disc image has its mark cannot be seen yet.
+        Content::Aside(_) if entry.name.extension() == "iso" => Content::Container(Kind::Iso),
+        content => content,
+    };
+    match content {
         Content::Dicom => instance(entry, head, meter, pack),
         Content::Directory => directory(entry, head, meter),
-        Content::Pdf => document(entry, head, meter, pack),
-        Content::Document(form) => match document(entry, head, meter, pack)? {
-            Outcome::Document(_, _, blob) => document::form(spool, &blob, entry.name, form, pack),
-            outcome => Ok(outcome),
+        Content::Pdf => Ok(match kept(entry, head, meter, pack)? {
+            Ok(blob) => Outcome::Document(FileKind::Pdf, None, blob),
+            Err(outcome) => outcome,
+        }),
+        Content::Document(form) => match kept(entry, head, meter, pack)? {
+            Ok(blob) => document::form(spool, &blob, entry.name, form, pack),
+            Err(outcome) => Ok(outcome),
         },
-        Content::Zip => {
-            Ok(Outcome::aside("an archive inside the archive; unpack it and import it by itself"))
-        }
+        Content::Container(_) if entry.level == Level::Inner => Ok(Outcome::aside(TOO_DEEP)),
+        Content::Container(kind) => Ok(match kept(entry, head, meter, pack)? {
+            Ok(blob) => Outcome::Container(kind, blob),
+            Err(outcome) => outcome,
+        }),
         Content::Aside(reason) => Ok(Outcome::aside(reason)),
     }
 }
 
 /// Why reading an entry ended early: a bound of the import, a bound of the entry, or damage.
 fn stopped(meter: &Meter<'_>) -> Result<Outcome, Error> {
-    let limits = meter.limits();
-    match meter.fault() {
-        Some(Fault::Cancelled) => Err(Error::Cancelled),
-        Some(Fault::TotalTooLarge) => Err(Error::TooLarge { limit: limits.total_bytes }),
-        Some(Fault::TotalRatio) => Err(Error::Bomb { file: 0, ratio: limits.ratio }),
-        Some(Fault::EntryTooLarge) => Ok(Outcome::aside(format!(
+    let Some(fault) = meter.fault() else {
+        return Ok(Outcome::aside(DAMAGED));
+    };
+    let limits = meter.budget().limits;
+    match meter.budget().broken(fault) {
+        Some(error) => Err(error),
+        None if fault == Fault::EntryTooLarge => Ok(Outcome::aside(format!(
             "larger than the limit of {} bytes (unpack.entry-bytes)",
             limits.entry_bytes
         ))),
-        Some(Fault::EntryRatio) => Ok(Outcome::aside(format!(
+        None => Ok(Outcome::aside(format!(
             "inflates to more than {} times its size, as a deflate bomb does (unpack.ratio)",
             limits.ratio
         ))),
-        None => Ok(Outcome::aside(DAMAGED)),
     }
 }
 
 fn instance(
     entry: &Entry<'_>,
     head: Vec<u8>,
-    mut meter: Meter<'_>,
+    meter: &mut Meter<'_>,
     pack: &mut Pack,
 ) -> Result<Outcome, Error> {
     pack.begin()?;
@@ -106,7 +144,7 @@ fn instance(
         return Err(error.into());
     }
     let outcome = match (drained, scanned) {
-        (Err(_), _) => Err(stopped(&meter)?),
+        (Err(_), _) => Err(stopped(meter)?),
         (Ok(_), _) if written != entry.declared => Err(Outcome::aside(DAMAGED)),
         (Ok(_), Ok(scanned)) => {
             inspect::inspect(scanned).map_err(|error| Outcome::aside(unusable(&error)))
@@ -122,12 +160,30 @@ fn instance(
     }
 }
 
-fn document(
+/// Spools an entry as it is.
+fn kept(
     entry: &Entry<'_>,
     head: Vec<u8>,
-    mut meter: Meter<'_>,
+    meter: &mut Meter<'_>,
     pack: &mut Pack,
-) -> Result<Outcome, Error> {
+) -> Result<Result<Blob, Outcome>, Error> {
+    spool_chain(head, Some(entry.declared), meter, pack)
+}
+
+/// Spools everything that comes.
+pub(super) fn spool(
+    meter: &mut Meter<'_>,
+    pack: &mut Pack,
+) -> Result<Result<Blob, Outcome>, Error> {
+    spool_chain(Vec::new(), None, meter, pack)
+}
+
+fn spool_chain(
+    head: Vec<u8>,
+    declared: Option<u64>,
+    meter: &mut Meter<'_>,
+    pack: &mut Pack,
+) -> Result<Result<Blob, Outcome>, Error> {
     pack.begin()?;
     let mut tee = Tee::new(Cursor::new(head).chain(meter.by_ref()), pack);
     let drained =
@@ -137,19 +193,19 @@ fn document(
         return Err(error.into());
     }
     let outcome = match drained {
-        Err(_) => stopped(&meter)?,
-        Ok(_) if written != entry.declared => Outcome::aside(DAMAGED),
-        Ok(_) => return Ok(Outcome::Document(FileKind::Pdf, None, pack.finish()?)),
+        Err(_) => stopped(meter)?,
+        Ok(_) if declared.is_some_and(|declared| declared != written) => Outcome::aside(DAMAGED),
+        Ok(_) => return Ok(Ok(pack.finish()?)),
     };
     pack.abandon()?;
-    Ok(outcome)
+    Ok(Err(outcome))
 }
 
-fn directory(entry: &Entry<'_>, head: Vec<u8>, mut meter: Meter<'_>) -> Result<Outcome, Error> {
+fn directory(entry: &Entry<'_>, head: Vec<u8>, meter: &mut Meter<'_>) -> Result<Outcome, Error> {
     let mut bytes = head;
     let read = meter.by_ref().take(DIRECTORY_BYTES).read_to_end(&mut bytes);
     if read.is_err() {
-        return stopped(&meter);
+        return stopped(meter);
     }
     Ok(read_directory(&bytes, entry.name))
 }
@@ -167,8 +223,13 @@ pub(super) fn judge_stored(
     blob: &Blob,
     name: &Name,
     content: Content,
+    scanner: &Scanner<'_>,
     pack: &mut LazyPack<'_>,
 ) -> Result<Outcome, Error> {
+    let verdict = scanner.scan(&mut spool.read(blob)?)?;
+    if let Some(reason) = scanner.refusal(&verdict) {
+        return Ok(Outcome::Aside(reason));
+    }
     match content {
         Content::Dicom => {
             let mut reader = BufReader::with_capacity(CHUNK, spool.read(blob)?);
@@ -190,7 +251,7 @@ pub(super) fn judge_stored(
         }
         Content::Pdf => Ok(Outcome::Document(FileKind::Pdf, None, blob.clone())),
         Content::Document(form) => document::form_stored(blob, name, form, pack),
-        Content::Zip => Ok(Outcome::aside(DAMAGED)),
+        Content::Container(_) => Ok(Outcome::aside(DAMAGED)),
         Content::Aside(reason) => Ok(Outcome::aside(reason)),
     }
 }

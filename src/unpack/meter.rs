@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::clamd::{Scanner, Session, Verdict};
+use super::{Error, Limits};
 use crate::spool::{self, Pack};
 
 /// Inflated bytes that the ratio does not count: a blank volume compresses as well as a bomb does, and so
@@ -23,7 +24,11 @@ pub(super) struct Budget<'a> {
     /// Inflated from archives before this one.
     before: u64,
     spent: AtomicU64,
+    listed: AtomicU64,
     archive: u64,
+    /// Of the archive, counted from 1, for error texts.
+    number: usize,
+    pub(super) scanner: &'a Scanner<'a>,
 }
 
 impl<'a> Budget<'a> {
@@ -32,9 +37,11 @@ impl<'a> Budget<'a> {
         limits: &'a Limits,
         cancel: &'a CancellationToken,
         before: u64,
-        archive: u64,
+        (number, archive): (usize, u64),
+        scanner: &'a Scanner<'a>,
     ) -> Self {
-        Self { limits, cancel, before, spent: AtomicU64::new(0), archive }
+        let (spent, listed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { limits, cancel, before, spent, listed, archive, number, scanner }
     }
 
     pub(super) fn spent_in_all(&self) -> u64 {
@@ -45,7 +52,28 @@ impl<'a> Budget<'a> {
         self.cancel.is_cancelled()
     }
 
-    fn spend(&self, bytes: u64) -> Option<Fault> {
+    /// Counts files that the archive and those inside of it list.
+    pub(super) fn list(&self, files: u64) -> Result<(), Error> {
+        let entries = self.listed.fetch_add(files, Ordering::Relaxed).saturating_add(files);
+        let limit = self.limits.entries;
+        if entries > limit {
+            return Err(Error::TooManyEntries { file: self.number, entries, limit });
+        }
+        Ok(())
+    }
+
+    /// The bound of the whole import that was broken, or `None` if it is one of a file alone.
+    pub(super) fn broken(&self, fault: Fault) -> Option<Error> {
+        match fault {
+            Fault::Cancelled => Some(Error::Cancelled),
+            Fault::TotalTooLarge => Some(Error::TooLarge { limit: self.limits.total_bytes }),
+            Fault::TotalRatio => Some(Error::Bomb { file: self.number, ratio: self.limits.ratio }),
+            Fault::EntryTooLarge | Fault::EntryRatio => None,
+        }
+    }
+
+    /// Counts bytes that came out.
+    pub(super) fn count(&self, bytes: u64) -> Option<Fault> {
         let spent = self.spent.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if self.before.saturating_add(spent) > self.limits.total_bytes {
             return Some(Fault::TotalTooLarge);
@@ -82,6 +110,14 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn consumed(&self) -> u64 {
         self.consumed.load(Ordering::Relaxed)
+    }
+
+    /// The spool's fault, if there was one: the end of the file is the archive's.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.take_error() {
+            Some(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(Error::Read(error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn take_error(&self) -> Option<io::Error> {
@@ -127,20 +163,32 @@ pub(super) struct Meter<'a> {
     consumed_before: u64,
     read: u64,
     fault: Option<Fault>,
+    session: Option<Session<'a>>,
 }
 
 impl<'a> Meter<'a> {
     pub(super) fn new(inner: &'a mut dyn Read, budget: &'a Budget<'a>, record: &'a Record) -> Self {
         let consumed_before = record.consumed();
-        Self { inner, budget, record, consumed_before, read: 0, fault: None }
+        let session = budget.scanner.is_on().then(|| budget.scanner.begin());
+        Self { inner, budget, record, consumed_before, read: 0, fault: None, session }
+    }
+
+    /// Whether the virus scanner sees what is read.
+    pub(super) fn is_scanned(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// What the virus scanner says of everything that was read.
+    pub(super) fn verdict(&mut self) -> Result<Verdict, Error> {
+        self.session.take().map_or(Ok(Verdict::Unscanned), Session::verdict)
+    }
+
+    pub(super) fn budget(&self) -> &'a Budget<'a> {
+        self.budget
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
         self.fault
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        self.budget.limits
     }
 
     fn check(&self, count: u64) -> Option<Fault> {
@@ -155,7 +203,7 @@ impl<'a> Meter<'a> {
         if self.read > allowed {
             return Some(Fault::EntryRatio);
         }
-        self.budget.spend(count)
+        self.budget.count(count)
     }
 }
 
@@ -168,6 +216,9 @@ impl Read for Meter<'_> {
         let bytes = u64::try_from(count).unwrap_or(u64::MAX);
         self.read = self.read.saturating_add(bytes);
         self.fault = self.check(bytes);
+        if let Some(session) = &mut self.session {
+            session.take(buf.get(..count).unwrap_or_default());
+        }
         match self.fault {
             None => Ok(count),
             Some(_) => Err(io::Error::other("stopped at a limit")),

@@ -1,5 +1,9 @@
 mod archives;
 mod build;
+mod containers;
 mod files;
 mod hostile;
 mod media;
+mod mutations;
+mod scanner;
+mod zoo;

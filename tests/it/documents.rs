@@ -21,7 +21,7 @@ use lotse::seal::Vault;
 use lotse::sim::pacs::{Fault, Pacs};
 use lotse::sim::sample::Sample;
 use lotse::spool::{ImportSpool, Spool};
-use lotse::unpack::{Limits, Unpacked, unpack};
+use lotse::unpack::{Limits, ScanSection, Terms, Unpacked, unpack};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Default)]
@@ -60,7 +60,9 @@ impl House {
         let files: Vec<File> = files.iter().map(&mut put).collect();
         pack.sync().unwrap();
         let (cancel, seen) = (CancellationToken::new(), AtomicU64::new(0));
-        unpack(&self.spool, &files, &Limits::default(), &cancel, &seen).unwrap()
+        let scan = ScanSection::default();
+        let terms = Terms { limits: &Limits::default(), scan: &scan, password: None };
+        unpack(&self.spool, &files, &terms, &cancel, &seen).unwrap()
     }
 
     /// Sends all documents as one study and returns the files that the PACS wrote, by title.

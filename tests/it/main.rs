@@ -23,6 +23,7 @@ mod desk;
 mod documents;
 mod embedded;
 mod hospital;
+mod media;
 mod needles;
 mod pipeline;
 mod real_peers;

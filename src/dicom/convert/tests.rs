@@ -144,7 +144,7 @@ proptest! {
                 transfer_syntax: uid(transfer_syntax),
                 data_set_at: 0,
                 pixel_data: None,
-                ends_at: bytes.len() as u64,
+                ends_at: bytes.len() as u64, derived: Vec::new(), bulk: Vec::new(),
             };
             let mut out = Vec::new();
             to_explicit_little(&mut &*bytes, &layout, &mut out).unwrap();

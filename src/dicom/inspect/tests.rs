@@ -57,10 +57,9 @@ fn what_is_missing_is_absent() {
 }
 
 #[test]
-fn uids_are_needed() {
-    for (tag, name) in
-        [(Tag(0x0020, 0x000D), "Study Instance UID"), (Tag(0x0020, 0x000E), "Series Instance UID")]
-    {
+fn missing_uids_are_derived() {
+    use crate::dicom::DerivedUid::{Series, Study};
+    for (tag, which) in [(Tag(0x0020, 0x000D), Study), (Tag(0x0020, 0x000E), Series)] {
         for value in [None, Some("../../x"), Some(".."), Some("")] {
             let mut image = sample::image();
             match value {
@@ -69,11 +68,20 @@ fn uids_are_needed() {
                     image.remove(tag);
                 }
             }
-            let error = found(&image, EXPLICIT).err().unwrap();
-            assert!(matches!(error, Error::NoUid(missing) if missing == name));
-            assert!(!error.to_string().contains(".."));
+            let one = found(&image, EXPLICIT).unwrap();
+            assert_eq!(one.layout.derived, [which]);
+            let uid = if which == Study { &one.facts.study_uid } else { &one.series };
+            assert!(uid.as_str().starts_with("2.25."));
+            let again = found(&image, IMPLICIT).unwrap();
+            assert_eq!((one.facts.study_uid, one.series), (again.facts.study_uid, again.series));
         }
     }
+    let mut nobody = sample::image();
+    for (group, number) in [(0x10, 0x10), (0x10, 0x20), (0x10, 0x30), (0x20, 0x0D)] {
+        nobody.remove(Tag(group, number));
+    }
+    let error = found(&nobody, EXPLICIT).err().unwrap();
+    assert!(matches!(error, Error::NoUid("Study Instance UID")));
     let mut bare = sample::image();
     bare.remove(Tag(0x0008, 0x0016));
     let bytes = bare.write(Syntax::ExplicitLittle);

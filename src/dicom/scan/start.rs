@@ -1,7 +1,7 @@
 //! How a data set is written, judged by its first element.
 
 use super::Error;
-use crate::dicom::{Syntax, Tag, Uid, VR, vr};
+use crate::dicom::{Syntax, Tag, Uid, VR, syntax, vr};
 
 /// Bytes that the judgement needs.
 pub(super) const FRONT: u64 = 8;
@@ -9,6 +9,10 @@ pub(super) const FRONT: u64 = 8;
 /// Takes the declared syntax unless the first bytes plainly speak another native one.
 pub(super) fn settle(declared: Option<&Uid>, first: &[u8], length: u64) -> Result<Uid, Error> {
     let judged = match declared {
+        // What begins like an element is no deflate stream: its first block could not have that length.
+        Some(uid) if syntax::is_deflated(uid) && is_convincing(first) => {
+            judge(first, length, Syntax::ExplicitLittle)
+        }
         Some(uid) if !Syntax::is_native(uid) => return Ok(uid.clone()),
         Some(uid) => Some(judge(first, length, Syntax::of(uid)).unwrap_or_else(|| Syntax::of(uid))),
         None if first.is_empty() => None,
@@ -40,6 +44,38 @@ fn judge(first: &[u8], length: u64, expected: Syntax) -> Option<Syntax> {
         Some(_) if begins(big) && !begins(little) => Some(Syntax::ExplicitBig),
         Some(_) => Some(Syntax::ExplicitLittle),
     }
+}
+
+/// Bytes between the file meta group and the data set that belong to neither: elements of a command (PS3.7
+/// 6.3.1) that a receiver wrote down with it, or the header of the zlib format around a deflate stream.
+pub(super) fn foreign_front(declared: Option<&Uid>, first: &[u8]) -> usize {
+    if declared.is_some_and(syntax::is_deflated) {
+        // RFC 1950 2.2: method 8, a window of 32 KiB, a check by 31. No raw stream begins so: its first
+        // block would be stored and have the complement of its length behind it.
+        return match *first {
+            [0x78, b, ..] if u16::from_be_bytes([0x78, b]).is_multiple_of(31) => 2,
+            _ => 0,
+        };
+    }
+    let mut at = 0_usize;
+    while let Some(&[0, 0, e0, e1, a, b, l0, l1]) =
+        first.get(at..).and_then(|rest| rest.first_chunk::<8>())
+    {
+        if [e0, e1, a, b, l0, l1] == [0; 6] {
+            return 0;
+        }
+        let length = match VR::from_binary([a, b]) {
+            Some(vr) if vr::is_long(vr) => return 0,
+            Some(_) => u32::from(u16::from_le_bytes([l0, l1])),
+            None => u32::from_le_bytes([a, b, l0, l1]),
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        at = at.saturating_add(8).saturating_add(length);
+        if at > first.len() {
+            return 0;
+        }
+    }
+    at
 }
 
 /// Whether a bare file may begin like this: without a prefix little speaks for DICOM, so much is asked.

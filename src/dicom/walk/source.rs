@@ -20,15 +20,39 @@ pub(super) struct Source<R> {
     extent: Extent,
     kept: Vec<u8>,
     keeping: Option<u64>,
+    /// Bytes that were passed over while others were kept.
+    left_out: u64,
+    /// First bytes of what stands last at the top level, as many as there are.
+    front: [u8; 8],
+    /// Whether the reader ended before it should.
+    is_short: bool,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(reader: R, at: u64, extent: Extent) -> Self {
-        Self { reader, start: at, at, extent, kept: Vec::new(), keeping: None }
+        Self {
+            reader,
+            start: at,
+            at,
+            extent,
+            kept: Vec::new(),
+            keeping: None,
+            left_out: 0,
+            front: [0; 8],
+            is_short: false,
+        }
     }
 
     pub(super) fn at(&self) -> u64 {
         self.at
+    }
+
+    pub(super) fn front(&self) -> [u8; 8] {
+        self.front
+    }
+
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
     }
 
     pub(super) fn keep(&mut self, most: u64) {
@@ -37,7 +61,8 @@ impl<R: Read> Source<R> {
 
     pub(super) fn stop_keeping(&mut self, at: u64) {
         if self.keeping.take().is_some() {
-            let length = usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
+            let length = at.saturating_sub(self.start).saturating_sub(self.left_out);
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
             self.kept.truncate(length);
         }
     }
@@ -75,6 +100,7 @@ impl<R: Read> Source<R> {
         let at = self.at;
         let mut head = [0; 8];
         let length = self.fill(head.get_mut(..wanted).unwrap_or_default())?;
+        self.front = head;
         if matches!(self.extent, Extent::At(_)) && length < wanted {
             return Err(Error::Truncated);
         }
@@ -84,6 +110,18 @@ impl<R: Read> Source<R> {
         self.stop_keeping(at);
         self.only_zeros(at)?;
         Ok(None)
+    }
+
+    /// Reads over a value whose length was kept last, and makes that zero.
+    pub(super) fn leave_out(&mut self, length: u64) -> Result<(), Error> {
+        let keeping = self.keeping.take();
+        self.skip(length)?;
+        self.keeping = keeping;
+        self.left_out = self.left_out.saturating_add(length);
+        if let Some(declared) = self.kept.last_chunk_mut::<{ super::super::bulk::LENGTH }>() {
+            declared.fill(0);
+        }
+        Ok(())
     }
 
     pub(super) fn skip(&mut self, length: u64) -> Result<(), Error> {
@@ -114,6 +152,7 @@ impl<R: Read> Source<R> {
             }
         };
         self.at = self.at.saturating_add(copied);
+        self.is_short |= copied < length;
         if copied < length { Err(Error::Truncated) } else { Ok(()) }
     }
 
@@ -128,6 +167,7 @@ impl<R: Read> Source<R> {
             }
         }
         self.at = self.at.saturating_add(length as u64);
+        self.is_short |= length < bytes.len();
         if let Some(most) = self.keeping {
             self.kept.extend_from_slice(bytes.get(..length).unwrap_or_default());
             if self.kept.len() as u64 > most {

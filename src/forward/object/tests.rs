@@ -124,3 +124,77 @@ fn a_receiver_that_is_gone_ends_the_reading() {
         assert!(matches!(ended, Err(Fault::Closed)));
     }
 }
+
+/// An encapsulated document of some megabytes with elements behind it: it is never in memory as a whole.
+#[test]
+fn large_documents_are_spliced_like_pixels() {
+    let document = pixels(3 << 20);
+    for (from, to) in
+        [(EXPLICIT, EXPLICIT), (IMPLICIT, IMPLICIT), (EXPLICIT, IMPLICIT), (IMPLICIT, EXPLICIT)]
+    {
+        let syntax = Syntax::of(&uid(from));
+        let mut data =
+            DataSet::read(&object(0, EXPLICIT, &[1, 2]), Syntax::ExplicitLittle).unwrap();
+        data.remove(Tag(0x7FE0, 0x0010));
+        data.put_bytes(Tag(0x0042, 0x0011), crate::dicom::VR::OB, document.clone());
+        data.put_bytes(Tag(0x0042, 0x0012), crate::dicom::VR::LO, b"application/pdf ".to_vec());
+        let bytes = data.write(syntax);
+        let instance = instance(&bytes, from);
+        let Origin::Received { layout } = &instance.origin else { unreachable!() };
+        assert_eq!(layout.bulk.len(), 1);
+        assert!(layout.header_length() < 1000);
+        for name in ["Meier^Hans", "Ørsted^Łucja"] {
+            let (plan, facts, to) = (plan(name), facts(), uid(to));
+            let job = Job {
+                plan: &plan,
+                facts: &facts,
+                number: 0,
+                instance: &instance,
+                transfer_syntax: &to,
+            };
+            let mut reader = Cursor::new(&bytes);
+            let mut out = Vec::new();
+            let prepared = prepare(&mut reader, &job).unwrap();
+            prepared
+                .stream(&mut reader, &mut |piece| {
+                    out.extend_from_slice(&piece);
+                    Ok(())
+                })
+                .unwrap();
+            let read = DataSet::read(&out, Syntax::of(&to)).unwrap();
+            let sent = read.get(Tag(0x0042, 0x0011)).and_then(|element| element.bytes());
+            assert!(sent == Some(&document[..]), "{from} {to}");
+            assert!(read.text(Tag(0x0042, 0x0012)).as_deref() == Some("application/pdf"));
+            assert!(read.get(Tag(0x0400, 0x0561)).is_some());
+        }
+    }
+}
+
+#[test]
+fn derived_uids_are_written_and_traced() {
+    let mut data = DataSet::read(&object(0, EXPLICIT, &[1, 2]), Syntax::ExplicitLittle).unwrap();
+    data.put_bytes(Tag(0x0008, 0x0018), crate::dicom::VR::UI, b"not.a.uid".to_vec());
+    let bytes = data.write(Syntax::ExplicitLittle);
+    let mut instance = instance(&bytes, EXPLICIT);
+    let Origin::Received { layout } = &mut instance.origin else { unreachable!() };
+    layout.derived = vec![DerivedUid::SopInstance];
+    instance.sop_instance = uid("2.25.77");
+    let (plan, facts, to) = (plan("Meier^Hans"), facts(), uid(EXPLICIT));
+    let job =
+        Job { plan: &plan, facts: &facts, number: 0, instance: &instance, transfer_syntax: &to };
+    let mut reader = Cursor::new(&bytes);
+    let mut out = Vec::new();
+    let prepared = prepare(&mut reader, &job).unwrap();
+    prepared
+        .stream(&mut reader, &mut |piece| {
+            out.extend_from_slice(&piece);
+            Ok(())
+        })
+        .unwrap();
+    let read = DataSet::read(&out, Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.uid(Tag(0x0008, 0x0018)), Some(uid("2.25.77")));
+    let originals = read.items(Tag(0x0400, 0x0561));
+    let modified = originals[0].items(Tag(0x0400, 0x0550));
+    let old = modified[0].get(Tag(0x0008, 0x0018)).and_then(|element| element.bytes());
+    assert!(old.is_some_and(|old| old.starts_with(b"not.a.uid")));
+}

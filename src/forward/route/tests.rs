@@ -8,6 +8,8 @@ fn instance(class: &str, syntax: &str) -> Instance {
         data_set_at: 0,
         pixel_data: None,
         ends_at: 0,
+        derived: Vec::new(),
+        bulk: Vec::new(),
     };
     Instance {
         sop_class: Uid::new(class).unwrap(),

@@ -43,7 +43,7 @@ fn keep(name: &str, html: &str) {
 
 fn asking(kind: QuestionKind, format: &str, text: &str) -> Import {
     let question = Question { key: "q\"1".into(), kind, text: text.into(), format: format.into() };
-    import(State::Asking { questions: vec![question], note: None }, Vec::new())
+    import(State::Asking { questions: vec![question], note: None, files: Vec::new() }, Vec::new())
 }
 
 #[test]

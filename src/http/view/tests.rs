@@ -125,7 +125,10 @@ fn a_question_is_shown_as_the_portal_put_it() {
         format: "DATE".into(),
     };
     let note = Some("the portal did not take the answer".to_owned());
-    let view = shown(&import(State::Asking { questions: vec![question], note }, Vec::new()));
+    let view = shown(&import(
+        State::Asking { questions: vec![question], note, files: Vec::new() },
+        Vec::new(),
+    ));
     assert_eq!(
         view["questions"],
         json!([{"key": "q1", "type": "PAT_BIRTH_DATE", "text": "Geburtsdatum?", "format": "DATE"}])
@@ -141,7 +144,10 @@ fn every_state_has_a_next_step() {
         (State::Preparing { due: START, attempts: 0 }, "Preparing"),
         (State::Downloading { interrupted: 0 }, "Downloading"),
         (State::Receiving { last: START }, "Receiving"),
-        (State::Received { files: Vec::new(), interrupted: 0 }, "Received"),
+        (
+            State::Received { files: Vec::new(), interrupted: 0, waits: 0, due: None, note: None },
+            "Received",
+        ),
         (State::Unpacked, "Unpacked"),
         (State::Closed { at: START }, "Closed"),
         (State::Failed { sentence: "ask the sender for a new link".into(), again: None }, "Failed"),

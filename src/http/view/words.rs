@@ -49,6 +49,9 @@ pub(crate) fn import_next_step(import: &Import) -> String {
         State::Receiving { .. } => {
             "Objects are arriving; the import goes on when the peer is quiet.".to_owned()
         }
+        State::Received { note: Some(note), due: Some(_), .. } => {
+            format!("{} It is tried again by itself.", sentence(note))
+        }
         State::Received { .. } => "Everything is here and is being unpacked.".to_owned(),
         State::Unpacked => of_studies(import),
         State::Closed { .. } => closed(import),

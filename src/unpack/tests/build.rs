@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 use crate::import::{File, ImportId};
 use crate::seal::Vault;
 use crate::spool::{ImportSpool, Spool};
-use crate::unpack::{Error, Limits, Unpacked, unpack};
+use crate::unpack::{Error, Limits, ScanSection, Terms, Unpacked, unpack};
 
 /// A spool of its own for one test.
 pub(super) struct World {
     _dir: TempDir,
     pub(super) spool: ImportSpool,
     pub(super) limits: Limits,
+    pub(super) scan: ScanSection,
+    pub(super) password: Option<String>,
     pub(super) cancel: CancellationToken,
     pub(super) seen: AtomicU64,
 }
@@ -30,7 +32,8 @@ impl World {
         std::fs::create_dir(&packs).unwrap();
         let spool = Spool::open(&packs, vault).unwrap().create(ImportId::new()).unwrap();
         let (limits, cancel) = (Limits::default(), CancellationToken::new());
-        Self { _dir: dir, spool, limits, cancel, seen: AtomicU64::new(0) }
+        let (scan, password) = (ScanSection::default(), None);
+        Self { _dir: dir, spool, limits, scan, password, cancel, seen: AtomicU64::new(0) }
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> File {
@@ -41,7 +44,9 @@ impl World {
     }
 
     pub(super) fn unpack(&self, files: &[File]) -> Result<Unpacked, Error> {
-        unpack(&self.spool, files, &self.limits, &self.cancel, &self.seen)
+        let (limits, scan, password) = (&self.limits, &self.scan, self.password.as_deref());
+        let terms = Terms { limits, scan, password };
+        unpack(&self.spool, files, &terms, &self.cancel, &self.seen)
     }
 
     pub(super) fn unpack_one(&self, name: &str, bytes: &[u8]) -> Result<Unpacked, Error> {
@@ -65,7 +70,7 @@ pub(super) fn reason_of<'a>(unpacked: &'a Unpacked, name: &str) -> &'a str {
     found.map(|file| file.reason.as_str()).unwrap_or_else(|| panic!("{name} is not set aside"))
 }
 
-fn element(group: u16, number: u16, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
+pub(super) fn element(group: u16, number: u16, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(group.to_le_bytes());
     bytes.extend(number.to_le_bytes());

@@ -127,6 +127,10 @@ fn zeros_behind_the_data_set_are_padding() {
     }
     let mut garbage = file(EXPLICIT, &[data_set, vec![0; 100]].concat());
     *garbage.last_mut().unwrap() = 1;
+    assert_eq!(scan(&garbage).unwrap().layout.ends_at, end);
+    // Without pixels in front nobody knows what it is.
+    let mut garbage = file(EXPLICIT, &[explicit_start(), vec![0; 100]].concat());
+    *garbage.last_mut().unwrap() = 1;
     assert_eq!(fault(&garbage), Fault::WrongGroup(0));
 }
 

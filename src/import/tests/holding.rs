@@ -1,0 +1,61 @@
+//! An import that waits with everything it received: for a password, or for the virus scanner.
+
+use super::*;
+
+fn received() -> Import {
+    let requested = Event::Requested { kind: Kind::Upload, request: Request::default() };
+    let (mut import, _) = Import::begin(ImportId::new(), &requested, Moment::default()).unwrap();
+    let event = Event::Received { files: vec![file()], portal: None };
+    assert_eq!(import.apply(&event, Moment::default()).unwrap(), [Action::Unpack]);
+    import
+}
+
+fn asked() -> Import {
+    let mut import = received();
+    let question = Question {
+        key: Request::ARCHIVE_PASSWORD.into(),
+        kind: QuestionKind::Password,
+        text: "Password".into(),
+        format: "STRING".into(),
+    };
+    let event = Event::Asked { questions: vec![question], note: Some("encrypted".into()) };
+    assert!(import.apply(&event, Moment::default()).unwrap().is_empty());
+    assert_eq!(import.state.name(), "Asking");
+    import
+}
+
+#[test]
+fn a_password_unpacks_what_is_here_already() {
+    let mut import = asked();
+    let answers = BTreeMap::from([(Request::ARCHIVE_PASSWORD.to_owned(), "secret".to_owned())]);
+    let event = Event::Answered { answers, actor: actor() };
+    assert_eq!(import.apply(&event, Moment::default()).unwrap(), [Action::Unpack]);
+    assert_eq!(import.request.password.as_deref(), Some("secret"));
+    assert!(matches!(&import.state, State::Received { files, .. } if files.len() == 1));
+    assert!(!format!("{:?}", import.request).contains("secret"));
+}
+
+#[test]
+fn a_retry_goes_on_without_the_password() {
+    let mut import = asked();
+    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!(actions, [Action::Unpack]);
+    assert_eq!(import.request.password.as_deref(), Some(""));
+}
+
+#[test]
+fn an_import_waits_for_the_scanner() {
+    let mut import = received();
+    let due = Moment { wall_ms: 5_000, running_ms: 5_000 };
+    let postponed =
+        Event::Postponed { stage: Stage::Unpack, study: None, due, sentence: "no scanner".into() };
+    assert!(import.apply(&postponed, Moment::default()).unwrap().is_empty());
+    // A restart does not count as interrupted work, and starts nothing before its time.
+    assert!(import.apply(&Event::Restarted, Moment::default()).unwrap().is_empty());
+    assert!(import.apply(&Event::CameDue, Moment::default()).unwrap().is_empty());
+    assert_eq!(import.apply(&Event::CameDue, due).unwrap(), [Action::Unpack]);
+    assert!(matches!(import.state, State::Received { waits: 1, due: None, .. }));
+    import.apply(&postponed, Moment::default()).unwrap();
+    let retried = import.apply(&Event::Retried { actor: actor() }, Moment::default());
+    assert_eq!(retried.unwrap(), [Action::Unpack]);
+}
