@@ -232,6 +232,8 @@ impl Import {
             State::Requested { .. } | State::Downloading { .. } | State::Preparing { .. } => {
                 requested()
             }
+            // What a portal sent broken is fetched anew, not unpacked again.
+            State::Received { .. } if matches!(self.kind, Kind::Link { .. }) => requested(),
             State::Received { files, .. } => received(files.clone()),
             _ => return None,
         };
