@@ -13,6 +13,7 @@ pub mod layout;
 pub mod order;
 pub mod patch;
 pub mod patient;
+mod redacted;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod scan;
@@ -28,6 +29,7 @@ pub use dicom_core::{Tag, VR};
 pub use layout::{Bulk, DerivedUid, Layout, PixelData};
 pub use order::{AccessionNumber, Code, Item, Step};
 pub use patient::{BirthDate, Patient, PatientId, PersonName, Sex};
+pub(crate) use redacted::redacted;
 pub use study::StudyFacts;
 pub use syntax::Syntax;
 pub use uid::{AeTitle, Uid};

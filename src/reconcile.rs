@@ -11,8 +11,6 @@ mod originals;
 mod plan;
 mod shown;
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 pub use coerce::{Coerced, Error, Tail, coerce, coerce_tail};
@@ -70,16 +68,7 @@ pub struct Plan {
     pub date_time: String,
 }
 
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    )*};
-}
-redacted!(NewValue, NewElement, Change, Plan);
+crate::dicom::redacted!(NewValue, NewElement, Change, Plan);
 
 impl NewElement {
     /// The tag as `dicom` speaks of it.

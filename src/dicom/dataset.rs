@@ -11,8 +11,6 @@ pub(super) use encode::{head, header, written_vr};
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use dicom_dictionary_std::tags;
 
 use super::{CharacterSets, Syntax, Tag, Uid, VR, scan, vr};
@@ -231,13 +229,4 @@ impl Element {
     }
 }
 
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    )*};
-}
-redacted!(DataSet, Element, Value);
+crate::dicom::redacted!(DataSet, Element, Value);

@@ -1,7 +1,5 @@
 //! Who a study or an order belongs to. Every type here prints redacted under `Debug`.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// A patient ID with its issuer (PS3.3 C.7.1.1). Two IDs are the same only if the issuers do not differ.
@@ -142,13 +140,4 @@ pub struct Patient {
     pub sex: Sex,
 }
 
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    )*};
-}
-redacted!(PatientId, PersonName, BirthDate, Sex, Patient);
+crate::dicom::redacted!(PatientId, PersonName, BirthDate, Sex, Patient);

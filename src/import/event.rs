@@ -1,7 +1,6 @@
 //! What happened, and what has to be done.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -214,13 +213,4 @@ pub struct Tombstone {
     pub counts: super::Counts,
 }
 
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    )*};
-}
-redacted!(Order, Event);
+crate::dicom::redacted!(Order, Event);

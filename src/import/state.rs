@@ -413,16 +413,7 @@ pub struct Import {
     pub(super) by_uid: std::collections::HashMap<Uid, u32>,
 }
 
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    )*};
-}
-redacted!(
+crate::dicom::redacted!(
     Link,
     Request,
     File,
