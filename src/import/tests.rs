@@ -333,7 +333,8 @@ fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
 
 #[test]
 fn a_download_that_cannot_be_unpacked_is_fetched_anew() {
-    let failed = |stage| Event::Failed { stage, study: None, sentence: "the archive is cut".into() };
+    let failed =
+        |stage| Event::Failed { stage, study: None, sentence: "the archive is cut".into() };
     for (kind, again) in [
         (Kind::Link { host: "portal.example.org".into() }, Action::Pull),
         (Kind::Upload, Action::Unpack),
