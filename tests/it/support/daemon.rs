@@ -94,6 +94,38 @@ impl Daemon {
     }
 }
 
+/// What identifies the invented patients, their orders and links, in `peers/patients.py` and in the simulators.
+const CANARIES: [&str; 16] = [
+    "X77-123",
+    "4711007",
+    "Müßig",
+    "MÜSSIG",
+    "19561105",
+    "1956-11-05",
+    "Musterfrau",
+    "MUSTERFRAU",
+    "19640812",
+    "1964-08-12",
+    "RP-0815-4711",
+    "RP99120047",
+    "100234567",
+    "A2026004711",
+    "Beispiel^Otto",
+    "ABC-S1Z-98A",
+];
+
+impl Drop for Daemon {
+    /// No test's daemon may have logged any of it, whatever the test was about.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        let leaked: Vec<_> = CANARIES.iter().filter(|canary| log.contains(**canary)).collect();
+        assert!(leaked.is_empty(), "the log tells {leaked:?}:\n{log}");
+    }
+}
+
 /// The value of `address=` in a log line.
 fn address(line: &str) -> SocketAddr {
     let value = line.split("address=").nth(1).unwrap_or_else(|| panic!("no address in {line:?}"));
