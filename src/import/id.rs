@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Names an import everywhere: API, key file, spool folder, log. Random, so it tells nothing.
+/// Names an import everywhere: API, key file, spool folder, log. Random but for the time, so it tells
+/// nothing of the patient.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImportId(uuid::Uuid);

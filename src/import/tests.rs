@@ -332,23 +332,6 @@ fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
 }
 
 #[test]
-fn a_download_that_cannot_be_unpacked_is_fetched_anew() {
-    let failed =
-        |stage| Event::Failed { stage, study: None, sentence: "the archive is cut".into() };
-    for (kind, again) in [
-        (Kind::Link { host: "portal.example.org".into() }, Action::Pull),
-        (Kind::Upload, Action::Unpack),
-    ] {
-        let (mut import, _) = begun(kind);
-        let received = Event::Received { files: vec![file()], portal: None };
-        import.apply(&received, Moment::default()).unwrap();
-        import.apply(&failed(Stage::Unpack), Moment::default()).unwrap();
-        let retried = Event::Retried { actor: actor() };
-        assert_eq!(import.apply(&retried, Moment::default()).unwrap(), [again]);
-    }
-}
-
-#[test]
 fn a_refusal_waits_for_a_person_and_only_refused_ones_go_again() {
     let (mut import, _) = begun(Kind::Upload);
     import

@@ -1,4 +1,4 @@
-//! An import that waits with everything it received: for a password, or for the virus scanner.
+//! An import that waits with everything it received: for a password, for the virus scanner, for a retry.
 
 use super::*;
 
@@ -58,4 +58,21 @@ fn an_import_waits_for_the_scanner() {
     import.apply(&postponed, Moment::default()).unwrap();
     let retried = import.apply(&Event::Retried { actor: actor() }, Moment::default());
     assert_eq!(retried.unwrap(), [Action::Unpack]);
+}
+
+#[test]
+fn a_download_that_cannot_be_unpacked_is_fetched_anew() {
+    let failed =
+        |stage| Event::Failed { stage, study: None, sentence: "the archive is cut".into() };
+    for (kind, again) in [
+        (Kind::Link { host: "portal.example.org".into() }, Action::Pull),
+        (Kind::Upload, Action::Unpack),
+    ] {
+        let (mut import, _) = begun(kind);
+        let received = Event::Received { files: vec![file()], portal: None };
+        import.apply(&received, Moment::default()).unwrap();
+        import.apply(&failed(Stage::Unpack), Moment::default()).unwrap();
+        let retried = Event::Retried { actor: actor() };
+        assert_eq!(import.apply(&retried, Moment::default()).unwrap(), [again]);
+    }
 }
