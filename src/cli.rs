@@ -158,7 +158,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Echo(echo) => echo.run(file).await,
         Command::Import(import) => import.run(&control(file).await?).await,
         Command::Imports(imports) => imports.run(&control(file).await?).await,
-        Command::Show(show) => show.run(&control(file).await?).await,
+        Command::Show(show) => show.run(async || control(file).await).await,
         Command::Answer(answer) => answer.run(&control(file).await?).await,
         Command::Decide(decide) => decide.run(&control(file).await?).await,
         Command::Retry(one) => one.post(&control(file).await?, "retry").await,

@@ -6,6 +6,7 @@
 //! untouched and never into memory; every outcome is with the [`Recorder`] before the run ends.
 
 mod folder;
+mod holdings;
 mod ledger;
 mod object;
 mod peer;
@@ -27,21 +28,41 @@ use tokio_util::sync::CancellationToken;
 use crate::dicom::{StudyFacts, Uid};
 use crate::dimse;
 use crate::import::{DestinationName, Instance, InstanceOutcome};
-use crate::reconcile::Plan;
+use crate::reconcile::{CoercionSection, Plan};
 use crate::spool::ImportSpool;
 
-pub use section::{DestinationSection, Faulty, TargetSection};
+pub use holdings::{Check, Held, ask};
+pub use section::{DestinationSection, Existing, Faulty, TargetSection};
 
 /// One run: the instances of one study that the destination has not answered for.
 pub struct Run {
     pub study: Uid,
     pub facts: StudyFacts,
     pub plan: Plan,
+    pub stored: Stored,
+    pub runs: Runs,
+    /// What a person decided against: contradictions, and what a destination held.
+    pub overridden: Vec<String>,
     /// With their numbers in the import.
     pub instances: Vec<(u32, Instance)>,
     pub spool: ImportSpool,
     pub cancel: CancellationToken,
     pub recorder: Arc<dyn Recorder>,
+}
+
+/// Whether the destination has stored anything of the study from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    Nothing,
+    Some,
+}
+
+/// Whether there were runs before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    First,
+    /// One ended early: an object may be there without an answer having reached us.
+    Again,
 }
 
 /// Makes an outcome durable. A run waits for it at least every few instances, so that a crash repeats few
@@ -62,6 +83,8 @@ pub struct Gone;
 pub enum Ended {
     /// Every instance has an outcome.
     Complete,
+    /// Nothing was sent: the destination holds the study for another patient.
+    Held { sentence: String },
     /// Stopped by a fault that passes, or that is not the objects'; what has no outcome is sent again.
     Postponed {
         sentence: String,
@@ -87,6 +110,17 @@ pub struct Destination {
     pub target: Target,
     /// Associations at once, over all studies; at least 1.
     pub associations: usize,
+    pub check: Check,
+    /// What is coerced otherwise than at the site.
+    pub coercion: CoercionSection,
+}
+
+impl Destination {
+    /// With everything else at its default.
+    pub fn new(target: Target, associations: usize) -> Self {
+        let (check, coercion) = (Check::default(), CoercionSection::default());
+        Self { target, associations, check, coercion }
+    }
 }
 
 /// All configured destinations. Cheap to clone.
@@ -130,8 +164,8 @@ impl Destinations {
         match &open.destination.target {
             Target::Peer { name, remote } => {
                 let workers = open.destination.associations.max(1);
-                peer::deliver(peer::Peer { name, remote, permits: &open.permits, workers }, run)
-                    .await
+                let (permits, check) = (&open.permits, &open.destination.check);
+                peer::deliver(peer::Peer { name, remote, permits, workers, check }, run).await
             }
             Target::Folder(folder) => folder::deliver(folder, &open.permits, run).await,
         }

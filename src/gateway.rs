@@ -24,7 +24,7 @@ pub use config::{
 };
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
-pub use parts::{ClockSource, Unusable, inspect, worklist};
+pub use parts::{ClockSource, Unusable, asked, inspect, worklist};
 pub use serve::serve;
 
 use crate::metrics::Metrics;

@@ -5,6 +5,7 @@
 //! the device; an action starts only after the event that asked for it is; nobody else changes an import.
 
 mod backoff;
+mod compared;
 mod decisions;
 mod earlier;
 mod handle;

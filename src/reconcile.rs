@@ -9,14 +9,20 @@ mod coerce;
 pub mod encapsulate;
 mod originals;
 mod plan;
+mod policy;
 mod shown;
+mod values;
 
+use dicom_dictionary_std::tags;
 use serde::{Deserialize, Serialize};
 
+use crate::dicom::{PatientId, Tag};
+
 pub use coerce::{Coerced, Error, Tail, coerce, coerce_tail};
-pub use originals::original;
+pub use originals::{Generation, before, generations, original};
 pub use plan::{Local, Site, plan};
-pub use shown::{Shown, before_after, shown};
+pub use policy::{Coercion, CoercionSection, Foreign, Kept, OfOrder, Trace, Wording};
+pub use shown::{Shown, before_after, differences, shown};
 
 /// A value to be written, in Unicode; encoded when the target's character set is known.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +55,10 @@ pub enum Change {
     Set(NewElement),
     /// Remove if present.
     Remove((u16, u16)),
-    /// Append an item to a sequence unless an equal one is there.
+    /// Append an item to a sequence, or a value to values, unless an equal one is there.
     Append(NewElement),
+    /// Put a text before the value, unless it stands there or there is no value.
+    Prefix(NewElement),
 }
 
 /// The plan for one study: the same for every instance of it, kept with the decision.
@@ -70,19 +78,37 @@ pub struct Plan {
 
 crate::dicom::redacted!(NewValue, NewElement, Change, Plan);
 
+impl Plan {
+    /// The patient that the plan files objects under.
+    pub fn patient(&self) -> Option<PatientId> {
+        let text = |wanted: Tag| {
+            self.changes.iter().find_map(|change| match change {
+                Change::Set(NewElement { tag, value: NewValue::Text(text), .. })
+                    if Tag(tag.0, tag.1) == wanted =>
+                {
+                    Some(text.clone())
+                }
+                Change::Set(_) | Change::Remove(_) | Change::Append(_) | Change::Prefix(_) => None,
+            })
+        };
+        let issuer = text(tags::ISSUER_OF_PATIENT_ID);
+        text(tags::PATIENT_ID).map(|id| PatientId { id, issuer })
+    }
+}
+
 impl NewElement {
     /// The tag as `dicom` speaks of it.
-    pub fn tag(&self) -> crate::dicom::Tag {
-        crate::dicom::Tag(self.tag.0, self.tag.1)
+    pub fn tag(&self) -> Tag {
+        Tag(self.tag.0, self.tag.1)
     }
 }
 
 impl Change {
     /// The attribute of the top level that this is about.
-    pub fn tag(&self) -> crate::dicom::Tag {
+    pub fn tag(&self) -> Tag {
         match self {
-            Self::Set(new) | Self::Append(new) => new.tag(),
-            Self::Remove(tag) => crate::dicom::Tag(tag.0, tag.1),
+            Self::Set(new) | Self::Append(new) | Self::Prefix(new) => new.tag(),
+            Self::Remove(tag) => Tag(tag.0, tag.1),
         }
     }
 }

@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::{Code, echo, out};
 use crate::clock::Clock;
+use crate::dicom::Uid;
+use crate::forward::{self, Held};
 use crate::gateway::{self, Config, Environment};
 use crate::worklist::Ask;
 
@@ -37,6 +39,23 @@ impl Check {
                 Ok(()) => out::line(&format!("peer {name}: answers C-ECHO")),
                 Err(error) => {
                     out::complain(&format!("peer {name}: {error}"));
+                    code = Code::Unavailable;
+                }
+            }
+        }
+        for (destination, remote) in &gateway::asked(config) {
+            // Of a study that nobody has: only whether there is an answer counts.
+            let nothing = Uid::derived(b"lotse/check");
+            match forward::ask(remote, &nothing, None).await {
+                Ok(Held::Unknown(why) | Held::Busy(why)) => out::complain(&format!(
+                    "destination {destination}: cannot be asked whether it holds a study for another \
+                     patient: {why}"
+                )),
+                Ok(Held::Not | Held::Ours | Held::Foreign) => {
+                    out::line(&format!("destination {destination}: answers study queries"));
+                }
+                Err(error) => {
+                    out::complain(&format!("destination {destination}: {error}"));
                     code = Code::Unavailable;
                 }
             }

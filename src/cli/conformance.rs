@@ -39,6 +39,11 @@ fn statement() -> Value {
             "uid": dicom_dictionary_std::uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
             "scu": true, "scp": false,
         }),
+        json!({
+            "name": "Study Root Query/Retrieve Information Model - FIND",
+            "uid": dicom_dictionary_std::uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+            "scu": true, "scp": false,
+        }),
     ];
     classes.extend(storage_classes());
     let syntaxes = TransferSyntaxRegistry

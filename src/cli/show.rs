@@ -1,9 +1,13 @@
 //! `lotse imports`, `lotse show`, and the commands that take one import.
 
+mod original;
+
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Code, out};
+use super::{BadInput, Code, out};
 use crate::import::ImportId;
 use crate::web::control::Control;
 
@@ -66,17 +70,47 @@ impl Imports {
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    id: ImportId,
+    #[arg(required_unless_present = "original")]
+    id: Option<ImportId>,
     #[arg(long)]
     json: bool,
     /// The evidence of every candidate.
     #[arg(long)]
     explain: bool,
+    /// What was received beside what is sent; of a FILE that was delivered, what it was before each change.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's way to say: given or not, with a value or without"
+    )]
+    original: Option<Option<PathBuf>>,
+    /// With `--original FILE`: write the object as it was to a new file.
+    #[arg(long, value_name = "FILE", requires = "original", conflicts_with = "id")]
+    output: Option<PathBuf>,
+    /// With `--output`: how many changes to go back.
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "output")]
+    back: usize,
 }
 
 impl Show {
-    pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
-        let import: Value = control.get_json(&format!("/api/v1/imports/{}", self.id)).await?;
+    /// `control` is asked for only if a daemon is needed.
+    pub(super) async fn run(
+        self,
+        control: impl AsyncFnOnce() -> anyhow::Result<Control>,
+    ) -> anyhow::Result<Code> {
+        match (self.id, &self.original) {
+            (None, Some(Some(file))) => original::of_file(file, self.back, self.output, self.json),
+            (Some(id), Some(None)) => original::of_import(&control().await?, id, self.json).await,
+            (Some(id), None) => self.import(&control().await?, id).await,
+            (None, _) | (Some(_), Some(Some(_))) => {
+                let sentence = "give an import, or `--original` with one file";
+                Err(BadInput(sentence.into()).into())
+            }
+        }
+    }
+
+    async fn import(self, control: &Control, id: ImportId) -> anyhow::Result<Code> {
+        let import: Value = control.get_json(&format!("/api/v1/imports/{id}")).await?;
         if self.json {
             out::document(&import);
             return Ok(Code::Done);

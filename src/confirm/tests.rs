@@ -20,6 +20,7 @@ fn delivery(outcomes: &[(u32, bool)]) -> Delivery {
         interrupted: 0,
         due: None,
         last_error: None,
+        held: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! finished without an outcome; the run ends when all associations have.
 
 mod carry;
+mod existing;
 mod sending;
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::Ledger;
 use super::source::Source;
 use super::verdict::{self, When};
-use super::{Ended, Gone, Recorder, Run, route};
+use super::{Check, Ended, Gone, Recorder, Run, route};
 use crate::dicom::StudyFacts;
 use crate::dimse::{self, Proposed, Remote};
 use crate::import::Instance;
@@ -37,6 +38,7 @@ pub(super) struct Peer<'a> {
     /// One for each association at once, over all runs.
     pub(super) permits: &'a Arc<Semaphore>,
     pub(super) workers: usize,
+    pub(super) check: &'a Check,
 }
 
 /// What the associations of one run share.
@@ -49,6 +51,8 @@ struct Shared {
     source: Arc<dyn Source>,
     recorder: Arc<dyn Recorder>,
     queue: Mutex<VecDeque<(u32, Instance)>>,
+    /// What the peer called duplicates: it is asked about them when the queue is empty.
+    doubtful: Mutex<Vec<(u32, Instance)>>,
     /// Associations that the queue is meant to keep busy.
     workers: usize,
     /// Why the run is not complete although the queue may be empty.
@@ -144,6 +148,14 @@ enum Stopped {
 }
 
 pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
+    if let Some(ended) = existing::before(&peer, &run).await {
+        return ended;
+    }
+    let facts = existing::RunFacts {
+        study: run.study.clone(),
+        patient: run.plan.patient(),
+        runs: run.runs,
+    };
     let cancel = run.cancel.child_token();
     let source: Arc<dyn Source> = Arc::new(run.spool);
     for batch in route::batches(run.instances) {
@@ -157,6 +169,7 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
             recorder: Arc::clone(&run.recorder),
             workers: peer.workers.min(batch.instances.len()),
             queue: Mutex::new(batch.instances.into()),
+            doubtful: Mutex::default(),
             fault: Mutex::new(None),
             unconnected: Mutex::new(None),
             cancel: cancel.clone(),
@@ -173,7 +186,8 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
                 );
             }
         }
-        if let Some(ended) = shared.finish() {
+        let asked = existing::duplicates(&peer, &facts, &shared).await;
+        if let Some(ended) = shared.finish().or(asked) {
             return ended;
         }
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::reconcile::CoercionSection;
+
 /// Associations at once to one destination if the section does not say: one association is lock-step, so
 /// throughput comes from several; more than a few make small archives refuse (peers.md 4.6).
 const ASSOCIATIONS: usize = 3;
@@ -25,6 +27,28 @@ pub struct DestinationSection {
     /// Associations at once, 1 to 64.
     #[serde(default)]
     pub associations: Option<usize>,
+    /// Whether the destination is asked if it holds a study for another patient.
+    #[serde(default)]
+    pub existing_study: Option<Existing>,
+    /// Name of a `[peers.NAME]` section that answers queries for `peer`.
+    #[serde(default)]
+    pub query_peer: Option<String>,
+    /// What is coerced otherwise than at the site.
+    #[serde(default)]
+    pub coercion: CoercionSection,
+}
+
+/// What a PACS that holds a study already, for another patient, is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Existing {
+    /// It is asked before the first object; one that takes no queries gets the study all the same.
+    #[default]
+    Ask,
+    /// It is asked, and gets nothing before it answers.
+    Require,
+    /// It is not asked, and its duplicates count as delivered.
+    Ignore,
 }
 
 /// Where the section points.
@@ -45,6 +69,12 @@ pub enum Faulty {
     Associations,
     #[error("`associations` is for a `peer`; leave it out for a `folder`")]
     AssociationsToFolder,
+    #[error("`existing-study` and `query-peer` are for a `peer`; leave them out for a `folder`")]
+    AskedFolder,
+    #[error("`query-peer` names whom to ask; leave it out if `existing-study` is \"ignore\"")]
+    AskedAndIgnored,
+    #[error("`coercion.{0}`: {1}")]
+    Coercion(&'static str, &'static str),
 }
 
 impl DestinationSection {
@@ -74,6 +104,14 @@ impl DestinationSection {
         if self.folder.is_some() && self.associations.is_some() {
             faults.push(Faulty::AssociationsToFolder);
         }
+        let asks = self.existing_study.is_some() || self.query_peer.is_some();
+        if self.folder.is_some() && asks {
+            faults.push(Faulty::AskedFolder);
+        }
+        if self.existing_study == Some(Existing::Ignore) && self.query_peer.is_some() {
+            faults.push(Faulty::AskedAndIgnored);
+        }
+        faults.extend(self.coercion.faults().map(|(key, why)| Faulty::Coercion(key, why)));
         match target {
             Some(target) if faults.is_empty() => Ok(target),
             Some(_) | None => Err(faults),

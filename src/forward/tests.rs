@@ -1,5 +1,6 @@
 //! Whole runs against a PACS on loopback.
 
+mod holdings;
 mod support;
 
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ fn is_paused(ended: &Ended) -> bool {
 fn sentence(ended: &Ended) -> &str {
     match ended {
         Ended::Complete => "complete",
-        Ended::Postponed { sentence, .. } => sentence,
+        Ended::Held { sentence } | Ended::Postponed { sentence, .. } => sentence,
     }
 }
 
@@ -56,8 +57,8 @@ async fn each_status_leads_to_its_outcome() {
     let (name, destinations) = pacs.destinations(2);
     let book = Arc::new(Book::default());
     assert_eq!(destinations.deliver(&name, house.run(&book)).await, Ended::Complete);
-    let delivered = [0x0000, 0xB000, 0xB006, 0xB007, 0x0111].map(Some);
-    let expected: Vec<Option<u16>> = delivered.into_iter().chain([None; 6]).collect();
+    let delivered = [0x0000, 0xB000, 0xB006, 0xB007].map(Some);
+    let expected: Vec<Option<u16>> = delivered.into_iter().chain([None; 7]).collect();
     let statuses: Vec<_> = book.statuses().into_iter().map(|(_, status)| status).collect();
     assert_eq!(statuses, expected);
 }

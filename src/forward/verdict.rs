@@ -9,6 +9,8 @@ use crate::import::InstanceOutcome;
 pub(super) enum Verdict {
     /// An outcome to be recorded.
     Answered(InstanceOutcome),
+    /// An object of this UID is there already; whose, the peer has to be asked.
+    Doubtful,
     /// Not now; it may be this object, so the others go on.
     Later(String),
     /// Not now, and not the others either.
@@ -17,10 +19,10 @@ pub(super) enum Verdict {
 
 pub(super) fn of_status(status: Status) -> Verdict {
     match status.class() {
-        // A duplicate is there already: what was to be reached.
-        StatusClass::Success | StatusClass::Warning | StatusClass::Duplicate => {
+        StatusClass::Success | StatusClass::Warning => {
             Verdict::Answered(InstanceOutcome::Delivered { status: status.0 })
         }
+        StatusClass::Duplicate => Verdict::Doubtful,
         StatusClass::Permanent => Verdict::Answered(InstanceOutcome::Refused {
             status: Some(status.0),
             sentence: status.sentence(),

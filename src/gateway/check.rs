@@ -93,7 +93,13 @@ fn check_destinations(config: &Config, faults: &mut Faults) {
             "there is no destination; add `[destinations.pacs]` with `peer` or `folder`",
         );
     }
+    if let Some((key, sentence)) = config.coercion.faults() {
+        faults.add(format!("coercion.{key}"), sentence);
+    }
     for (name, section) in &config.destinations {
+        if let Some(peer) = &section.query_peer {
+            reference(config, &format!("destinations.{name}.query-peer"), peer, faults);
+        }
         let key = format!("destinations.{name}");
         match section.target() {
             Ok(TargetSection::Peer(peer)) => {

@@ -19,6 +19,7 @@ use crate::fetch::FetchSection;
 use crate::forward::DestinationSection;
 use crate::http::HttpSection;
 use crate::matching::Policy;
+use crate::reconcile::CoercionSection;
 use crate::scp::DicomSection;
 use crate::spool::SpoolSection;
 use crate::unpack::{Limits, ScanSection};
@@ -42,6 +43,8 @@ pub struct GatewaySection {
     pub timezone: Option<String>,
     /// HL7 namespace of the local patient IDs, if worklist items do not carry one.
     pub issuer_of_patient_id: Option<String>,
+    /// HL7 namespace of the local accession numbers, if worklist items do not carry one.
+    pub issuer_of_accession_number: Option<String>,
 }
 
 /// `[matching]`.
@@ -83,6 +86,7 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationSection>,
     pub portals: BTreeMap<String, PortalSection>,
     pub matching: MatchingSection,
+    pub coercion: CoercionSection,
     pub retention: RetentionSection,
     pub retry: RetrySection,
     pub unpack: Limits,
@@ -222,7 +226,7 @@ fn scalar(text: &str) -> config::Value {
     }
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "version",
     "gateway",
     "spool",
@@ -232,6 +236,7 @@ const SECTIONS: [&str; 15] = [
     "destinations",
     "portals",
     "matching",
+    "coercion",
     "retention",
     "retry",
     "unpack",
@@ -266,6 +271,7 @@ fn check(
     let dicom = faults.section::<DicomSection>("dicom", take("dicom"));
     let worklist = faults.section::<WorklistSection>("worklist", take("worklist"));
     let matching = faults.section::<MatchingSection>("matching", take("matching"));
+    let coercion = faults.section::<CoercionSection>("coercion", take("coercion"));
     let retention = faults.section::<RetentionSection>("retention", take("retention"));
     let retry = faults.section::<RetrySection>("retry", take("retry"));
     let unpack = faults.section::<Limits>("unpack", take("unpack"));
@@ -292,6 +298,7 @@ fn check(
         destinations: destinations?,
         portals: portals?,
         matching: matching?,
+        coercion: coercion?,
         retention: retention?,
         retry: retry?,
         unpack: unpack?,

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 
 use super::config::{Config, MasterKey};
 use crate::clock::Clock;
-use crate::forward::{Destination, Destinations, Target, TargetSection};
+use crate::dimse::Remote;
+use crate::forward::{Check, Destination, Destinations, Existing, Target, TargetSection};
 use crate::import::{DestinationName, Times};
 use crate::journal::Journal;
 use crate::pipeline::{Backoff, Parts, Settings};
@@ -65,6 +66,8 @@ pub(super) async fn build(config: &Config, clock: ClockSource) -> anyhow::Result
 pub(super) fn settings(config: &Config, clock: Clock) -> anyhow::Result<Settings> {
     let mut site = Site::new(config.dicom.ae_title.clone(), &config.gateway.institution);
     site.issuer.clone_from(&config.gateway.issuer_of_patient_id);
+    site.accession_issuer.clone_from(&config.gateway.issuer_of_accession_number);
+    site.coercion = site.coercion.with(&config.coercion);
     Ok(Settings {
         times: Times {
             quiet: config.dicom.quiet_time,
@@ -112,10 +115,30 @@ fn destinations(config: &Config) -> BTreeMap<DestinationName, Destination> {
                 Target::Peer { name: peer, remote }
             }
         };
-        let associations = section.associations();
-        Some((DestinationName(name.clone()), Destination { target, associations }))
+        let query = section.query_peer.as_ref().and_then(|peer| {
+            Some((peer.clone(), config.peers.get(peer)?.remote(&config.dicom.ae_title)))
+        });
+        let destination = Destination {
+            target,
+            associations: section.associations(),
+            check: Check { existing: section.existing_study.unwrap_or_default(), query },
+            coercion: section.coercion.clone(),
+        };
+        Some((DestinationName(name.clone()), destination))
     });
     destinations.collect()
+}
+
+/// The destinations that are asked what they hold, with whom to ask.
+pub fn asked(config: &Config) -> Vec<(String, Remote)> {
+    let asked = |(name, destination): (DestinationName, Destination)| {
+        let Target::Peer { remote, .. } = destination.target else {
+            return None;
+        };
+        let Check { existing, query } = destination.check;
+        (existing != Existing::Ignore).then(|| (name.0, query.map_or(remote, |(_, peer)| peer)))
+    };
+    destinations(config).into_iter().filter_map(asked).collect()
 }
 
 /// A folder of the configuration that cannot be worked in.

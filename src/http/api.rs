@@ -46,6 +46,7 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Rooms>)>
         ("post", "/api/v1/imports/{id}/retry", post(retry)),
         ("post", "/api/v1/imports/{id}/cancel", post(cancel)),
         ("post", "/api/v1/imports/{id}/studies/{studyInstanceUid}/decision", post(decide)),
+        ("get", "/api/v1/imports/{id}/studies/{studyInstanceUid}/changes", get(changes)),
     ]
 }
 
@@ -288,6 +289,25 @@ async fn decide(
     let (choice, reason) = decision.checked()?;
     rooms.pipeline.decide(id, study, choice, reason, actor).await?;
     Ok(accepted(&rooms, id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangesQuery {
+    item: Option<String>,
+}
+
+/// Every attribute that changes, before and after; for a study that waits for a person, before they decide.
+async fn changes(
+    State(rooms): State<Rooms>,
+    Path((id, study)): Path<(String, String)>,
+    query: Result<Query<ChangesQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|_| Problem::malformed("changes take the parameter item"))?;
+    let id = import_id(&id)?;
+    let study = study_of(&rooms.pipeline, id, &study)?;
+    let changes = rooms.pipeline.compared(id, &study, query.item.as_deref()).await?;
+    Ok(Json(serde_json::json!({ "changes": changes })).into_response())
 }
 
 /// The import as it is after an action that goes on.

@@ -117,6 +117,10 @@ impl Import {
                 let study = self.study_mut(study).ok_or(illegal)?;
                 study.delivery_postponed(destination, *due, sentence).ok_or(illegal)
             }
+            Event::Held { study, destination, sentence } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                study.held(destination, sentence).ok_or(illegal)
+            }
             Event::Confirmed { study } => {
                 self.study_mut(study).and_then(|study| study.confirmed(now)).ok_or(illegal)
             }

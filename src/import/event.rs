@@ -32,6 +32,9 @@ pub enum Stage {
 pub struct Order {
     pub decision: Decision,
     pub plan: Plan,
+    /// Plans of destinations that want something otherwise than the site.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<DestinationName, Plan>,
     pub destinations: Vec<DestinationName>,
 }
 
@@ -117,6 +120,12 @@ pub enum Event {
         due: Moment,
         sentence: String,
     },
+    /// A destination holds this study for somebody else: nothing was sent, a person decides.
+    Held {
+        study: Uid,
+        destination: DestinationName,
+        sentence: String,
+    },
     /// The destinations vouch for the study.
     Confirmed {
         study: Uid,
@@ -154,6 +163,7 @@ impl Event {
             Self::Rejected { .. } => "Rejected",
             Self::Sent { .. } => "Sent",
             Self::DeliveryPostponed { .. } => "DeliveryPostponed",
+            Self::Held { .. } => "Held",
             Self::Confirmed { .. } => "Confirmed",
             Self::Retried { .. } => "Retried",
             Self::Cancelled { .. } => "Cancelled",

@@ -254,7 +254,28 @@ pub enum StudyState {
 pub struct Work {
     pub decision: Decision,
     pub plan: Plan,
+    /// Plans of destinations that want something otherwise than the site.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<DestinationName, Plan>,
     pub deliveries: Vec<Delivery>,
+}
+
+impl Work {
+    /// What changes in the objects that go to this destination.
+    pub fn plan_for(&self, destination: &DestinationName) -> &Plan {
+        self.plans.get(destination).unwrap_or(&self.plan)
+    }
+
+    /// Why destinations hold the study, by what they were asked before anything was sent.
+    pub fn held(&self) -> Vec<String> {
+        self.deliveries.iter().filter_map(|delivery| delivery.held.clone()).collect()
+    }
+
+    /// Whether nothing was sent and no run is under way, so that the study may still be filed elsewhere.
+    pub(super) fn is_untouched(&self) -> bool {
+        let rests = |delivery: &Delivery| delivery.held.is_some() || delivery.due.is_some();
+        self.deliveries.iter().all(|delivery| rests(delivery) && delivery.outcomes.is_empty())
+    }
 }
 
 /// One study to one destination.
@@ -271,6 +292,9 @@ pub struct Delivery {
     /// Waits until then; `None` while a run is under way or nothing is left.
     pub due: Option<Moment>,
     pub last_error: Option<String>,
+    /// What keeps the study from being sent until a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// What a destination answered for one instance.
@@ -343,6 +367,7 @@ impl Delivery {
             interrupted: 0,
             due: None,
             last_error: None,
+            held: None,
         }
     }
 

@@ -65,18 +65,26 @@ impl Study {
     }
 
     pub(super) fn decided(&mut self, order: &Order) -> Option<Vec<Action>> {
-        let open = matches!(
-            self.state,
+        let open = match &self.state {
             StudyState::AwaitingWorklist { .. }
-                | StudyState::AwaitingDecision { .. }
-                | StudyState::Quarantined { work: None, .. }
-        );
+            | StudyState::AwaitingDecision { .. }
+            | StudyState::Quarantined { work: None, .. } => true,
+            // Held before anything was sent: the decision may have been the wrong one.
+            StudyState::Quarantined { work: Some(work), .. } => work.is_untouched(),
+            StudyState::Inspected
+            | StudyState::Forwarding(_)
+            | StudyState::Confirming(_)
+            | StudyState::Confirmed { .. }
+            | StudyState::Rejected { .. }
+            | StudyState::Cancelled { .. } => false,
+        };
         if !open || order.destinations.is_empty() {
             return None;
         }
         self.state = StudyState::Forwarding(Box::new(Work {
             decision: order.decision.clone(),
             plan: order.plan.clone(),
+            plans: order.plans.clone(),
             deliveries: order.destinations.iter().cloned().map(Delivery::new).collect(),
         }));
         let send = |destination: &DestinationName| Action::Send {
@@ -143,7 +151,10 @@ impl Study {
         due: Moment,
         sentence: &str,
     ) -> Option<Vec<Action>> {
-        let StudyState::Forwarding(work) = &mut self.state else {
+        // In quarantine, because another destination failed, it is noted so that it is known to rest.
+        let (StudyState::Forwarding(work) | StudyState::Quarantined { work: Some(work), .. }) =
+            &mut self.state
+        else {
             return None;
         };
         let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
@@ -151,6 +162,28 @@ impl Study {
         delivery.interrupted = 0;
         delivery.due = Some(due);
         delivery.last_error = Some(sentence.to_owned());
+        Some(vec![])
+    }
+
+    pub(super) fn held(
+        &mut self,
+        destination: &DestinationName,
+        sentence: &str,
+    ) -> Option<Vec<Action>> {
+        let (work, forwarding) = match &mut self.state {
+            StudyState::Forwarding(work) => (work, true),
+            // Another destination held it a moment before.
+            StudyState::Quarantined { work: Some(work), .. } => (work, false),
+            _ => return None,
+        };
+        let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
+        delivery.interrupted = 0;
+        delivery.due = None;
+        delivery.last_error = Some(sentence.to_owned());
+        delivery.held = Some(sentence.to_owned());
+        if forwarding {
+            self.quarantine(sentence);
+        }
         Some(vec![])
     }
 
@@ -187,6 +220,7 @@ impl Study {
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
                     delivery.interrupted = 0;
                     delivery.due = None;
+                    delivery.held = None;
                     if delivery.outcomes.len() < instances {
                         let destination = delivery.destination.clone();
                         actions.push(Action::Send { study: uid.clone(), destination });

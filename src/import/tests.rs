@@ -1,5 +1,6 @@
 //! Random event sequences reach no illegal state and lose no instance.
 
+mod held;
 mod holding;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ fn order() -> Box<Order> {
             at: Moment::default(),
         },
         plan: Plan::default(),
+        plans: BTreeMap::new(),
         destinations: vec![DestinationName("pacs".into())],
     })
 }
@@ -157,6 +159,11 @@ fn events() -> impl Strategy<Value = Event> {
             destination: pacs(),
             due: Moment::default(),
             sentence: "busy".into(),
+        }),
+        study.clone().prop_map(move |n| Event::Held {
+            study: study_uid(n),
+            destination: pacs(),
+            sentence: "somebody else's".into(),
         }),
         study.prop_map(|n| Event::Confirmed { study: study_uid(n) }),
         Just(Event::Retried { actor: actor() }),

@@ -83,7 +83,17 @@ impl Pipeline {
         };
         let at = decision.at.timestamp().to_zoned(settings.zone.clone());
         let plan = reconcile::plan(local, &study.facts, &settings.site, &at);
-        let order = Box::new(Order { decision, plan, destinations });
+        let own = |name: &DestinationName| {
+            let section = &settings.destinations.get(name)?.coercion;
+            let coercion = settings.site.coercion.with(section);
+            if coercion == settings.site.coercion {
+                return None;
+            }
+            let site = reconcile::Site { coercion, ..settings.site.clone() };
+            Some((name.clone(), reconcile::plan(local, &study.facts, &site, &at)))
+        };
+        let plans = destinations.iter().filter_map(own).collect();
+        let order = Box::new(Order { decision, plan, plans, destinations });
         Ok(Event::Decided { study: study.uid.clone(), order })
     }
 
@@ -109,10 +119,11 @@ impl Pipeline {
     }
 }
 
-/// The contradictions that held a study, which a person's decision overrides.
+/// What held a study, contradictions or a destination, which a person's decision overrides.
 fn held_by(study: &Study) -> Vec<String> {
     match &study.state {
         StudyState::AwaitingDecision { outcome } => outcome.contradictions.clone(),
+        StudyState::Quarantined { work: Some(work), .. } => work.held(),
         _ => vec![],
     }
 }

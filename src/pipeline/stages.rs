@@ -18,7 +18,7 @@ use super::{Pipeline, Refusal, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
 use crate::fetch::{self, Pull, Pulled};
-use crate::forward::{Ended, Gone, Recorder, Run};
+use crate::forward::{Ended, Gone, Recorder, Run, Runs, Stored};
 use crate::import::{
     Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Question, QuestionKind,
     Request, Stage, State, Study, StudyState,
@@ -338,7 +338,16 @@ impl Stages {
         let run = Run {
             study: uid.clone(),
             facts: study.facts.clone(),
-            plan: work.plan.clone(),
+            plan: work.plan_for(&destination).clone(),
+            stored: match delivery.delivered() {
+                0 => Stored::Nothing,
+                _ => Stored::Some,
+            },
+            runs: match (delivery.attempts, delivery.interrupted) {
+                (0, 0) => Runs::First,
+                _ => Runs::Again,
+            },
+            overridden: work.decision.overridden.clone(),
             instances: instances.collect(),
             spool,
             cancel: cancel.clone(),
@@ -359,6 +368,9 @@ impl Stages {
                 "sending ended without an outcome for every instance; it is tried again".to_owned()
             }
             Ended::Postponed { sentence, .. } => sentence,
+            Ended::Held { sentence } => {
+                return Some(Event::Held { study: uid, destination, sentence });
+            }
         };
         // A stop is no fault of the destination: the next start goes on at once.
         let wait = match cancel.is_cancelled() {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use dicom_dictionary_std::tags;
 
-use super::originals;
 use super::{Change, NewElement, NewValue, Plan};
+use super::{originals, values};
 use crate::dicom::{CharacterSets, DataSet, Element, Syntax, Tag, Uid, VR, Value, patch, scan};
 
 /// Why an object could not be coerced. No message holds a value.
@@ -112,11 +112,33 @@ fn edits(
                     edits.insert(tag, Some(new));
                 }
             }
+            Change::Append(NewElement { value: NewValue::Text(text), vr, .. }) => {
+                let before = data.text_in(tag, sets);
+                let all = values::appended(before.as_deref(), text);
+                if let Some(all) = all {
+                    let Some(all) = text_element(tag, representation(vr, tag)?, &all, sets)? else {
+                        return Ok(None);
+                    };
+                    edits.insert(tag, Some(all));
+                }
+            }
             Change::Append(new) => {
                 let Some(new) = element(new, sets)? else {
                     return Ok(None);
                 };
                 if let Some(longer) = appended(tag, old, new)? {
+                    edits.insert(tag, Some(longer));
+                }
+            }
+            Change::Prefix(new) => {
+                let before = data.text_in(tag, sets);
+                if let (Some(before), NewValue::Text(prefix)) = (before, &new.value)
+                    && let Some(longer) = values::prefixed(&before, prefix)
+                {
+                    let vr = representation(&new.vr, tag)?;
+                    let Some(longer) = text_element(tag, vr, &longer, sets)? else {
+                        return Ok(None);
+                    };
                     edits.insert(tag, Some(longer));
                 }
             }
@@ -170,8 +192,7 @@ fn appended(tag: Tag, old: Option<&Element>, new: Element) -> Result<Option<Elem
 /// Encodes one element of the plan; `Ok(None)` if `sets` cannot hold it.
 fn element(new: &NewElement, sets: &CharacterSets) -> Result<Option<Element>, Error> {
     let tag = new.tag();
-    let vr = <[u8; 2]>::try_from(new.vr.as_bytes()).ok().and_then(VR::from_binary);
-    let vr = vr.ok_or(Error::Unwritable(tag))?;
+    let vr = representation(&new.vr, tag)?;
     let value = match &new.value {
         NewValue::Empty if vr == VR::SQ => Value::Items(Vec::new()),
         NewValue::Empty => Value::Bytes(Vec::new()),
@@ -192,6 +213,11 @@ fn element(new: &NewElement, sets: &CharacterSets) -> Result<Option<Element>, Er
         }
     };
     Ok(Some(Element { vr, value }))
+}
+
+fn representation(vr: &str, tag: Tag) -> Result<VR, Error> {
+    let vr = <[u8; 2]>::try_from(vr.as_bytes()).ok().and_then(VR::from_binary);
+    vr.ok_or(Error::Unwritable(tag))
 }
 
 fn text_element(

@@ -11,7 +11,7 @@ mod modules;
 pub use kind::{Cda, Codec, DocumentCode, FileKind, Image, Pixels, Shot, Text, Video};
 
 use crate::dicom::{CharacterSets, DataSet, Element, StudyFacts, Syntax, Tag, Uid, VR, Value};
-use crate::reconcile::{Change, NewElement, NewValue, Plan};
+use crate::reconcile::{Change, NewElement, NewValue, Plan, values};
 
 /// Document Title (0042,0010) is ST (PS3.5 6.2).
 const TITLE_LENGTH: usize = 1024;
@@ -314,7 +314,17 @@ impl Writer {
                     self.data_set.put_items(tag, items);
                 }
             }
-            Change::Set(_) | Change::Remove(_) | Change::Append(_) => {}
+            // All instances of a study say the same of it.
+            Change::Prefix(NewElement { tag, value: NewValue::Text(prefix), .. })
+                if is_taken(*tag) =>
+            {
+                let tag = Tag(tag.0, tag.1);
+                let before = self.data_set.text_in(tag, &self.sets);
+                if let Some(longer) = before.and_then(|text| values::prefixed(&text, prefix)) {
+                    self.text(tag, VR::LO, &longer);
+                }
+            }
+            Change::Set(_) | Change::Remove(_) | Change::Append(_) | Change::Prefix(_) => {}
         }
     }
 

@@ -6,10 +6,14 @@
 
 use dicom_dictionary_std::tags;
 
+use super::policy::{Coercion, Foreign, Kept, OfOrder, Trace, Wording};
 use super::{Change, NewElement, NewValue, Plan};
-use crate::dicom::{
-    AccessionNumber, AeTitle, Code, Item, Patient, PatientId, Step, StudyFacts, Tag, Uid,
-};
+use crate::dicom::{AeTitle, Code, Item, Patient, PatientId, PersonName, StudyFacts, Tag};
+use element::{clean, code_string, codes, empty, items, text};
+use request::{Accession, procedure_code, referenced_request, request_attributes};
+
+mod element;
+mod request;
 
 /// What a study is filed under.
 #[derive(Clone, Copy)]
@@ -33,14 +37,12 @@ pub struct Site {
     pub issuer: Option<String>,
     /// Issuer of local accession numbers where the worklist names none.
     pub accession_issuer: Option<String>,
-    /// Whether the foreign patient ID goes on among Other Patient IDs (0010,1002).
-    pub keep_foreign_id: bool,
-    /// Whether the order's referring physician replaces the foreign one.
-    pub replace_referring_physician: bool,
+    /// The choices of the coercion table.
+    pub coercion: Coercion,
 }
 
 impl Site {
-    /// The default policy: the foreign ID is kept traceable, the local referring physician replaces.
+    /// With the coercion table's defaults.
     pub fn new(ae_title: AeTitle, institution: &str) -> Self {
         Self {
             ae_title,
@@ -48,8 +50,7 @@ impl Site {
             station: None,
             issuer: None,
             accession_issuer: None,
-            keep_foreign_id: true,
-            replace_referring_physician: true,
+            coercion: Coercion::default(),
         }
     }
 }
@@ -64,12 +65,11 @@ pub fn plan(local: Local<'_>, study: &StudyFacts, site: &Site, at: &jiff::Zoned)
         Local::NoOrder(patient) => (patient, None),
     };
     changes.identity(patient, order.and_then(|item| item.issuer_universal.as_ref()), site);
-    if site.keep_foreign_id {
-        changes.foreign_id(patient.id.as_ref(), study.patient.id.as_ref());
-    }
+    changes.foreign_identity(patient, &study.patient, &site.coercion);
+    changes.examination(order, &site.coercion);
     match order {
         Some(item) => changes.order(item, study, site),
-        None => changes.no_order(),
+        None => changes.no_order(&site.coercion),
     }
     changes.trace(site, &date_time);
     let mut changes = changes.0;
@@ -146,34 +146,103 @@ impl Changes {
         self.0.push(Change::Append(items(tags::OTHER_PATIENT_I_DS_SEQUENCE, vec![item])));
     }
 
+    /// Foreign values that go on beside the local ones, or that a site does not want to keep.
+    fn foreign_identity(&mut self, local: &Patient, foreign: &Patient, coercion: &Coercion) {
+        if coercion.other_patient_ids == Trace::Append {
+            self.foreign_id(local.id.as_ref(), foreign.id.as_ref());
+        }
+        let name = foreign.name.as_ref().filter(|name| local.name.as_ref() != Some(name));
+        if coercion.other_patient_names == Trace::Append {
+            let name = name.map(PersonName::as_str);
+            let name = name.and_then(|name| text(tags::OTHER_PATIENT_NAMES, "PN", name));
+            self.0.extend(name.map(Change::Append));
+        }
+        if coercion.patient_address == Foreign::Remove {
+            self.remove(tags::PATIENT_ADDRESS);
+            self.remove(tags::PATIENT_TELEPHONE_NUMBERS);
+        }
+        if coercion.patient_comments == Foreign::Remove {
+            self.remove(tags::PATIENT_COMMENTS);
+        }
+    }
+
+    /// What describes the examination: it was done elsewhere, so it stays unless the site says otherwise and
+    /// the order has something to put there.
+    fn examination(&mut self, order: Option<&Item>, coercion: &Coercion) {
+        let procedure = order.and_then(|item| item.requested_procedure_id.as_deref());
+        if coercion.study_id == Kept::Replace {
+            let id = procedure.and_then(|id| text(tags::STUDY_ID, "SH", id));
+            self.0.extend(id.map(Change::Set));
+        }
+        if coercion.procedure_code == Kept::Replace {
+            let all = order.map_or(&[][..], |item| &item.requested_procedure_codes);
+            self.0.extend(codes(tags::PROCEDURE_CODE_SEQUENCE, all).map(Change::Set));
+        }
+        let new = |value: &str| text(tags::STUDY_DESCRIPTION, "LO", value);
+        match coercion.study_description {
+            Wording::Keep => {}
+            Wording::Replace => {
+                let local = order.and_then(|item| item.requested_procedure_description.as_deref());
+                self.0.extend(local.and_then(new).map(Change::Set));
+            }
+            Wording::Prefix => {
+                // As it was written: the space at its end parts it from what follows.
+                let prefix = coercion.study_description_prefix.clone();
+                self.0.push(Change::Prefix(NewElement {
+                    tag: (tags::STUDY_DESCRIPTION.0, tags::STUDY_DESCRIPTION.1),
+                    vr: "LO".to_owned(),
+                    value: NewValue::Text(prefix),
+                }));
+            }
+        }
+    }
+
+    fn referring_physician(&mut self, item: &Item, coercion: &Coercion) {
+        let name = match coercion.referring_physician {
+            OfOrder::Keep => None,
+            OfOrder::Remove => Some(empty(tags::REFERRING_PHYSICIAN_NAME, "PN")),
+            OfOrder::Replace => {
+                let name = item.referring_physician.as_deref();
+                name.and_then(|name| text(tags::REFERRING_PHYSICIAN_NAME, "PN", name))
+            }
+        };
+        if let Some(name) = name {
+            self.set(name);
+            // They belong to the person who was named before.
+            self.remove(tags::REFERRING_PHYSICIAN_ADDRESS);
+            self.remove(tags::REFERRING_PHYSICIAN_TELEPHONE_NUMBERS);
+            self.remove(tags::REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE);
+        }
+    }
+
+    /// The foreign visit means nothing here.
+    fn admission(&mut self, order: Option<&Item>, coercion: &Coercion) {
+        let id = match coercion.admission_id {
+            OfOrder::Keep => return,
+            OfOrder::Remove => None,
+            OfOrder::Replace => order.and_then(|item| item.admission_id.as_deref()),
+        };
+        let id = id.and_then(|id| text(tags::ADMISSION_ID, "LO", id));
+        self.set_or_remove(tags::ADMISSION_ID, id);
+        self.remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE);
+    }
+
     fn order(&mut self, item: &Item, study: &StudyFacts, site: &Site) {
         let accession = Accession::of(item, site);
         let number = accession.number.clone();
         self.set(number.unwrap_or_else(|| empty(tags::ACCESSION_NUMBER, "SH")));
         self.set_or_remove(tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, accession.issuer.clone());
-        if site.replace_referring_physician {
-            let name = item.referring_physician.as_deref();
-            if let Some(name) =
-                name.and_then(|name| text(tags::REFERRING_PHYSICIAN_NAME, "PN", name))
-            {
-                self.set(name);
-                // They belong to the person who was named before.
-                self.remove(tags::REFERRING_PHYSICIAN_ADDRESS);
-                self.remove(tags::REFERRING_PHYSICIAN_TELEPHONE_NUMBERS);
-                self.remove(tags::REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE);
-            }
-        }
+        self.referring_physician(item, &site.coercion);
+        self.admission(Some(item), &site.coercion);
         let optional =
             |tag, vr, value: &Option<String>| value.as_deref().and_then(|v| text(tag, vr, v));
         for (tag, vr, value) in [
             (tags::REQUESTING_PHYSICIAN, "PN", &item.requesting_physician),
             (tags::REQUESTING_SERVICE, "LO", &item.requesting_service),
             (tags::REQUESTED_PROCEDURE_DESCRIPTION, "LO", &item.requested_procedure_description),
-            (tags::ADMISSION_ID, "LO", &item.admission_id),
         ] {
             self.set_or_remove(tag, optional(tag, vr, value));
         }
-        self.remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE);
         self.set_or_remove(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, procedure_code(item));
         let requests = request_attributes(item, &accession);
         self.set(items(tags::REQUEST_ATTRIBUTES_SEQUENCE, requests));
@@ -181,7 +250,8 @@ impl Changes {
         self.set(items(tags::REFERENCED_REQUEST_SEQUENCE, vec![request]));
     }
 
-    fn no_order(&mut self) {
+    fn no_order(&mut self, coercion: &Coercion) {
+        self.admission(None, coercion);
         self.set(empty(tags::ACCESSION_NUMBER, "SH"));
         for tag in [
             tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
@@ -189,8 +259,6 @@ impl Changes {
             tags::REQUESTING_SERVICE,
             tags::REQUESTED_PROCEDURE_DESCRIPTION,
             tags::REQUESTED_PROCEDURE_CODE_SEQUENCE,
-            tags::ADMISSION_ID,
-            tags::ISSUER_OF_ADMISSION_ID_SEQUENCE,
             tags::REQUEST_ATTRIBUTES_SEQUENCE,
             tags::REFERENCED_REQUEST_SEQUENCE,
         ] {
@@ -222,144 +290,4 @@ impl Changes {
         let item = item.into_iter().flatten().collect();
         self.0.push(Change::Append(items(tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, vec![item])));
     }
-}
-
-/// The accession number as it goes to the top level and into the request items; the issuer goes with it.
-struct Accession {
-    number: Option<NewElement>,
-    issuer: Option<NewElement>,
-}
-
-impl Accession {
-    fn of(item: &Item, site: &Site) -> Self {
-        let local = item.accession_number.as_ref();
-        let number =
-            local.and_then(|a: &AccessionNumber| text(tags::ACCESSION_NUMBER, "SH", &a.number));
-        let issuer = local.and_then(|a| a.issuer.as_deref()).or(site.accession_issuer.as_deref());
-        let issuer = issuer
-            .filter(|_| number.is_some())
-            .and_then(|issuer| text(tags::LOCAL_NAMESPACE_ENTITY_ID, "UT", issuer))
-            .map(|id| items(tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, vec![vec![id]]));
-        Self { number, issuer }
-    }
-}
-
-/// Requested Procedure Code Sequence takes one item (PS3.3 table 10-9).
-fn procedure_code(item: &Item) -> Option<NewElement> {
-    let first = item.requested_procedure_codes.get(..1)?;
-    codes(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, first)
-}
-
-/// One item a step that may still be filed under; all steps if none is open, one item if there are none.
-fn request_attributes(item: &Item, accession: &Accession) -> Vec<Vec<NewElement>> {
-    let open: Vec<&Step> = item.steps.iter().filter(|step| step.is_open()).collect();
-    let steps = if open.is_empty() { item.steps.iter().collect() } else { open };
-    let order = |step: Option<&Step>| {
-        let optional =
-            |tag, vr, value: Option<&String>| value.and_then(|value| text(tag, vr, value));
-        let parts = [
-            accession.number.clone(),
-            accession.issuer.clone(),
-            item.study_uid
-                .as_ref()
-                .and_then(|uid| text(tags::STUDY_INSTANCE_UID, "UI", uid.as_str())),
-            optional(tags::REQUESTING_PHYSICIAN, "PN", item.requesting_physician.as_ref()),
-            optional(tags::REQUESTING_SERVICE, "LO", item.requesting_service.as_ref()),
-            optional(
-                tags::REQUESTED_PROCEDURE_DESCRIPTION,
-                "LO",
-                item.requested_procedure_description.as_ref(),
-            ),
-            procedure_code(item),
-            step.and_then(|step| {
-                optional(
-                    tags::SCHEDULED_PROCEDURE_STEP_DESCRIPTION,
-                    "LO",
-                    step.description.as_ref(),
-                )
-            }),
-            step.and_then(|step| {
-                codes(tags::SCHEDULED_PROTOCOL_CODE_SEQUENCE, &step.protocol_codes)
-            }),
-            step.and_then(|step| {
-                optional(tags::SCHEDULED_PROCEDURE_STEP_ID, "SH", step.id.as_ref())
-            }),
-            optional(tags::REQUESTED_PROCEDURE_ID, "SH", item.requested_procedure_id.as_ref()),
-            optional(tags::REASON_FOR_THE_REQUESTED_PROCEDURE, "LO", item.reason.as_ref()),
-        ];
-        parts.into_iter().flatten().collect()
-    };
-    if steps.is_empty() {
-        return vec![order(None)];
-    }
-    steps.into_iter().map(|step| order(Some(step))).collect()
-}
-
-/// The item of Referenced Request Sequence (0040,A370), whose attributes are all type 1 or 2
-/// (PS3.3 C.17.2). A worklist without a Study Instance UID leaves the study's own.
-fn referenced_request(item: &Item, accession: &Accession, study: &Uid) -> Vec<NewElement> {
-    let uid = item.study_uid.as_ref().unwrap_or(study);
-    let or_empty = |tag, vr, value: Option<&String>| {
-        Some(value.and_then(|value| text(tag, vr, value)).unwrap_or_else(|| empty(tag, vr)))
-    };
-    let codes = procedure_code(item);
-    let parts = [
-        accession.number.clone().or_else(|| Some(empty(tags::ACCESSION_NUMBER, "SH"))),
-        accession.issuer.clone(),
-        Some(empty(tags::REFERENCED_STUDY_SEQUENCE, "SQ")),
-        text(tags::STUDY_INSTANCE_UID, "UI", uid.as_str()),
-        or_empty(
-            tags::REQUESTED_PROCEDURE_DESCRIPTION,
-            "LO",
-            item.requested_procedure_description.as_ref(),
-        ),
-        codes.or_else(|| Some(empty(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, "SQ"))),
-        or_empty(tags::REQUESTED_PROCEDURE_ID, "SH", item.requested_procedure_id.as_ref()),
-        Some(empty(tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, "LO")),
-        Some(empty(tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, "LO")),
-    ];
-    parts.into_iter().flatten().collect()
-}
-
-/// Worklist text without control characters: an escape character would switch the character set of what
-/// follows (PS3.5 6.1.3), a line break ends a value in some readers. `None` if nothing is left.
-fn clean(value: &str) -> Option<String> {
-    let value: String = value.chars().filter(|c| !c.is_control()).collect();
-    let value = value.trim();
-    (!value.is_empty()).then(|| value.to_owned())
-}
-
-/// A defined term of the worklist, if it may stand in a CS element.
-fn code_string(value: &str) -> Option<&str> {
-    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_' || b == b' ';
-    value.bytes().all(allowed).then_some(value)
-}
-
-fn text(tag: Tag, vr: &str, value: &str) -> Option<NewElement> {
-    let value = NewValue::Text(clean(value)?);
-    Some(NewElement { tag: (tag.0, tag.1), vr: vr.to_owned(), value })
-}
-
-fn empty(tag: Tag, vr: &str) -> NewElement {
-    NewElement { tag: (tag.0, tag.1), vr: vr.to_owned(), value: NewValue::Empty }
-}
-
-fn items(tag: Tag, items: Vec<Vec<NewElement>>) -> NewElement {
-    NewElement { tag: (tag.0, tag.1), vr: "SQ".to_owned(), value: NewValue::Items(items) }
-}
-
-/// A code sequence (PS3.3 8.8); codes that lack a value, scheme or meaning are left out.
-fn codes(tag: Tag, codes: &[Code]) -> Option<NewElement> {
-    let item = |code: &Code| {
-        let mut item = vec![
-            text(tags::CODE_VALUE, "SH", &code.value)?,
-            text(tags::CODING_SCHEME_DESIGNATOR, "SH", &code.scheme)?,
-        ];
-        let version = code.version.as_deref();
-        item.extend(version.and_then(|v| text(tags::CODING_SCHEME_VERSION, "SH", v)));
-        item.push(text(tags::CODE_MEANING, "LO", &code.meaning)?);
-        Some(item)
-    };
-    let all: Vec<_> = codes.iter().filter_map(item).collect();
-    (!all.is_empty()).then(|| items(tag, all))
 }

@@ -1,12 +1,13 @@
 //! What a plan changes, as a table for people: before and after.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 use serde::Serialize;
 
-use super::{Change, NewElement, NewValue, Plan};
+use super::{Change, NewElement, NewValue, Plan, values};
 use crate::dicom::{CharacterSets, DataSet, Element, StudyFacts, Tag, VR, Value};
 
 /// A value longer than this is cut for display, in characters.
@@ -46,10 +47,33 @@ pub fn before_after(plan: &Plan, header: &DataSet) -> Vec<Shown> {
                 (Some(before), Some(new)) => Some(format!("{before}; {new}")),
                 (before, new) => new.or(before),
             },
+            Change::Prefix(new) => match (before.as_deref(), planned(new, DEPTH)) {
+                (Some(old), Some(prefix)) => values::prefixed(old, &prefix).or(before.clone()),
+                (_, _) => before.clone(),
+            },
         };
         row(tag, before, after)
     };
-    plan.changes.iter().filter_map(row).collect()
+    let mut rows: Vec<Shown> = plan.changes.iter().filter_map(row).collect();
+    let signed = tags::MAC_PARAMETERS_SEQUENCE;
+    if !rows.is_empty() && !header.items(signed).is_empty() {
+        let told = |text: &str| Some(text.to_owned());
+        rows.extend(self::row(signed, told("signed"), told("what was signed has changed")));
+    }
+    rows
+}
+
+/// Everything in which two headers differ, the trace of changes aside.
+pub fn differences(before: &DataSet, after: &DataSet) -> Vec<Shown> {
+    let tags: BTreeSet<Tag> = before.iter().chain(after.iter()).map(|(tag, _)| tag).collect();
+    let value = |header: &DataSet, tag| {
+        header.get(tag).and_then(|value| element(tag, value, &header.character_sets(), DEPTH))
+    };
+    let differ = |tag: Tag| {
+        (tag != tags::ORIGINAL_ATTRIBUTES_SEQUENCE)
+            .then(|| row(tag, value(before, tag), value(after, tag)))?
+    };
+    tags.into_iter().filter_map(differ).collect()
 }
 
 /// The main attributes that `plan` changes, as far as the facts of the study know them.
@@ -76,6 +100,8 @@ pub fn shown(plan: &Plan, study: &StudyFacts) -> Vec<Shown> {
         let after = match change {
             Change::Remove(_) => None,
             Change::Set(new) | Change::Append(new) => planned(new, DEPTH),
+            // Of none of the attributes above.
+            Change::Prefix(_) => return None,
         };
         row(tag, before.filter(|before| !before.is_empty()), after)
     };

@@ -187,7 +187,10 @@ fn the_foreign_id_is_kept_only_if_asked_for_and_different() {
         plan(Local::Order(&item("Muster^Erika")), facts, site, &at())
     };
     assert!(find(&plan_with(&site(), &facts()), tags::OTHER_PATIENT_I_DS_SEQUENCE).is_some());
-    let silent = Site { keep_foreign_id: false, ..site() };
+    let silent = Site {
+        coercion: Coercion { other_patient_ids: Trace::Keep, ..Coercion::default() },
+        ..site()
+    };
     assert!(find(&plan_with(&silent, &facts()), tags::OTHER_PATIENT_I_DS_SEQUENCE).is_none());
     let mut same = facts();
     same.patient.id = Some(PatientId { id: "4711".into(), issuer: Some("KLINIK".into()) });

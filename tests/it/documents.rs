@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lotse::dicom::{AeTitle, DataSet, Syntax, Uid};
 use lotse::dimse::{MAX_PDU, Remote, Timeouts};
-use lotse::forward::{Destination, Destinations, Ended, Gone, Recorder, Run, Target};
+use lotse::forward::{Destination, Destinations, Ended, Gone, Recorder, Run, Runs, Stored, Target};
 use lotse::import::{DestinationName, File, ImportId, Instance, InstanceOutcome, Origin};
 use lotse::reconcile::encapsulate::{FileKind, identifiers};
 use lotse::reconcile::{self, Local, Site};
@@ -95,13 +95,16 @@ impl House {
         };
         let target = Target::Peer { name: "pacs".into(), remote };
         let name = DestinationName("pacs".into());
-        let destination = Destination { target, associations: 2 };
+        let destination = Destination::new(target, 2);
         let destinations = Destinations::new(BTreeMap::from([(name.clone(), destination)]));
         let book = Arc::new(Book::default());
         let run = Run {
             study: facts.study_uid.clone(),
             facts,
             plan,
+            stored: Stored::Nothing,
+            runs: Runs::First,
+            overridden: vec![],
             instances,
             spool: self.spool.clone(),
             cancel: CancellationToken::new(),

@@ -18,6 +18,7 @@
 mod api;
 mod architecture;
 mod canary;
+mod coercion;
 mod console;
 mod desk;
 mod documents;

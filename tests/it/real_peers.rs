@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod bad_peers;
+mod holdings;
 mod media;
 mod senders;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::sending::Sending;
-use super::{Shared, Stopped};
+use super::{Shared, Stopped, locked};
 use crate::dicom::Uid;
 use crate::dimse::{self, Chunk, Status};
 use crate::forward::ledger::Ledger;
@@ -135,6 +135,10 @@ async fn one<A: Association>(
     };
     match verdict::of_status(status) {
         Verdict::Answered(outcome) => record(shared, ledger, current.number, outcome).await,
+        Verdict::Doubtful => {
+            locked(&shared.doubtful).push((current.number, current.instance));
+            Ok(())
+        }
         Verdict::Later(sentence) => {
             shared.postpone(format!("{}: {sentence}", shared.name));
             Ok(())

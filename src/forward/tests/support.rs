@@ -159,6 +159,9 @@ impl House {
             study: uid("1.2.3.4"),
             facts: facts(),
             plan: plan("Müller^Jörg"),
+            stored: if known.is_empty() { Stored::Nothing } else { Stored::Some },
+            runs: Runs::First,
+            overridden: vec![],
             instances: open.collect(),
             spool: self.spool.clone(),
             cancel: CancellationToken::new(),
@@ -230,11 +233,18 @@ pub(in crate::forward) struct Door {
     pub(in crate::forward) rejects: Option<Rejection>,
     /// Associations at once.
     pub(in crate::forward) most: usize,
+    /// What a query finds, and how it ends.
+    pub(in crate::forward) finds: fn(&DataSet) -> (Vec<DataSet>, u16),
 }
 
 impl Default for Door {
     fn default() -> Self {
-        Self { offers: || vec![Offer::any_storage()], rejects: None, most: 100 }
+        Self {
+            offers: || vec![Offer::any_storage()],
+            rejects: None,
+            most: 100,
+            finds: |_| (vec![], 0),
+        }
     }
 }
 
@@ -272,7 +282,19 @@ impl Pacs {
                     else {
                         return;
                     };
-                    while let Ok(Some(Request::Store(store))) = association.next_request().await {
+                    while let Ok(Some(request)) = association.next_request().await {
+                        let store = match request {
+                            Request::Store(store) => store,
+                            Request::Find(find) => {
+                                let (found, status) = (door.finds)(&find.identifier);
+                                for found in &found {
+                                    association.respond_match(&find, found).await.unwrap();
+                                }
+                                association.respond_find(&find, Status(status)).await.unwrap();
+                                continue;
+                            }
+                            Request::Echo(_) => return,
+                        };
                         let mut data = Vec::new();
                         while let Ok(Some(bytes)) = association.next_chunk().await {
                             data.extend_from_slice(&bytes);
@@ -333,6 +355,6 @@ pub(in crate::forward) fn destinations(
     };
     let name = DestinationName("pacs".into());
     let target = Target::Peer { name: "pacs".into(), remote };
-    let destination = Destination { target, associations };
+    let destination = Destination::new(target, associations);
     (name.clone(), Destinations::new(BTreeMap::from([(name, destination)])))
 }

@@ -152,11 +152,13 @@ pub(crate) fn forwarding() -> Import {
             at: START,
         },
         plan,
+        plans: BTreeMap::new(),
         deliveries: vec![Delivery {
             destination: DestinationName("pacs".into()),
             outcomes: BTreeMap::from([(0, delivered), (1, refused)]),
             attempts: 1,
             interrupted: 0,
+            held: None,
             due: Some(START),
             last_error: Some("the PACS refused the association".into()),
         }],

@@ -257,7 +257,7 @@ fn delivery(delivery: &Delivery, instances: usize) -> DeliveryView {
         "Delivered"
     } else if delivered + failed >= total {
         "Failed"
-    } else if delivery.due.is_some() {
+    } else if delivery.due.is_some() || delivery.held.is_some() {
         "Waiting"
     } else {
         "Sending"

@@ -55,6 +55,7 @@ fn work() -> Box<Work> {
             at: Moment::default(),
         },
         plan: Plan::default(),
+        plans: Default::default(),
         deliveries: vec![],
     })
 }

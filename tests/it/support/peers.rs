@@ -88,6 +88,7 @@ impl Orthanc {
                 "Name": "PACS", "StorageDirectory": folder, "IndexDirectory": folder,
                 "HttpPort": http, "DicomPort": dicom, "DicomAet": "PACS",
                 "DicomCheckCalledAet": false, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
+                "DicomAlwaysAllowFind": true,
                 "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
             });
             let file = folder.join("orthanc.json");

@@ -1,0 +1,63 @@
+//! A study that a destination holds for another patient.
+
+use super::*;
+
+fn held(study: &Uid, destination: &str) -> Event {
+    Event::Held {
+        study: study.clone(),
+        destination: DestinationName(destination.into()),
+        sentence: format!("{destination} holds it"),
+    }
+}
+
+fn apply(import: &mut Import, event: &Event) -> Vec<Action> {
+    import.apply(event, Moment::default()).unwrap()
+}
+
+#[test]
+fn a_study_held_before_anything_was_sent_may_be_decided_anew() {
+    let (mut import, study) = forwarding();
+    apply(&mut import, &held(&study, "pacs"));
+    let state = &import.study(&study).unwrap().state;
+    let StudyState::Quarantined { sentence, work: Some(work) } = state else { panic!() };
+    assert_eq!((sentence.as_str(), work.held()), ("pacs holds it", vec!["pacs holds it".into()]));
+    assert_eq!(import.counts().quarantined, 2);
+    let decided = Event::Decided { study: study.clone(), order: order() };
+    let destination = DestinationName("pacs".into());
+    assert_eq!(apply(&mut import, &decided), [Action::Send { study: study.clone(), destination }]);
+    let work = import.study(&study).unwrap().work().unwrap();
+    assert!(work.held().is_empty(), "what is sent now is not held");
+}
+
+#[test]
+fn a_retry_asks_again() {
+    let (mut import, study) = forwarding();
+    apply(&mut import, &held(&study, "pacs"));
+    let actions = apply(&mut import, &Event::Retried { actor: actor() });
+    assert!(matches!(actions.as_slice(), [Action::Send { .. }]));
+    assert!(import.study(&study).unwrap().work().unwrap().held().is_empty());
+}
+
+#[test]
+fn a_study_of_which_something_was_sent_keeps_its_decision() {
+    let (mut import, study) = forwarding();
+    apply(&mut import, &delivered(&study, 0..1));
+    apply(&mut import, &held(&study, "pacs"));
+    let decided = Event::Decided { study, order: order() };
+    assert!(import.apply(&decided, Moment::default()).is_err());
+}
+
+#[test]
+fn it_is_not_decided_anew_while_another_destination_is_at_work() {
+    let (mut import, study) = forwarding();
+    apply(&mut import, &held(&study, "pacs"));
+    let mut twice = order();
+    twice.destinations.push(DestinationName("archive".into()));
+    let decided = Event::Decided { study: study.clone(), order: twice };
+    apply(&mut import, &decided);
+    apply(&mut import, &held(&study, "pacs"));
+    assert!(import.apply(&decided, Moment::default()).is_err(), "archive may be storing it");
+    apply(&mut import, &held(&study, "archive"));
+    assert_eq!(import.study(&study).unwrap().work().unwrap().held().len(), 2);
+    assert!(import.apply(&decided, Moment::default()).is_ok());
+}
