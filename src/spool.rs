@@ -8,6 +8,7 @@
 //!
 //! Everything here blocks, except [`AsyncPack`].
 
+mod early;
 mod error;
 mod format;
 mod pack;

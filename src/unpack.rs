@@ -13,6 +13,7 @@ mod container;
 mod content;
 mod document;
 mod gzip;
+mod inflate;
 mod intake;
 mod iso;
 mod medium;
@@ -21,7 +22,8 @@ mod name;
 mod tar;
 
 use std::io::Read;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZero;
+use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,10 @@ use crate::spool::{self, ImportSpool, Pack};
 
 /// A list of files set aside that is longer than this tells a person nothing more; the rest is counted.
 const SET_ASIDE_LISTED: usize = 10_000;
+
+/// Threads that inflate one archive at most. With more of them the device is what is waited for, and each
+/// holds an object's header in memory.
+const MOST_THREADS: usize = 4;
 
 /// Bounds of one import. Each is a config key of `[unpack]`.
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
@@ -163,8 +169,9 @@ pub fn unpack(
     seen: &AtomicU64,
 ) -> Result<Unpacked, Error> {
     let scanner = Scanner::new(terms.scan);
-    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0, seen };
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
     let mut pack = LazyPack { spool, pack: None };
+    let mut more = (1..threads()).map(|_| LazyPack { spool, pack: None }).collect::<Vec<_>>();
     let mut loose = Medium::default();
     let mut inflated = 0;
     for (number, file) in (1_usize..).zip(files) {
@@ -179,10 +186,11 @@ pub fn unpack(
         let content = container::recognise(content, &mut reader, &name)?;
         if let Content::Container(kind) = content {
             let size = (number, file.blob.length);
-            let budget = Budget::new(terms.limits, cancel, inflated, size, &scanner);
+            let budget = Budget::new(terms.limits, cancel, inflated, size, &scanner, seen);
             let (name, blob, password) = (file.name.as_str(), &file.blob, terms.password);
             let container = Container { spool, name, blob, number, level: Level::Outer, password };
-            let mut desk = Desk { budget: &budget, pack: &mut pack, ledger: &mut ledger };
+            let (pack, more, ledger) = (&mut pack, more.as_mut_slice(), &mut ledger);
+            let mut desk = Desk { budget: &budget, pack, more, ledger };
             container.open(kind, &mut desk)?;
             inflated = budget.spent_in_all();
             continue;
@@ -190,6 +198,7 @@ pub fn unpack(
         drop(reader);
         loose.saw(&name);
         let outcome = intake::judge_stored(spool, &file.blob, &name, content, &scanner, &mut pack)?;
+        outcome.count(seen);
         ledger.enter(&mut loose, &name, outcome);
     }
     ledger.close(loose, 0);
@@ -200,24 +209,40 @@ pub fn unpack(
              scan.clamd-required = false allows",
         );
     }
-    pack.sync()?;
+    sync(std::iter::once(&mut pack).chain(&mut more))?;
     Ok(ledger.finish())
 }
 
+/// Threads that read one archive, each into a pack of its own.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS)
+}
+
+/// All packs at once, because each waits for the same device.
+fn sync<'a, 'b: 'a>(packs: impl Iterator<Item = &'a mut LazyPack<'b>>) -> Result<(), Error> {
+    std::thread::scope(|scope| {
+        let syncs: Vec<_> = packs
+            .filter(|pack| pack.pack.is_some())
+            .map(|pack| scope.spawn(|| pack.sync()))
+            .collect();
+        syncs.into_iter().try_for_each(|sync| {
+            sync.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })
+}
+
 /// What was found so far.
-struct Ledger<'a> {
+struct Ledger {
     found: Unpacked,
     /// Files set aside beyond those that are listed.
     unlisted: u64,
-    seen: &'a AtomicU64,
 }
 
-impl Ledger<'_> {
+impl Ledger {
     fn enter(&mut self, medium: &mut Medium, name: &Name, outcome: Outcome) {
         match outcome {
             Outcome::Instance(instance) => {
                 self.found.instances.push(*instance);
-                self.seen.fetch_add(1, Ordering::Relaxed);
             }
             Outcome::Document(kind, title, blob) => {
                 medium.holds(self.found.documents.len(), name);

@@ -5,7 +5,7 @@
 //! leaves. Blocking: runs on the blocking pool.
 
 use std::borrow::Cow;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 
@@ -225,7 +225,7 @@ fn created(job: &Job<'_>, kind: &FileKind, title: &str) -> Result<Prepared, Faul
 
 impl Prepared {
     /// Hands the object on piece by piece.
-    pub(super) fn stream<R: Read + Seek>(
+    pub(super) fn stream<R: BufRead + Seek>(
         self,
         reader: &mut R,
         sink: &mut dyn FnMut(Bytes) -> Result<(), Closed>,
@@ -247,7 +247,7 @@ impl Prepared {
     }
 }
 
-fn span<R: Read + Seek>(
+fn span<R: BufRead + Seek>(
     reader: &mut R,
     at: u64,
     length: u64,
@@ -260,8 +260,17 @@ fn span<R: Read + Seek>(
     let mut left = length;
     while left > 0 {
         let size = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
-        let mut piece = vec![0; size];
-        reader.read_exact(&mut piece)?;
+        let mut piece = Vec::with_capacity(size);
+        while piece.len() < size {
+            let bytes = reader.fill_buf()?;
+            if bytes.is_empty() {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            let bytes = bytes.get(..size.saturating_sub(piece.len())).unwrap_or(bytes);
+            piece.extend_from_slice(bytes);
+            let taken = bytes.len();
+            reader.consume(taken);
+        }
         left = left.saturating_sub(u64::try_from(size).unwrap_or(left));
         sink(Bytes::from(piece)).map_err(|Closed| Fault::Closed)?;
     }

@@ -1,13 +1,13 @@
 //! Where the bytes of an instance are read from.
 
-use std::io::{Read, Seek};
+use std::io::{BufRead, Seek};
 
 use super::object::Fault;
 use crate::import::Blob;
 use crate::spool::ImportSpool;
 
-pub(super) trait Reading: Read + Seek + Send {}
-impl<T: Read + Seek + Send> Reading for T {}
+pub(super) trait Reading: BufRead + Seek + Send {}
+impl<T: BufRead + Seek + Send> Reading for T {}
 
 /// The spool of an import, or bytes in memory in tests.
 pub(super) trait Source: Send + Sync {

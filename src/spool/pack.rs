@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
 
+use super::early::Early;
 use super::format::{self, CHUNK, Header, MARK_LEN};
 use super::{AsyncPack, Error, ImportSpool};
 use crate::import::Blob;
@@ -28,6 +29,7 @@ pub struct Pack {
     /// Sealed bytes, then the frame being filled. Kept between blobs for its memory.
     gathered: Vec<u8>,
     folder: Folder,
+    early: Early,
 }
 
 enum State {
@@ -61,7 +63,8 @@ struct Open {
 impl Pack {
     pub(super) fn new(spool: ImportSpool, number: u32, file: File) -> Self {
         let (state, folder) = (State::Between, Folder::New);
-        Self { spool, number, file, end: 0, state, gathered: Vec::new(), folder }
+        let early = Early::default();
+        Self { spool, number, file, end: 0, state, gathered: Vec::new(), folder, early }
     }
 
     /// Number of the pack, as in [`Blob::pack`].
@@ -102,6 +105,7 @@ impl Pack {
             return Err(self.not_open());
         };
         let result = open.write(&self.file, &mut self.gathered, bytes);
+        self.early.wrote(&self.file, open.written);
         if result.is_err() {
             self.state = State::Failed;
         }
@@ -120,6 +124,7 @@ impl Pack {
         let (end, sha256) = open.finish(&self.file, &mut self.gathered)?;
         let blob = Blob { pack: self.number, at: self.end, length, sha256: hex::encode(&sha256) };
         self.end = end;
+        self.early.wrote(&self.file, end);
         self.state = State::Between;
         Ok(blob)
     }
@@ -173,6 +178,7 @@ impl Pack {
             return Err(BROKEN);
         }
         let mut result = self.file.sync_data();
+        self.early.synced(self.end);
         if result.is_ok() && matches!(self.folder, Folder::New) {
             result = self.spool.sync_folder();
             self.folder = Folder::Synced;

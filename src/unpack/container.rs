@@ -49,7 +49,9 @@ pub(super) struct Container<'a> {
 pub(super) struct Desk<'a, 'b> {
     pub(super) budget: &'a Budget<'a>,
     pub(super) pack: &'a mut LazyPack<'b>,
-    pub(super) ledger: &'a mut Ledger<'b>,
+    /// One for each further thread that an archive may be read by.
+    pub(super) more: &'a mut [LazyPack<'b>],
+    pub(super) ledger: &'a mut Ledger,
 }
 
 impl Container<'_> {
@@ -72,7 +74,7 @@ impl Container<'_> {
     }
 
     /// A remark on the container itself.
-    pub(super) fn remark(&self, ledger: &mut Ledger<'_>, reason: impl Into<String>) {
+    pub(super) fn remark(&self, ledger: &mut Ledger, reason: impl Into<String>) {
         ledger.set_aside(Name::new(self.name).shown().to_owned(), reason);
     }
 

@@ -58,6 +58,7 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
                 desk.budget.scanner,
                 desk.pack,
             )?;
+            desk.budget.found(&outcome);
             desk.ledger.enter(&mut Medium::default(), &name, outcome);
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! One file: judged by its content, scanned while it is written, or set aside.
 
 use std::io::{BufReader, Cursor, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clamd::Scanner;
 use super::container::{Kind, Level, TOO_DEEP};
@@ -16,6 +17,10 @@ use crate::spool::{ImportSpool, Pack};
 
 /// A DICOMDIR is held in memory; this one has about 50,000 records.
 const DIRECTORY_BYTES: u64 = 16 << 20;
+
+/// Objects longer than this are read one at a time: as much of an object's header may be held in memory as it
+/// is long, up to the scanner's own bound, and all threads together may not hold much more than one alone.
+const WITH_OTHERS: u64 = (48 << 20) / 3;
 
 pub(super) const DAMAGED: &str = "damaged in the archive: its bytes do not fit its length or checksum; fetch the archive again if it is needed";
 const DIRECTORY_UNREADABLE: &str =
@@ -38,6 +43,13 @@ impl Outcome {
     fn aside(reason: impl Into<String>) -> Self {
         Self::Aside(reason.into())
     }
+
+    /// Counts an instance.
+    pub(super) fn count(&self, seen: &AtomicU64) {
+        if matches!(self, Self::Instance(_)) {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One entry of an archive as its table of contents tells it.
@@ -57,6 +69,13 @@ pub(super) fn take_in(
     pack: &mut Pack,
 ) -> Result<Outcome, Error> {
     let outcome = sort(entry, meter, spool, pack)?;
+    let outcome = scanned(meter, outcome)?;
+    meter.budget().found(&outcome);
+    Ok(outcome)
+}
+
+/// What the virus scanner makes of it.
+fn scanned(meter: &mut Meter<'_>, outcome: Outcome) -> Result<Outcome, Error> {
     if !meter.is_scanned() {
         return Ok(outcome);
     }
@@ -95,7 +114,10 @@ fn sort(
             Err(outcome) => outcome,
         }),
         Content::Document(form) => match kept(entry, head, meter, pack)? {
-            Ok(blob) => document::form(spool, &blob, entry.name, form, pack),
+            Ok(blob) => {
+                let _alone = meter.budget().alone();
+                document::form(spool, &blob, entry.name, form, pack)
+            }
             Err(outcome) => Ok(outcome),
         },
         Content::Container(_) if entry.level == Level::Inner => Ok(Outcome::aside(TOO_DEEP)),
@@ -132,6 +154,7 @@ fn instance(
     meter: &mut Meter<'_>,
     pack: &mut Pack,
 ) -> Result<Outcome, Error> {
+    let _alone = (entry.declared > WITH_OTHERS).then(|| meter.budget().alone());
     pack.begin()?;
     let mut tee = Tee::new(Cursor::new(head).chain(meter.by_ref()), pack);
     let mut reader = BufReader::with_capacity(CHUNK, tee.by_ref());
@@ -202,6 +225,7 @@ fn spool_chain(
 }
 
 fn directory(entry: &Entry<'_>, head: Vec<u8>, meter: &mut Meter<'_>) -> Result<Outcome, Error> {
+    let _alone = meter.budget().alone();
     let mut bytes = head;
     let read = meter.by_ref().take(DIRECTORY_BYTES).read_to_end(&mut bytes);
     if read.is_err() {

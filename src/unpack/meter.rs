@@ -2,11 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::clamd::{Scanner, Session, Verdict};
+use super::intake::Outcome;
 use super::{Error, Limits};
 use crate::spool::{self, Pack};
 
@@ -20,7 +21,12 @@ pub(super) const CHUNK: usize = 64 << 10;
 /// The bounds that all entries of one archive share. Entries may be read on several threads.
 pub(super) struct Budget<'a> {
     pub(super) limits: &'a Limits,
-    cancel: &'a CancellationToken,
+    /// Cancelled with the import, or when one thread of several met a fault.
+    cancel: CancellationToken,
+    /// Held by who needs much memory.
+    memory: Mutex<()>,
+    /// Instances found, for progress.
+    seen: &'a AtomicU64,
     /// Inflated from archives before this one.
     before: u64,
     spent: AtomicU64,
@@ -39,9 +45,11 @@ impl<'a> Budget<'a> {
         before: u64,
         (number, archive): (usize, u64),
         scanner: &'a Scanner<'a>,
+        seen: &'a AtomicU64,
     ) -> Self {
+        let (cancel, memory) = (cancel.child_token(), Mutex::new(()));
         let (spent, listed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { limits, cancel, before, spent, listed, archive, number, scanner }
+        Self { limits, cancel, memory, seen, before, spent, listed, archive, number, scanner }
     }
 
     pub(super) fn spent_in_all(&self) -> u64 {
@@ -50,6 +58,20 @@ impl<'a> Budget<'a> {
 
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
+    }
+
+    /// Stops everybody who reads within these bounds, because the import can't be unpacked any more.
+    pub(super) fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Waits until nobody else does what takes much memory.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn found(&self, outcome: &Outcome) {
+        outcome.count(self.seen);
     }
 
     /// Counts files that the archive and those inside of it list.
@@ -136,7 +158,12 @@ impl Record {
 impl<R> Source<R> {
     pub(super) fn new(inner: R) -> (Self, Record) {
         let record = Record::default();
-        (Self { inner, record: record.clone() }, record)
+        (Self::with(inner, &record), record)
+    }
+
+    /// Another one with the same record.
+    pub(super) fn with(inner: R, record: &Record) -> Self {
+        Self { inner, record: record.clone() }
     }
 }
 

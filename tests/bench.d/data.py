@@ -1,5 +1,6 @@
 """The data of the bench: made once, cached, only synthetic patients."""
 
+import io
 import os
 import shutil
 import time
@@ -110,6 +111,22 @@ def zipped(folder, small):
             archive.write(path, f"DICOM/{path.name[:-4]}")
 
 
+def slices(folder, small):
+    """A study of very many small images as one ZIP."""
+    with zipfile.ZipFile(folder / "slices.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for i in range(1000 if small else 10_000):
+            made = dataset(CT, uid(6, 0, 1, i), uid(6, 0), uid(6, 0, 1), i, 64, 70)
+            file = io.BytesIO()
+            save(made, file, noise(i, 64, 70).tobytes())
+            archive.writestr(f"DICOM/{i:05d}", file.getvalue())
+
+
+def film(folder, small):
+    """The multi-frame object as one ZIP."""
+    with zipfile.ZipFile(folder / "film.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.write(get("big", small) / "big.dcm", "DICOM/FILM")
+
+
 def pdi(folder, small):
     """A medium after PDI: DICOMDIR, names of eight characters, a viewer's leavings."""
     files, medium = folder / "files", folder / "medium"
@@ -160,7 +177,8 @@ def get(name, small):
         part = folder.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        {"ct": ct, "tiny": tiny, "many": many, "big": big, "zip": zipped, "pdi": pdi}[name](part, small)
+        {"ct": ct, "tiny": tiny, "many": many, "big": big, "zip": zipped, "pdi": pdi,
+         "slices": slices, "film": film}[name](part, small)
         part.rename(folder)
     return folder
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+import zipfile
 
 import data
 import pydicom
@@ -261,18 +262,13 @@ def job_lotse(stage, room, archive, port):
 
 
 def zip_names(archive):
-    import zipfile
     with zipfile.ZipFile(archive) as opened:
         return [name for name in opened.namelist() if not name.endswith("/")]
 
 
-def job(stage, book):
-    """One ZIP, until the reconciled study is in the PACS."""
-    ways = {"lotse": job_lotse, "unzip + dcmodify + storescu": job_pipeline, "Orthanc": job_orthanc}
-    archives = {"job, CT as ZIP": (data.get("zip", stage.small) / "ct.zip", ways),
-                "job, PDI as ZIP": (data.get("pdi", stage.small) / "pdi.zip", {"lotse": job_lotse, "Orthanc": job_orthanc})}
+def whole_jobs(stage, book, archives):
+    """Each archive by each of its ways, until the study is in the PACS."""
     for case, (archive, subjects) in archives.items():
-        import zipfile
         with zipfile.ZipFile(archive) as opened:
             megabytes = sum(entry.file_size for entry in opened.infolist()) / 1e6
         rates, costs, peaks = (collections.defaultdict(list) for _ in range(3))
@@ -288,6 +284,23 @@ def job(stage, book):
         book.enter(case, "MB/s", rates)
         book.enter(case, "CPU s/GB", costs)
         book.enter(case, "peak MiB", peaks)
+
+
+def job(stage, book):
+    """One ZIP, until the reconciled study is in the PACS."""
+    ways = {"lotse": job_lotse, "unzip + dcmodify + storescu": job_pipeline, "Orthanc": job_orthanc}
+    archives = {"job, CT as ZIP": (data.get("zip", stage.small) / "ct.zip", ways),
+                "job, PDI as ZIP": (data.get("pdi", stage.small) / "pdi.zip", {"lotse": job_lotse, "Orthanc": job_orthanc})}
+    whole_jobs(stage, book, archives)
+
+
+def job_memory(stage, book):
+    """The whole job with very many and with very long objects: what it holds in memory."""
+    ways = {"lotse": job_lotse}
+    whole_jobs(stage, book, {
+        "job, 10,000 images as ZIP": (data.get("slices", stage.small) / "slices.zip", ways),
+        "job, one multi-frame as ZIP": (data.get("film", stage.small) / "film.zip", ways),
+    })
 
 
 def coerce(stage, book):
@@ -344,4 +357,5 @@ def cost(stage, book):
         receiving(stage, book, case, source, associations, ["lotse", "DCMTK storescp"], "MB/s")
 
 
-ALL = {"receive": receive, "small": small, "forward": forward, "job": job, "coerce": coerce, "cost": cost}
+ALL = {"receive": receive, "small": small, "forward": forward, "job": job, "job-memory": job_memory,
+       "coerce": coerce, "cost": cost}

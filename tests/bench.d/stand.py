@@ -69,7 +69,8 @@ class Process:
         self.log_path = log
         self.started = [str(argument) for argument in arguments]
         self.process = subprocess.Popen(
-            self.started, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            # Ends with the bench, however that ends.
+            ["setpriv", "--pdeathsig", "KILL", *self.started], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env=ENVIRONMENT, start_new_session=True,
         )
         self.pid = self.process.pid

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use zip::write::SimpleFileOptions;
 
-use super::build::{World, aside, deflated, instance_uid, object, reason_of, stored, zip};
+use super::build::{
+    Raw, World, aside, deflated, element, instance_uid, object, reason_of, stored, zip,
+};
 use crate::import::FileKind;
 use crate::sim::sample::Sample;
 
@@ -126,4 +128,70 @@ fn same_bytes_have_the_same_hash_wherever_they_came_from() {
     let one = world.unpack_one("IM", &object(1)).unwrap();
     let two = world.unpack_one("a.zip", &zip(&[deflated("X", &object(1))])).unwrap();
     assert_eq!(one.instances[0].blob.sha256, two.instances[0].blob.sha256);
+}
+
+#[test]
+fn threads_do_not_change_what_comes_out() {
+    // Long entries between short ones, so that those behind them are ready first.
+    let entries: Vec<_> = (0..60)
+        .map(|number| match number % 5 {
+            0 => deflated(&format!("IM{number}"), &long_object(number, 400_000)),
+            1 => stored(&format!("TEXT{number}.inf"), b"setup"),
+            2 => Raw { crc: 1, ..deflated(&format!("BAD{number}"), &object(number)) },
+            3 => deflated(&format!("INNER{number}.zip"), &zip(&[stored("IM", &object(number))])),
+            _ => deflated(&format!("IM{number}"), &object(number)),
+        })
+        .collect();
+    let archive = zip(&entries);
+    let run = || {
+        let world = World::new();
+        let unpacked = world.unpack_one("a.zip", &archive).unwrap();
+        let found: Vec<_> = unpacked.instances.iter().map(|i| i.sop_instance.to_string()).collect();
+        let aside: Vec<_> =
+            aside(&unpacked).iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        let same = unpacked.instances.iter().zip([0, 3, 4]).all(|(instance, number)| {
+            let bytes = world.bytes(&instance.blob);
+            bytes == if number % 5 == 0 { long_object(number, 400_000) } else { object(number) }
+        });
+        assert!(same);
+        assert_eq!(world.seen.load(Ordering::Relaxed), 36);
+        (found, aside)
+    };
+    let (found, aside) = run();
+    let listed = (0..60).filter(|number| matches!(number % 5, 0 | 3 | 4));
+    assert_eq!(found, listed.map(instance_uid).collect::<Vec<_>>());
+    let names: Vec<_> = aside.iter().map(|line| line.split_once(':').unwrap().0).collect();
+    let listed = (0..60).filter_map(|number| match number % 5 {
+        1 => Some(format!("TEXT{number}.inf")),
+        2 => Some(format!("BAD{number}")),
+        _ => None,
+    });
+    assert_eq!(names, listed.collect::<Vec<_>>());
+    for _ in 0..5 {
+        assert_eq!(run(), (found.clone(), aside.clone()));
+    }
+}
+
+#[test]
+fn long_objects_take_turns_and_all_come_out() {
+    let world = World::new();
+    let length = 17 << 20;
+    let mut entries: Vec<_> = (0..3)
+        .map(|number| deflated(&format!("L{number}"), &long_object(number, length)))
+        .collect();
+    entries.insert(1, deflated("S", &object(9)));
+    let unpacked = world.unpack_one("a.zip", &zip(&entries)).unwrap();
+    let found: Vec<_> = unpacked.instances.iter().map(|i| i.sop_instance.to_string()).collect();
+    assert_eq!(found, [0, 9, 1, 2].map(instance_uid));
+    let lengths = unpacked.instances.iter().map(|instance| instance.blob.length);
+    assert_eq!(lengths.filter(|long| *long > u64::from(length)).count(), 3);
+}
+
+/// An object with so many bytes of pixel data, which do not deflate to nothing.
+fn long_object(number: u32, length: u32) -> Vec<u8> {
+    let bytes = object(number);
+    let (front, _) = bytes.split_at(bytes.len() - 128 - 12);
+    let pixels: Vec<u8> =
+        (0..length).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0] & 0x3F).collect();
+    [front.to_vec(), element(0x7fe0, 0x10, b"OW", &pixels)].concat()
 }

@@ -1,6 +1,7 @@
 //! Archives that lie, break, bomb or lead elsewhere.
 
 use std::io::Read;
+use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +173,21 @@ fn large_entries_are_set_aside_and_large_totals_refused() {
 }
 
 #[test]
+fn bounds_of_the_whole_are_the_same_for_several_threads() {
+    let mut world = World::new();
+    let entries: Vec<Raw> = (0..40).map(|n| deflated("A", &object(n))).collect();
+    let archive = zip(&entries);
+    let length = entries.iter().map(|entry| u64::from(entry.size)).sum();
+    for _ in 0..10 {
+        world.limits = Limits { total_bytes: length, ..Limits::default() };
+        assert_eq!(world.unpack_one("a.zip", &archive).unwrap().instances.len(), 40);
+        world.limits.total_bytes = length - 1;
+        let error = world.unpack_one("a.zip", &archive).err().unwrap();
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    }
+}
+
+#[test]
 fn bombs_stop() {
     let mut world = World::new();
     world.limits.ratio = 10;
@@ -201,8 +217,8 @@ fn entries_that_share_their_bytes_stop_at_the_ratio_of_the_archive() {
 fn endless(limits: &Limits) -> (Option<Fault>, u64) {
     let cancel = CancellationToken::new();
     let section = ScanSection::default();
-    let scanner = Scanner::new(&section);
-    let budget = Budget::new(limits, &cancel, 0, (1, 1 << 40), &scanner);
+    let (scanner, seen) = (Scanner::new(&section), AtomicU64::new(0));
+    let budget = Budget::new(limits, &cancel, 0, (1, 1 << 40), &scanner, &seen);
     let (_source, record) = Source::new(std::io::empty());
     let mut zeros = std::io::repeat(0);
     let mut meter = Meter::new(&mut zeros, &budget, &record);
@@ -235,7 +251,7 @@ fn stopping_stops_at_once() {
     let limits = Limits::default();
     let section = ScanSection::default();
     let scanner = Scanner::new(&section);
-    let budget = Budget::new(&limits, &world.cancel, 0, (1, 1), &scanner);
+    let budget = Budget::new(&limits, &world.cancel, 0, (1, 1), &scanner, &world.seen);
     let (_source, record) = Source::new(std::io::empty());
     let mut zeros = std::io::repeat(0);
     let mut meter = Meter::new(&mut zeros, &budget, &record);
