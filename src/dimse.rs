@@ -27,10 +27,13 @@ use bytes::Bytes;
 
 pub use accept::{accept, accept_tcp};
 pub use client::{Client, call, call_over};
+pub use command::Remark;
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
 pub use listen::listen;
-pub use negotiate::{Classes, MAX_PDU, MIN_PDU, Offer, Syntaxes, is_storage, is_stored_syntax};
+pub use negotiate::{
+    Classes, MAX_PDU, MIN_PDU, NameMatching, Offer, Syntaxes, is_storage, is_stored_syntax,
+};
 pub use peer::{May, PeerSection};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
 pub use status::{Status, StatusClass};

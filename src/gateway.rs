@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{
@@ -24,11 +24,13 @@ pub use config::{
 };
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
+use parts::KeptWorklist;
 pub use parts::{ClockSource, Unusable, asked, inspect, worklist};
 pub use serve::serve;
 
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Pipeline, Running};
+use crate::worklist::Worklist;
 use crate::{http, scp};
 
 /// The running gateway.
@@ -42,6 +44,9 @@ pub struct Gateway {
     running: Running,
     scp: Arc<scp::Door>,
     config: Config,
+    kept: KeptWorklist,
+    /// Asks the worklist again and again; made anew by a reload.
+    keeping: (JoinHandle<()>, CancellationToken),
 }
 
 /// Where the doors are, as bound.
@@ -64,7 +69,8 @@ pub enum Ended {
 impl Gateway {
     /// Builds everything, recovers what was left, binds every door.
     pub async fn start(config: Config, clock: ClockSource) -> anyhow::Result<Self> {
-        let parts = parts::build(&config, clock).await?;
+        let (parts, kept) = parts::build(&config, clock).await?;
+        let worklist = parts.settings.worklist.clone();
         let zone = config.zone.clone();
         let http_listener = TcpListener::bind(config.http.listen)
             .await
@@ -108,6 +114,7 @@ impl Gateway {
             Arc::new(pipeline.clone()),
             scp::Limits::default(),
         );
+        scp.set_worklist(worklist.clone());
         for listener in dicom_listeners {
             let (door, until) = (Arc::clone(&scp), stop.clone());
             doors.spawn(async move {
@@ -115,7 +122,9 @@ impl Gateway {
                 "DICOM"
             });
         }
-        Ok(Self { pipeline, addresses, token: shown, doors, stop, running, scp, config })
+        let keeping = keep_fresh(worklist);
+        let token = shown;
+        Ok(Self { pipeline, addresses, token, doors, stop, running, scp, config, kept, keeping })
     }
 
     /// Waits until something ends that should not.
@@ -143,9 +152,13 @@ impl Gateway {
             "data-dir, `spool`, listeners, `http` and our AE title change only with a restart; nothing was \
              reloaded"
         );
-        let settings = parts::settings(&config, self.pipeline.clock())?;
+        let settings = parts::settings(&config, self.pipeline.clock(), Some(&self.kept))?;
+        let worklist = settings.worklist.clone();
         self.pipeline.reload(settings).await?;
         self.scp.set_peers(config.peers.clone());
+        self.scp.set_worklist(worklist.clone());
+        let (_, old) = std::mem::replace(&mut self.keeping, keep_fresh(worklist));
+        old.cancel();
         self.config = config;
         Ok(())
     }
@@ -154,12 +167,21 @@ impl Gateway {
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
         while self.doors.join_next().await.is_some() {}
+        let (keeping, until) = self.keeping;
+        until.cancel();
+        // A panic in it was told already; what is kept is whole in any case.
+        let _ = keeping.await;
         self.pipeline.stop().await;
         self.running.ended().await?;
         // It names a socket that nobody serves any more.
         let _ = std::fs::remove_file(&self.addresses.control);
         Ok(())
     }
+}
+
+fn keep_fresh(worklist: Worklist) -> (JoinHandle<()>, CancellationToken) {
+    let stop = CancellationToken::new();
+    (tokio::spawn(worklist.keep_fresh(stop.clone())), stop)
 }
 
 /// Where a command finds its daemon: at the data folder that `file` or the environment names. Without a file,

@@ -8,6 +8,7 @@
 mod intake;
 mod section;
 mod store;
+mod worklist;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,12 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use intake::Intake;
 pub use section::{DicomSection, ListenerSection};
+pub use worklist::{Key as WorklistKey, keys as worklist_keys};
 
 use crate::dicom::AeTitle;
 use crate::dimse::{
     self, Caller, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms,
 };
 use crate::import::Kind;
+use crate::worklist::Worklist;
 use store::Reception;
 
 /// How much the door takes at once.
@@ -51,6 +54,8 @@ pub struct Door {
     ae_title: AeTitle,
     peers: RwLock<Arc<BTreeMap<String, PeerSection>>>,
     intake: Arc<dyn Intake>,
+    /// What modalities may ask for; none until [`Door::set_worklist`].
+    worklist: RwLock<Option<Worklist>>,
     limits: Limits,
     permits: Arc<Semaphore>,
 }
@@ -67,6 +72,7 @@ impl Door {
             ae_title,
             peers: RwLock::new(Arc::new(peers)),
             intake,
+            worklist: RwLock::default(),
             limits,
             permits: Arc::new(Semaphore::new(limits.associations)),
         })
@@ -75,6 +81,15 @@ impl Door {
     /// From the next association on.
     pub fn set_peers(&self, peers: BTreeMap<String, PeerSection>) {
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(peers);
+    }
+
+    /// From the next query on.
+    pub fn set_worklist(&self, worklist: Worklist) {
+        *self.worklist.write().unwrap_or_else(PoisonError::into_inner) = Some(worklist);
+    }
+
+    fn worklist(&self) -> Option<Worklist> {
+        self.worklist.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn peers(&self) -> Arc<BTreeMap<String, PeerSection>> {
@@ -115,6 +130,7 @@ impl Admitted {
         let offer = |may: &May| match may {
             May::Echo => Offer::verification(),
             May::Store => Offer::any_storage(),
+            May::Worklist => Offer::worklist(),
         };
         self.may.iter().map(offer).collect()
     }
@@ -163,7 +179,7 @@ async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, f
     let Some(peer) = admitted else { return };
     let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title };
     let mut reception = Reception::new(Arc::clone(&door.intake), kind);
-    let ended = Box::pin(answer_all(association, &mut reception, &stop)).await;
+    let ended = Box::pin(answer_all(association, &mut reception, &door, &stop)).await;
     let (stored, refused) = reception.tally();
     match ended {
         Ok(()) => tracing::info!(peer = %peer.peer, stored, refused, "association ended"),
@@ -177,6 +193,7 @@ async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, f
 async fn answer_all(
     mut association: ServerAssociation,
     reception: &mut Reception,
+    door: &Door,
     stop: &CancellationToken,
 ) -> Result<(), dimse::Error> {
     loop {
@@ -195,9 +212,9 @@ async fn answer_all(
                 let status = reception.receive(&mut association, &store).await?;
                 association.respond_store(&store, status).await?;
             }
-            // No query class is offered, so a context for one can not exist.
+            // The worklist is the only query class that is offered.
             Some(Request::Find(find)) => {
-                association.respond_find(&find, Status::CLASS_NOT_SUPPORTED).await?;
+                worklist::answer(&mut association, &find, door.worklist()).await?;
             }
         }
     }

@@ -11,6 +11,7 @@
 //! for one call, those of blobs as long as the blob is open.
 
 mod error;
+mod file;
 pub(crate) mod hex;
 mod key;
 mod master;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::aead::LessSafeKey;
 
 pub use error::Error;
+pub use file::FileKey;
 pub use key::ImportKey;
 pub use stream::{Part, StreamKey};
 

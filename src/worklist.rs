@@ -1,28 +1,41 @@
 //! What the local worklist says: asks every source, filters the answers again, joins them into items.
 //!
-//! Owns the worklist side of PS3.4 annex K as its user, and folders of `.wl` files. Invariant: an answer is
-//! `Complete` only if every source answered everything of a broad question; a source that failed, was cut, held
-//! something unreadable, or was only asked about one order or one patient never proves that nobody else fits.
+//! Owns the worklist side of PS3.4 annex K as its user, folders of `.wl` files, orders that were put here, and what
+//! is kept of all of them. Invariant: an answer is `Complete` only if every source answered everything of a broad
+//! question now; a source that failed, was cut, held something unreadable, was only asked about one order or one
+//! patient, or is only known from before never proves that nobody else fits.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::dicom::Item;
 use crate::matching::Completeness;
 
+mod cache;
+mod entry;
 mod filter;
 mod folder;
 mod join;
+mod keep;
+mod local;
 mod peer;
 mod query;
 mod read;
 mod section;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
+pub use cache::{Cache, Extent, KeptHealth};
+pub use entry::{Entry, LocalKey, NoEntry, Origin};
+pub use keep::{Health, Kept};
+pub use local::Local;
 pub use read::{Reading, item_of};
 pub use section::{Options, Source, SourceSection, WorklistSection};
+pub use shelf::Error as StoreError;
 
 /// Items of all sources together. A broad question of a large site gives hundreds.
 const ITEM_LIMIT: usize = 100_000;
@@ -49,8 +62,18 @@ pub struct Ask {
 pub struct Answer {
     pub items: Vec<Item>,
     pub completeness: Completeness,
-    /// Sentences without patient data: which source failed or was cut.
+    /// Sentences without patient data: which source failed or was cut, and how old what it told before is.
     pub notes: Vec<String>,
+    pub freshness: Freshness,
+}
+
+/// When the items were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// At least one source answered now.
+    Live,
+    /// None did: the items are what was kept. Nothing that they do not show is proved by that.
+    Kept,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,47 +94,90 @@ enum Reached {
     Not,
 }
 
+/// What to do for a source that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lack {
+    /// Only what is true now is wanted.
+    LeaveOut,
+    /// What it told last is better than nothing.
+    UseKept,
+}
+
 /// What one source gave.
 struct Gathered {
     items: Vec<Item>,
+    /// The same as they are kept.
+    entries: Vec<Entry>,
     reached: Reached,
     notes: Vec<String>,
 }
 
 impl Gathered {
     fn nothing(note: String) -> Self {
-        Self { items: Vec::new(), reached: Reached::Not, notes: vec![note] }
+        Self { items: Vec::new(), entries: Vec::new(), reached: Reached::Not, notes: vec![note] }
     }
 }
 
-/// All configured sources. Cheap to clone.
+/// All configured sources, and what is kept of them. Cheap to clone.
 #[derive(Clone)]
 pub struct Worklist {
     sources: Arc<[Source]>,
     options: Arc<Options>,
     clock: Clock,
+    cache: Cache,
+    local: Local,
+    /// One refresh at a time.
+    refreshing: Arc<Semaphore>,
 }
 
 impl Worklist {
-    /// Without sources every question is unreachable.
+    /// Without sources every question is unreachable. Nothing is kept until [`Worklist::keeping`].
     pub fn new(sources: Vec<Source>, options: Options, clock: Clock) -> Self {
-        Self { sources: sources.into(), options: Arc::new(options), clock }
+        Self {
+            sources: sources.into(),
+            options: Arc::new(options),
+            clock,
+            cache: Cache::in_memory(),
+            local: Local::in_memory(),
+            refreshing: Arc::new(Semaphore::new(1)),
+        }
     }
 
-    /// Asks all sources at once. `Unreachable` if none answered.
+    /// The same with what is kept elsewhere: it outlives a change of the configuration.
+    pub fn keeping(self, cache: Cache, local: Local) -> Self {
+        Self { cache, local, ..self }
+    }
+
+    /// Orders that were put here from outside.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Asks all sources at once. For one that does not answer, what it told last is told with a note, and the
+    /// answer is incomplete. `Unreachable` if there is not even that.
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, Error> {
         let queries = query::of_ask(ask, &self.options, self.today());
-        self.run(&queries, ask.broad).await
+        let gathered = self.gather(&self.sources, &queries).await;
+        if ask.broad {
+            self.keep(&self.sources, &gathered);
+        }
+        self.answer(gathered, &queries, ask.broad, Lack::UseKept).await
     }
 
     /// Reads one item again just before it is used: `None` if the worklist no longer holds it, the item as it
     /// is now otherwise (the caller compares: the patient may have been merged, the order closed).
-    /// `Unreachable` if that cannot be known.
+    /// `Unreachable` if that cannot be known; what is only kept is not asked.
     pub async fn reread(&self, item: &Item) -> Result<Option<Item>, Error> {
         let patient_id = item.patient.id.as_ref().map(|id| id.id.clone());
         let number = item.accession_number.as_ref().map(|number| number.number.clone());
         let query = query::Query::one(number, patient_id);
-        let answer = self.run(std::slice::from_ref(&query), true).await?;
+        let queries = std::slice::from_ref(&query);
+        let gathered = self.gather(&self.sources, queries).await;
+        let answer = self.answer(gathered, queries, true, Lack::LeaveOut).await?;
         let id = item.item_id();
         // The same content is preferred: a second entry under the same numbers does not hide it.
         let mut same: Vec<Item> =
@@ -129,19 +195,38 @@ impl Worklist {
         }
     }
 
-    async fn run(&self, queries: &[query::Query], may_be_complete: bool) -> Result<Answer, Error> {
-        let asked = self.sources.iter().map(|source| self.ask_source(source, queries));
-        let gathered = futures_util::future::join_all(asked).await;
+    async fn gather(&self, sources: &[Source], queries: &[query::Query]) -> Vec<Gathered> {
+        let asked = sources.iter().map(|source| self.ask_source(source, queries));
+        futures_util::future::join_all(asked).await
+    }
+
+    /// One answer of what every source gave, the local orders with it.
+    async fn answer(
+        &self,
+        gathered: Vec<Gathered>,
+        queries: &[query::Query],
+        may_be_complete: bool,
+        lack: Lack,
+    ) -> Result<Answer, Error> {
         let nobody = gathered.iter().all(|g| g.reached == Reached::Not);
         let whole = gathered.iter().all(|g| g.reached == Reached::Whole);
-        let mut notes = Vec::new();
-        let mut items = Vec::new();
-        for source in gathered {
-            notes.extend(source.notes);
-            items.extend(source.items);
+        let (mut notes, mut items, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        for (source, gathered) in self.sources.iter().zip(gathered) {
+            notes.extend(gathered.notes);
+            items.extend(gathered.items);
+            let slot = match (gathered.reached, lack) {
+                (Reached::Not, Lack::UseKept) => self.cache.slot(source),
+                _ => None,
+            };
+            if let Some(slot) = slot {
+                notes.push(self.age_note(source, &slot));
+                kept.push(slot.entries);
+            }
         }
         notes.truncate(NOTE_LIMIT);
-        if nobody {
+        let of_local = self.matching(vec![self.local.entries().into()], queries).await;
+        let is_local_only = self.sources.is_empty() && !self.local.is_empty();
+        if nobody && kept.is_empty() && of_local.is_empty() && !is_local_only {
             let told = if notes.is_empty() {
                 "none is configured; add a [[worklist.sources]] with a peer or a folder".to_owned()
             } else {
@@ -149,6 +234,8 @@ impl Worklist {
             };
             return Err(Error::Unreachable(told));
         }
+        items.extend(of_local);
+        items.extend(self.matching(kept, queries).await);
         let mut items = join::join(items);
         let fits = items.len() <= ITEM_LIMIT;
         if !fits {
@@ -162,7 +249,8 @@ impl Worklist {
         } else {
             Completeness::Incomplete
         };
-        Ok(Answer { items, completeness, notes })
+        let freshness = if nobody && !is_local_only { Freshness::Kept } else { Freshness::Live };
+        Ok(Answer { items, completeness, notes, freshness })
     }
 
     async fn ask_source(&self, source: &Source, queries: &[query::Query]) -> Gathered {

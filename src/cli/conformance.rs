@@ -1,12 +1,13 @@
 //! `lotse conformance`: what the gateway negotiates, from the code that negotiates it.
 
 use clap::{Args, ValueEnum};
-use dicom_core::dictionary::UidDictionary as _;
+use dicom_core::dictionary::{DataDictionary as _, UidDictionary as _};
+use dicom_dictionary_std::StandardDataDictionary;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use serde_json::{Value, json};
 
 use super::{Code, out};
-use crate::dimse;
+use crate::{dimse, scp};
 
 #[derive(Debug, Args)]
 pub(super) struct Conformance {
@@ -37,7 +38,7 @@ fn statement() -> Value {
         json!({
             "name": "Modality Worklist Information Model - FIND",
             "uid": dicom_dictionary_std::uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
-            "scu": true, "scp": false,
+            "scu": true, "scp": true,
         }),
         json!({
             "name": "Study Root Query/Retrieve Information Model - FIND",
@@ -57,6 +58,10 @@ fn statement() -> Value {
         "applicationContext": "1.2.840.10008.3.1.1.1",
         "maximumPduLength": dimse::MAX_PDU,
         "sopClasses": classes,
+        "worklistKeys": worklist_keys(),
+        "worklistOptions": {
+            "fuzzyNameMatching": true, "timezoneAdjustment": false, "combinedDateTime": true,
+        },
         "transferSyntaxes": syntaxes.collect::<Vec<_>>(),
         "timeoutsSeconds": {
             "connect": timeouts.connect.as_secs(),
@@ -66,6 +71,17 @@ fn statement() -> Value {
             "response": timeouts.response.as_secs(),
         },
     })
+}
+
+/// What a worklist query may match and ask for.
+fn worklist_keys() -> Vec<Value> {
+    let key = |key: scp::WorklistKey| {
+        let name = StandardDataDictionary.by_tag(key.tag).map_or("", |entry| entry.alias);
+        json!({
+            "name": name, "tag": key.tag.to_string(), "vr": key.vr.to_string(), "inStep": key.in_step,
+        })
+    };
+    scp::worklist_keys().map(key).collect()
 }
 
 /// Every storage class of the dictionary, which can be asked for a UID but not for its list: so every UID
@@ -108,6 +124,23 @@ fn markdown(statement: &Value) {
             out::text(class, "/uid"),
             yes(class, "scu"),
             yes(class, "scp")
+        ));
+    }
+    out::line(
+        "\nWorklist queries (PS3.4 K) match and return these attributes by the rules of their VR; others are \
+         returned with zero length and status FF01. Start date and time are one interval if both are ranges. \
+         Fuzzy matching of names is accepted where it is proposed. Names are compared without case and accents. \
+         The answer is in the query's character set; without one in the smallest of ASCII, ISO_IR 100 and \
+         ISO_IR 192; what that can't hold is written as `?`. Above worklist.answer-limit the query ends with A700.\n",
+    );
+    out::line("| Worklist attribute | Tag | VR | In the step |\n| --- | --- | --- | --- |");
+    for key in out::items(statement, "/worklistKeys") {
+        out::line(&format!(
+            "| {} | {} | {} | {} |",
+            out::text(key, "/name"),
+            out::text(key, "/tag"),
+            out::text(key, "/vr"),
+            yes(key, "inStep")
         ));
     }
     out::line("\n| Transfer syntax for storage | UID |\n| --- | --- |");

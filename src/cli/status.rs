@@ -45,6 +45,14 @@ impl Status {
                 ));
             }
         }
+        for kept in out::items(&status, "/worklist/kept") {
+            out::line(&format!(
+                "worklist of {}: {} entries, {} s old",
+                out::text(kept, "/source"),
+                out::number(kept, "/entries"),
+                out::number(kept, "/ageSeconds"),
+            ));
+        }
         for note in
             out::items(&status, "/worklist/notes").iter().chain(out::items(&status, "/alarms"))
         {

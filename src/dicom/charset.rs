@@ -65,6 +65,11 @@ impl CharacterSets {
         Self(Form::Plain(Set::Utf8))
     }
 
+    /// Whether the standard knows the sets.
+    pub fn is_known(&self) -> bool {
+        !matches!(self.0, Form::Unknown(_))
+    }
+
     /// The value to write into (0008,0005), e.g. `ISO_IR 192`, `\ISO 2022 IR 87`; empty for the default repertoire.
     pub fn term(&self) -> String {
         match &self.0 {

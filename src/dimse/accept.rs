@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Voice};
 use super::wire::{Phase, Stream, split};
-use super::{Caller, Context, MAX_PDU, MIN_PDU, Offer, ServerAssociation, Terms, negotiate};
+use super::{
+    Caller, Context, MAX_PDU, MIN_PDU, NameMatching, Offer, ServerAssociation, Terms, negotiate,
+};
 use crate::dicom::AeTitle;
 
 /// [`accept`] on a TCP connection, with `TCP_NODELAY`.
@@ -48,7 +50,9 @@ pub async fn accept(
     let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
     let (mut ear, mut voice) = (Ear::new(inbound), Voice::new(outbound));
     match negotiate(&mut ear, &mut voice, address, terms, max_pdu, decide).await {
-        Ok((caller, contexts)) => Ok(ServerAssociation::new(ear, voice, caller, contexts, *terms)),
+        Ok((caller, contexts, names)) => {
+            Ok(ServerAssociation::new(ear, voice, caller, contexts, *terms).comparing(names))
+        }
         Err(Error::Declined(rejection)) => {
             let last = Pdu::AssociationRJ(rejected(rejection));
             voice.outbound.close(&mut ear.inbound, Some(&last)).await;
@@ -68,7 +72,7 @@ async fn negotiate(
     terms: &Terms,
     max_pdu: u32,
     decide: impl FnOnce(&Caller) -> Result<Vec<Offer>, Rejection>,
-) -> Result<(Caller, Vec<Context>), Error> {
+) -> Result<(Caller, Vec<Context>, NameMatching), Error> {
     const DOING: &str = "we waited for its association request";
     let artim = terms.timeouts.association;
     let request = tokio::time::timeout(artim, ear.inbound.next(artim, DOING));
@@ -89,6 +93,9 @@ async fn negotiate(
         .map_err(|_| Error::Declined(Rejection::LimitExceeded))?;
     let offers = decide(&caller).map_err(Error::Declined)?;
     let (results, contexts) = negotiate::answer(&request.presentation_contexts, &offers);
+    let (option, names) = negotiate::worklist_options(&request.user_variables, &contexts);
+    let mut user_variables = negotiate::user_variables(max_pdu);
+    user_variables.extend(option);
     ear.set_contexts(contexts.iter().map(|context| context.id));
     ear.inbound.phase = Phase::Established;
     voice.set_max_pdu(peer_max_pdu);
@@ -99,10 +106,10 @@ async fn negotiate(
         called_ae_title: request.called_ae_title,
         application_context_name: negotiate::APPLICATION_CONTEXT.to_owned(),
         presentation_contexts: results,
-        user_variables: negotiate::user_variables(max_pdu),
+        user_variables,
     });
     voice.outbound.send(&answer).await?;
-    Ok((caller, contexts))
+    Ok((caller, contexts, names))
 }
 
 fn caller(request: &AssociationRQ, address: SocketAddr) -> Result<Caller, Rejection> {

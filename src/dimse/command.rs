@@ -29,6 +29,22 @@ pub(super) enum Payload {
     Follows,
 }
 
+/// Why a request was refused, for the person who reads the other side's log (PS3.7 C.4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// ASCII without patient data; cut at 64 characters.
+    pub comment: String,
+    pub offending: Option<Tag>,
+}
+
+impl Remark {
+    fn element(&self) -> Element {
+        let printable = self.comment.chars().filter(|c| matches!(c, ' '..='~') && *c != '\\');
+        let comment: String = printable.take(64).collect();
+        DataElement::new(tags::ERROR_COMMENT, VR::LO, PrimitiveValue::from(comment.as_str()))
+    }
+}
+
 /// A DIMSE command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -59,6 +75,7 @@ pub(super) enum Command {
         sop_class: Option<Uid>,
         status: Status,
         payload: Payload,
+        remark: Option<Remark>,
     },
     CancelRq {
         responded: u16,
@@ -113,6 +130,7 @@ impl Command {
                 .map(Status)
                 .ok_or_else(|| broken("an answer without a status"))?;
             let sop_class = uid(tags::AFFECTED_SOP_CLASS_UID);
+            let comment = set.get(tags::ERROR_COMMENT).and_then(|e| Some(e.to_str().ok()?.into()));
             return Ok(match (field, payload) {
                 (0x8001, Payload::Absent) => Self::StoreRsp {
                     responded,
@@ -120,7 +138,10 @@ impl Command {
                     sop_instance: uid(tags::AFFECTED_SOP_INSTANCE_UID),
                     status,
                 },
-                (0x8020, _) => Self::FindRsp { responded, sop_class, status, payload },
+                (0x8020, _) => {
+                    let remark = comment.map(|comment| Remark { comment, offending: None });
+                    Self::FindRsp { responded, sop_class, status, payload, remark }
+                }
                 (0x8030, Payload::Absent) => Self::EchoRsp { responded, status },
                 _ => Self::StrayRsp { payload },
             });
@@ -194,9 +215,15 @@ impl Command {
                 us(tags::PRIORITY, 0),
                 us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
             ],
-            Self::FindRsp { responded, sop_class, status, payload } => {
+            Self::FindRsp { responded, sop_class, status, payload, remark } => {
                 let mut set = answer(0x8020, *responded, *status, *payload);
                 set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
+                if let Some(remark) = remark {
+                    set.push(remark.element());
+                    set.extend(remark.offending.map(|tag| {
+                        DataElement::new(tags::OFFENDING_ELEMENT, VR::AT, PrimitiveValue::from(tag))
+                    }));
+                }
                 set
             }
             Self::CancelRq { responded } => vec![

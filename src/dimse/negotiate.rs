@@ -253,6 +253,45 @@ pub(super) fn accepted(
     contexts
 }
 
+/// How person names are compared on an association (PS3.4 K.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameMatching {
+    /// As the matching rules say.
+    #[default]
+    Literal,
+    /// Fuzzy semantic matching was asked for and agreed on.
+    Fuzzy,
+}
+
+/// The options of the worklist that the requestor asks for, and our answer to them: it may have names compared
+/// fuzzily; times are never adjusted to another zone, so that is turned down.
+pub(super) fn worklist_options(
+    theirs: &[UserVariableItem],
+    accepted: &[Context],
+) -> (Option<UserVariableItem>, NameMatching) {
+    let class = uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND;
+    if !accepted.iter().any(|context| context.sop_class.as_str() == class) {
+        return (None, NameMatching::Literal);
+    }
+    let asked = theirs.iter().find_map(|item| match item {
+        UserVariableItem::SopClassExtendedNegotiationSubItem(uid, bytes)
+            if uid.trim_end_matches(['\0', ' ']) == class =>
+        {
+            Some(bytes.as_slice())
+        }
+        _ => None,
+    });
+    // The first two bytes are reserved and say nothing; three are the least that means anything.
+    let Some([first, second, names, rest @ ..]) = asked else {
+        return (None, NameMatching::Literal);
+    };
+    let mut answer = vec![*first, *second, u8::from(*names == 1)];
+    answer.extend(rest.first().map(|_| 0));
+    let names = if *names == 1 { NameMatching::Fuzzy } else { NameMatching::Literal };
+    let answer = UserVariableItem::SopClassExtendedNegotiationSubItem(class.to_owned(), answer);
+    (Some(answer), names)
+}
+
 pub(super) fn user_variables(max_pdu: u32) -> Vec<UserVariableItem> {
     let version = IMPLEMENTATION_VERSION.get(..16).unwrap_or(IMPLEMENTATION_VERSION);
     vec![

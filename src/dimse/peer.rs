@@ -11,6 +11,8 @@ use crate::dicom::AeTitle;
 pub enum May {
     Echo,
     Store,
+    /// Query the modality worklist.
+    Worklist,
 }
 
 /// One peer.
@@ -54,10 +56,11 @@ impl TryFrom<String> for May {
         match text.as_str() {
             "echo" => Ok(Self::Echo),
             "store" => Ok(Self::Store),
-            "worklist" | "query" | "retrieve" | "commitment" => {
+            "worklist" => Ok(Self::Worklist),
+            "query" | "retrieve" | "commitment" => {
                 Err(format!("a peer can not be given `{text}` yet; leave it out of `may`"))
             }
-            _ => Err(format!("a peer may `echo` or `store`, not `{text}`")),
+            _ => Err(format!("a peer may `echo`, `store` or query the `worklist`, not `{text}`")),
         }
     }
 }
@@ -67,6 +70,7 @@ impl From<May> for String {
         match may {
             May::Echo => "echo",
             May::Store => "store",
+            May::Worklist => "worklist",
         }
         .to_owned()
     }

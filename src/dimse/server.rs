@@ -7,11 +7,11 @@ use bytes::Bytes;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::Pdu;
 
-use super::command::{Command, Payload};
+use super::command::{Command, Payload, Remark};
 use super::error::{Abort, Error};
 use super::find::IDENTIFIER_LIMIT;
 use super::message::{self, Ear, Part, Place, Voice};
-use super::{Context, MAX_PDU, Status, Timeouts};
+use super::{Context, MAX_PDU, NameMatching, Status, Timeouts};
 use crate::dicom::{AeTitle, DataSet, Syntax, Uid};
 
 /// How patient and how roomy we are as acceptor.
@@ -78,6 +78,8 @@ pub struct Find {
     syntax: Syntax,
     pub sop_class: Uid,
     pub identifier: DataSet,
+    /// As it was agreed on for the association.
+    pub names: NameMatching,
 }
 
 /// Whether the peer still wants answers.
@@ -97,6 +99,7 @@ pub struct ServerAssociation {
     terms: Terms,
     /// Bytes of the data set under way.
     received: u64,
+    names: NameMatching,
 }
 
 impl ServerAssociation {
@@ -107,7 +110,11 @@ impl ServerAssociation {
         contexts: Vec<Context>,
         terms: Terms,
     ) -> Self {
-        Self { ear, voice, caller, contexts, terms, received: 0 }
+        Self { ear, voice, caller, contexts, terms, received: 0, names: NameMatching::Literal }
+    }
+
+    pub(super) fn comparing(self, names: NameMatching) -> Self {
+        Self { names, ..self }
     }
 
     pub fn caller(&self) -> &Caller {
@@ -189,9 +196,15 @@ impl ServerAssociation {
                 let refusal = if sop_class == context.sop_class {
                     match DataSet::read(&self.identifier().await?, syntax) {
                         Ok(identifier) => {
-                            let find =
-                                Find { context: id, message_id, syntax, sop_class, identifier };
-                            return Ok(Some(Request::Find(find)));
+                            let (context, names) = (id, self.names);
+                            return Ok(Some(Request::Find(Find {
+                                context,
+                                message_id,
+                                syntax,
+                                sop_class,
+                                identifier,
+                                names,
+                            })));
                         }
                         Err(_) => Status::CANNOT_UNDERSTAND,
                     }
@@ -204,6 +217,10 @@ impl ServerAssociation {
                     sop_class: Some(sop_class),
                     status: refusal,
                     payload: Payload::Absent,
+                    remark: (refusal == Status::CANNOT_UNDERSTAND).then(|| Remark {
+                        comment: "the identifier is no readable data set".to_owned(),
+                        offending: None,
+                    }),
                 };
                 self.answer(id, &answer).await
             }
@@ -308,11 +325,26 @@ impl ServerAssociation {
 
     /// One match (FF00), unless the peer has cancelled.
     pub async fn respond_match(&mut self, find: &Find, found: &DataSet) -> Result<Flow, Error> {
-        let result = self.send_match(find, found).await;
+        self.respond_match_as(find, found, Status::PENDING).await
+    }
+
+    /// One match, [`Status::PENDING`] or [`Status::PENDING_WARNING`], unless the peer has cancelled.
+    pub async fn respond_match_as(
+        &mut self,
+        find: &Find,
+        found: &DataSet,
+        status: Status,
+    ) -> Result<Flow, Error> {
+        let result = self.send_match(find, found, status).await;
         self.settle(result).await
     }
 
-    async fn send_match(&mut self, find: &Find, found: &DataSet) -> Result<Flow, Error> {
+    async fn send_match(
+        &mut self,
+        find: &Find,
+        found: &DataSet,
+        status: Status,
+    ) -> Result<Flow, Error> {
         tokio::select! {
             biased;
             part = self.ear.next(self.terms.idle, "we were answering a query") => match part? {
@@ -332,8 +364,9 @@ impl ServerAssociation {
         let answer = Command::FindRsp {
             responded: find.message_id,
             sop_class: Some(find.sop_class.clone()),
-            status: Status::PENDING,
+            status,
             payload: Payload::Follows,
+            remark: None,
         };
         self.voice.command(find.context, &answer).await?;
         self.voice.data(find.context, &found.write(find.syntax)).await?;
@@ -342,11 +375,31 @@ impl ServerAssociation {
 
     /// The final answer to a C-FIND.
     pub async fn respond_find(&mut self, find: &Find, status: Status) -> Result<(), Error> {
+        self.end_find(find, status, None).await
+    }
+
+    /// The final answer to a C-FIND that fails, and why.
+    pub async fn refuse_find(
+        &mut self,
+        find: &Find,
+        status: Status,
+        remark: Remark,
+    ) -> Result<(), Error> {
+        self.end_find(find, status, Some(remark)).await
+    }
+
+    async fn end_find(
+        &mut self,
+        find: &Find,
+        status: Status,
+        remark: Option<Remark>,
+    ) -> Result<(), Error> {
         let answer = Command::FindRsp {
             responded: find.message_id,
             sop_class: Some(find.sop_class.clone()),
             status,
             payload: Payload::Absent,
+            remark,
         };
         let result = self.voice.command(find.context, &answer).await;
         self.settle(result).await

@@ -14,10 +14,10 @@ use crate::import::{DestinationName, Times};
 use crate::journal::Journal;
 use crate::pipeline::{Backoff, Parts, Settings};
 use crate::reconcile::Site;
-use crate::seal::Vault;
+use crate::seal::{Vault, place};
 use crate::spool::Spool;
 use crate::web::Client;
-use crate::worklist::{Source, Worklist};
+use crate::worklist::{Cache, Local, Source, Worklist};
 
 /// Which clock a gateway goes by.
 #[derive(Clone, Debug)]
@@ -28,8 +28,18 @@ pub enum ClockSource {
     Given(Clock),
 }
 
+/// What is kept of the worklist; it outlives a reload.
+#[derive(Clone)]
+pub(super) struct KeptWorklist {
+    cache: Cache,
+    local: Local,
+}
+
 /// Opens what is at rest and builds what is configured.
-pub(super) async fn build(config: &Config, clock: ClockSource) -> anyhow::Result<Parts> {
+pub(super) async fn build(
+    config: &Config,
+    clock: ClockSource,
+) -> anyhow::Result<(Parts, KeptWorklist)> {
     crate::tls::install_provider();
     prepare(&config.data_dir)?;
     if config.file.is_none() {
@@ -50,20 +60,34 @@ pub(super) async fn build(config: &Config, clock: ClockSource) -> anyhow::Result
             vault.clone(),
             config.spool.reserve.unwrap_or_default(),
         )?;
-        let (journal, recovered) = Journal::open(&config.below("journal"), vault)?;
-        anyhow::Ok((spool, journal, recovered))
+        let (journal, recovered) = Journal::open(&config.below("journal"), vault.clone())?;
+        let folder = config.below("kept-worklist");
+        place::private_folder(&folder)?;
+        let kept = KeptWorklist {
+            cache: Cache::open(vault.clone(), &folder.join("cache.sealed"))?,
+            local: Local::open(vault, &folder.join("local.sealed"))?,
+        };
+        anyhow::Ok((spool, journal, recovered, kept))
     });
-    let (spool, journal, recovered) = opened.await??;
+    let (spool, journal, recovered, kept) = opened.await??;
     let clock = match clock {
         ClockSource::System => Clock::system(recovered.reading.as_ref()),
         ClockSource::Given(clock) => clock,
     };
-    let settings = settings(&settled, clock.clone())?;
-    Ok(Parts { clock, spool, journal, recovered, settings })
+    let settings = settings(&settled, clock.clone(), Some(&kept))?;
+    Ok((Parts { clock, spool, journal, recovered, settings }, kept))
 }
 
 /// What may change by a reload.
-pub(super) fn settings(config: &Config, clock: Clock) -> anyhow::Result<Settings> {
+pub(super) fn settings(
+    config: &Config,
+    clock: Clock,
+    kept: Option<&KeptWorklist>,
+) -> anyhow::Result<Settings> {
+    let mut worklist = worklist(config, clock)?;
+    if let Some(kept) = kept {
+        worklist = worklist.keeping(kept.cache.clone(), kept.local.clone());
+    }
     let mut site = Site::new(config.dicom.ae_title.clone(), &config.gateway.institution);
     site.issuer.clone_from(&config.gateway.issuer_of_patient_id);
     site.accession_issuer.clone_from(&config.gateway.issuer_of_accession_number);
@@ -82,7 +106,7 @@ pub(super) fn settings(config: &Config, clock: Clock) -> anyhow::Result<Settings
         scan: config.scan.clone(),
         client: Client::new(&config.portals).context("portals")?,
         fetch: config.fetch.clone(),
-        worklist: worklist(config, clock)?,
+        worklist,
         destinations: Destinations::new(destinations(config)),
     })
 }
@@ -221,7 +245,7 @@ pub fn inspect(config: &Config) -> Vec<String> {
     {
         faults.push(error.to_string());
     }
-    if let Err(error) = settings(config, Clock::system(None)) {
+    if let Err(error) = settings(config, Clock::system(None), None) {
         faults.push(format!("{error:#}"));
     }
     faults

@@ -10,6 +10,7 @@ use super::Rooms;
 use crate::import::Counts;
 use crate::metrics::{Kind, Metrics, Text};
 use crate::pipeline::{DestinationHealth, Snapshot};
+use crate::worklist::KeptHealth;
 
 pub(super) async fn alive() -> &'static str {
     "alive\n"
@@ -76,6 +77,27 @@ fn exposition(snapshot: &Snapshot, metrics: &Metrics) -> String {
         let help = "1 if the worklist answered when it was last asked.";
         text.single(Gauge, "lotse_worklist_reachable_state", help, u64::from(reachable));
     }
+    type OfKept = fn(&KeptHealth) -> u64;
+    let per_source: [(&str, &str, OfKept); 2] = [
+        ("lotse_worklist_kept_entries", "Entries kept of a worklist source.", |kept| {
+            u64::try_from(kept.entries).unwrap_or(u64::MAX)
+        }),
+        ("lotse_worklist_kept_seconds", "Age of what is kept of a worklist source.", |kept| {
+            kept.age_seconds
+        }),
+    ];
+    for (name, help, of) in per_source {
+        text.family(Gauge, name, help);
+        for kept in &snapshot.worklist.health.kept {
+            text.sample(name, &[("source", &kept.source)], of(kept));
+        }
+    }
+    text.single(
+        Gauge,
+        "lotse_worklist_local_entries",
+        "Entries of the local worklist.",
+        u64::try_from(snapshot.worklist.health.local_entries).unwrap_or(u64::MAX),
+    );
     text.single(Gauge, "lotse_spool_used_bytes", "Bytes in the spool.", snapshot.disk_used);
     text.single(
         Gauge,

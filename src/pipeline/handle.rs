@@ -16,7 +16,6 @@ use crate::import::{
     Tombstone,
 };
 use crate::spool::{ImportSpool, Usage};
-use crate::worklist::Ask;
 
 /// Why the scheduler did not do what was asked; the display is the sentence a person reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -278,14 +277,13 @@ impl Pipeline {
         self.shared.beats.load(Ordering::Relaxed)
     }
 
-    /// What the gateway sees of the local worklist now, and notes on what it could not see.
+    /// What the gateway sees of the local worklist, and notes on what it could not see or how old it is.
     pub async fn worklist(
         &self,
         date: Option<String>,
         name: Option<String>,
     ) -> Result<(Vec<Item>, Vec<String>), Refusal> {
-        let ask = Ask { broad: true, ..Ask::default() };
-        let answer = self.shared.settings().worklist.ask(&ask).await;
+        let answer = self.shared.settings().worklist.listing().await;
         let mut answer = answer.map_err(|error| Refusal::NotNow(error.to_string()))?;
         let date = date.map(|date| date.replace('-', ""));
         let name = name.map(|name| name.to_lowercase());

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::shared::Shared;
 use crate::import::{Counts, ImportId, State, StudyState};
+use crate::worklist;
 
 /// Faults that `/status` remembers.
 const ERRORS_KEPT: usize = 20;
@@ -51,6 +52,9 @@ pub struct WorklistHealth {
     /// `None` until it was asked for the first time.
     pub reachable: Option<bool>,
     pub notes: Vec<String>,
+    /// What is kept of it: how old, how large.
+    #[serde(flatten)]
+    pub health: worklist::Health,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -141,6 +145,7 @@ pub(super) fn take(shared: &Shared) -> Snapshot {
         snapshot.alarms = log.alarms.iter().cloned().collect();
         snapshot.worklist = log.worklist.clone();
     });
+    snapshot.worklist.health = shared.settings().worklist.health();
     snapshot
 }
 

@@ -28,7 +28,7 @@ use crate::matching::{
     self, Authority, Case, Completeness, Decision, Outcome, Target, Verdict, Witnesses,
 };
 use crate::unpack;
-use crate::worklist::{Answer, Ask};
+use crate::worklist::{Answer, Ask, Freshness};
 
 /// Imports that are pulled at the same time.
 const PULLS: usize = 4;
@@ -252,19 +252,24 @@ impl Stages {
             let answer = match settings.worklist.ask(&ask).await {
                 Ok(answer) => answer,
                 Err(error) => {
+                    let sentence = error.to_string();
                     shared.log(|log| {
                         log.worklist.reachable = Some(false);
-                        log.worklist.notes = vec![error.to_string()];
+                        log.worklist.notes = vec![sentence.clone()];
                     });
-                    let failures = match &study.state {
-                        StudyState::AwaitingWorklist { attempts, .. } => attempts + 1,
-                        _ => 1,
-                    };
-                    let due = shared.clock.now().after(settings.backoff.after(failures));
-                    let (study, sentence) = (Some(uid.clone()), error.to_string());
-                    return Some(Event::Postponed { stage: Stage::Worklist, study, due, sentence });
+                    return Some(self.postpone(study, settings, sentence));
                 }
             };
+            if answer.freshness == Freshness::Kept {
+                // What is kept decides nothing, and nothing is sent before the order was read again: it is
+                // asked again by itself instead of bothering a person.
+                let sentence = answer.notes.join("; ");
+                shared.log(|log| {
+                    log.worklist.reachable = Some(false);
+                    log.worklist.notes = answer.notes;
+                });
+                return Some(self.postpone(study, settings, sentence));
+            }
             let mut outcome = self.judge(&case, &answer, settings, &ask);
             if let Some(filed) = &filed {
                 outcome = earlier::hold(outcome, filed);
@@ -288,6 +293,16 @@ impl Stages {
             }
             _ => Some(Event::Ranked { study: uid.clone(), outcome: Box::new(outcome) }),
         }
+    }
+
+    /// Asks again later, and ever later.
+    fn postpone(&self, study: &Study, settings: &Settings, sentence: String) -> Event {
+        let failures = match &study.state {
+            StudyState::AwaitingWorklist { attempts, .. } => attempts + 1,
+            _ => 1,
+        };
+        let due = self.pipeline.shared.clock.now().after(settings.backoff.after(failures));
+        Event::Postponed { stage: Stage::Worklist, study: Some(study.uid.clone()), due, sentence }
     }
 
     fn judge(&self, case: &Case, answer: &Answer, settings: &Settings, ask: &Ask) -> Outcome {

@@ -12,7 +12,7 @@ use crate::dicom::scan::{self, Limits};
 use crate::dicom::{DataSet, Syntax};
 
 use super::query::Query;
-use super::{Gathered, Options, Reached, Reading, filter, item_of};
+use super::{Entry, Gathered, Options, Origin, Reached, Reading, filter, item_of};
 
 /// Entries of one folder; a site that keeps more has a RIS.
 const FILE_LIMIT: usize = 10_000;
@@ -39,9 +39,10 @@ pub(super) async fn ask(path: PathBuf, queries: Vec<Query>, options: Arc<Options
 
 fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gathered> {
     let reading = Reading::new(&options.fallback_character_set, &options.stations);
-    let (files, within_limit) = entries(path)?;
+    let (files, within_limit) = entry_files(path)?;
     let shown = path.display();
-    let (mut items, mut notes) = (Vec::new(), Vec::new());
+    let origin = Origin::Folder(path.into());
+    let (mut items, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     if !within_limit {
         notes.push(format!("folder {shown} holds more than {FILE_LIMIT} entries; remove old ones"));
     }
@@ -51,6 +52,7 @@ fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gat
             Ok(entry) => match item_of(&entry, &reading) {
                 Some(item) if queries.iter().any(|query| filter::answers(&item, query)) => {
                     items.push(item);
+                    entries.extend(Entry::read(&entry, &reading, &origin).into_iter().flatten());
                 }
                 Some(_) => {}
                 None => without_id += 1,
@@ -69,11 +71,11 @@ fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gat
         notes.push(format!("folder {shown} has {without_id} .wl files without a patient ID"));
     }
     let reached = if notes.is_empty() { Reached::Whole } else { Reached::Partly };
-    Ok(Gathered { items, reached, notes })
+    Ok(Gathered { items, entries, reached, notes })
 }
 
 /// The `.wl` files of the folder and its subfolders, sorted, and whether all were listed.
-fn entries(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
+fn entry_files(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
     let mut files = Vec::new();
     let mut folders = Vec::new();
     let mut names = 0_usize;

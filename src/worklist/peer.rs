@@ -6,7 +6,7 @@ use crate::dicom::{DataSet, Uid};
 use crate::dimse::{self, Proposed, Remote, Status};
 
 use super::query::{Query, identifier};
-use super::{Gathered, Options, Reached, Reading, filter, item_of};
+use super::{Entry, Gathered, Options, Origin, Reached, Reading, filter, item_of};
 
 /// Numbers at which servers stop without saying so: an answer of exactly this many is not trusted to be whole.
 const ROUND_CAPS: [usize; 14] =
@@ -51,6 +51,7 @@ pub(super) struct Tally<'a> {
     options: &'a Options,
     reading: Reading,
     items: Vec<crate::dicom::Item>,
+    entries: Vec<Entry>,
     notes: Vec<String>,
     answered: bool,
     whole: bool,
@@ -64,6 +65,7 @@ impl<'a> Tally<'a> {
             options,
             reading: Reading::new(&options.fallback_character_set, &options.stations),
             items: Vec::new(),
+            entries: Vec::new(),
             notes: Vec::new(),
             answered: false,
             whole: true,
@@ -106,9 +108,15 @@ impl<'a> Tally<'a> {
         } else {
             self.answered = true;
         }
+        let origin = Origin::Peer(name.into());
         for entry in found {
             match item_of(entry, &self.reading) {
-                Some(item) if filter::answers(&item, query) => self.items.push(item),
+                Some(item) if filter::answers(&item, query) => {
+                    self.items.push(item);
+                    // What is no entry to be kept is an order nevertheless.
+                    self.entries
+                        .extend(Entry::read(entry, &self.reading, &origin).into_iter().flatten());
+                }
                 Some(_) => {}
                 None => self.without_id = self.without_id.saturating_add(1),
             }
@@ -129,6 +137,6 @@ impl<'a> Tally<'a> {
             (true, true) => Reached::Whole,
             (true, false) => Reached::Partly,
         };
-        Gathered { items: self.items, reached, notes: self.notes }
+        Gathered { items: self.items, entries: self.entries, reached, notes: self.notes }
     }
 }

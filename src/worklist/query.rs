@@ -67,7 +67,7 @@ fn is_single_value(text: &str) -> bool {
         && !text.contains(char::is_control)
 }
 
-const STEP_KEYS: [(Tag, VR); 12] = [
+const STEP_KEYS: [(Tag, VR); 15] = [
     (tags::MODALITY, VR::CS),
     (tags::SCHEDULED_STATION_AE_TITLE, VR::AE),
     (tags::SCHEDULED_PROCEDURE_STEP_START_DATE, VR::DA),
@@ -80,9 +80,12 @@ const STEP_KEYS: [(Tag, VR); 12] = [
     (tags::SCHEDULED_PROCEDURE_STEP_LOCATION, VR::SH),
     (tags::SCHEDULED_PROCEDURE_STEP_STATUS, VR::CS),
     (tags::REQUESTED_CONTRAST_AGENT, VR::LO),
+    (tags::SCHEDULED_PROCEDURE_STEP_END_DATE, VR::DA),
+    (tags::PRE_MEDICATION, VR::LO),
+    (tags::COMMENTS_ON_THE_SCHEDULED_PROCEDURE_STEP, VR::LT),
 ];
 
-const KEYS: [(Tag, VR); 25] = [
+const KEYS: [(Tag, VR); 42] = [
     (tags::SPECIFIC_CHARACTER_SET, VR::CS),
     (tags::STUDY_DATE, VR::DA),
     (tags::STUDY_TIME, VR::TM),
@@ -108,6 +111,24 @@ const KEYS: [(Tag, VR); 25] = [
     (tags::REASON_FOR_THE_REQUESTED_PROCEDURE, VR::LO),
     (tags::REQUESTED_PROCEDURE_ID, VR::SH),
     (tags::REQUESTED_PROCEDURE_PRIORITY, VR::SH),
+    // Not for us: modalities that ask us need them.
+    (tags::REFERENCED_PATIENT_SEQUENCE, VR::SQ),
+    (tags::PATIENT_SIZE, VR::DS),
+    (tags::PATIENT_WEIGHT, VR::DS),
+    (tags::MEDICAL_ALERTS, VR::LO),
+    (tags::ALLERGIES, VR::LO),
+    (tags::PREGNANCY_STATUS, VR::US),
+    (tags::SPECIAL_NEEDS, VR::LO),
+    (tags::PATIENT_STATE, VR::LO),
+    (tags::PATIENT_TRANSPORT_ARRANGEMENTS, VR::LO),
+    (tags::REQUESTED_PROCEDURE_COMMENTS, VR::LT),
+    (tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, VR::LO),
+    (tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, VR::LO),
+    (tags::CONFIDENTIALITY_CONSTRAINT_ON_PATIENT_DATA_DESCRIPTION, VR::LO),
+    (tags::PATIENT_COMMENTS, VR::LT),
+    (tags::REQUESTED_PROCEDURE_LOCATION, VR::LO),
+    (tags::NAMES_OF_INTENDED_RECIPIENTS_OF_RESULTS, VR::PN),
+    (tags::IMAGING_SERVICE_REQUEST_COMMENTS, VR::LT),
 ];
 
 /// The identifier of one query with every return key; the step item is built fully, since servers answer only

@@ -36,7 +36,8 @@ impl Reading {
         }
     }
 
-    fn sets(&self, entry: &DataSet) -> CharacterSets {
+    /// The sets that the text of an entry is read by.
+    pub(super) fn sets(&self, entry: &DataSet) -> CharacterSets {
         if entry.text(tags::SPECIFIC_CHARACTER_SET).is_some() {
             return entry.character_sets();
         }

@@ -10,11 +10,17 @@ use crate::clock;
 use crate::dicom::AeTitle;
 use crate::dimse::Remote;
 
+use super::ITEM_LIMIT;
+
 /// A day, the unit of the window.
 const DAY: u64 = 24 * 3600;
 
 /// A window beyond a year is a question for the whole RIS.
 const WINDOW_LIMIT_DAYS: u16 = 366;
+
+/// Shorter is a burden for the RIS, longer is no cache of today.
+const REFRESH_LEAST: Duration = Duration::from_secs(10);
+const REFRESH_MOST: Duration = Duration::from_secs(DAY);
 
 /// `[worklist]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +36,11 @@ pub struct WorklistSection {
     pub window: Duration,
     /// Answers that one query may give before the rest is cancelled.
     pub limit: usize,
+    /// How often the whole window is asked for and kept.
+    #[serde(deserialize_with = "clock::duration")]
+    pub refresh: Duration,
+    /// Matches that one query of a modality may get from us.
+    pub answer_limit: usize,
     /// For answers that name no character set and are no UTF-8.
     pub fallback_character_set: String,
 }
@@ -42,6 +53,8 @@ impl Default for WorklistSection {
             station_ae: Vec::new(),
             window: Duration::from_secs(14 * DAY),
             limit: 500,
+            refresh: Duration::from_secs(300),
+            answer_limit: 1000,
             fallback_character_set: "ISO_IR 100".to_owned(),
         }
     }
@@ -80,6 +93,8 @@ pub struct Options {
     pub stations: Vec<AeTitle>,
     pub window_days: u16,
     pub limit: usize,
+    pub refresh: Duration,
+    pub answer_limit: usize,
     pub fallback_character_set: String,
     /// In which "today" is meant.
     pub timezone: jiff::tz::TimeZone,
@@ -98,8 +113,14 @@ impl WorklistSection {
         if days > WINDOW_LIMIT_DAYS {
             faults.push(format!("worklist.window is at most {WINDOW_LIMIT_DAYS} days"));
         }
-        if !(1..=10_000).contains(&self.limit) {
-            faults.push("worklist.limit is 1 to 10000".to_owned());
+        if !(1..=ITEM_LIMIT).contains(&self.limit) {
+            faults.push(format!("worklist.limit is 1 to {ITEM_LIMIT}"));
+        }
+        if !(1..=ITEM_LIMIT).contains(&self.answer_limit) {
+            faults.push(format!("worklist.answer-limit is 1 to {ITEM_LIMIT}"));
+        }
+        if !(REFRESH_LEAST..=REFRESH_MOST).contains(&self.refresh) {
+            faults.push("worklist.refresh is between 10s and 24h".to_owned());
         }
         let code = |text: &str| {
             let allowed =
@@ -126,6 +147,8 @@ impl WorklistSection {
             stations: self.station_ae.clone(),
             window_days: days,
             limit: self.limit,
+            refresh: self.refresh,
+            answer_limit: self.answer_limit,
             fallback_character_set: self.fallback_character_set.clone(),
             timezone,
         })

@@ -8,6 +8,7 @@ use crate::dicom::{AeTitle, CharacterSets, DataSet, Sex, Syntax, VR, Value};
 use crate::dimse::Status;
 
 mod folders;
+mod keeping;
 
 fn options() -> Options {
     WorklistSection::default().options(jiff::tz::TimeZone::UTC).unwrap()

@@ -33,3 +33,4 @@ mod reload;
 mod retention;
 mod sink;
 mod support;
+mod worklist_scp;

@@ -1,4 +1,4 @@
-use super::command::Payload;
+use super::command::{Payload, Remark};
 use super::*;
 use proptest::prelude::*;
 
@@ -62,6 +62,14 @@ fn commands_read_back_as_written() {
             sop_class: Some(class),
             status: Status::PENDING,
             payload: Payload::Follows,
+            remark: None,
+        },
+        Command::FindRsp {
+            responded: 4,
+            sop_class: None,
+            status: Status::DOES_NOT_MATCH_CLASS,
+            payload: Payload::Absent,
+            remark: Some(Remark { comment: "a day is YYYYMMDD".to_owned(), offending: None }),
         },
         Command::CancelRq { responded: 3 },
     ];
@@ -144,7 +152,7 @@ fn a_peer_section_reads_as_promised() {
     let default: PeerSection = toml::from_str("ae-title = \"RIS\"\naddress = \"ris:104\"").unwrap();
     assert!(default.may.is_empty());
     for wrong in [
-        "ae-title = \"PACS\"\naddress = \"a:1\"\nmay = [\"worklist\"]",
+        "ae-title = \"PACS\"\naddress = \"a:1\"\nmay = [\"query\"]",
         "ae-title = \"PACS\"\naddress = \"a:1\"\nmay = [\"fly\"]",
         "ae-title = \"A TITLE THAT IS TOO LONG\"\naddress = \"a:1\"",
         "ae-title = \"PACS\"\naddress = \"a:1\"\nmai = []",

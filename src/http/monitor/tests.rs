@@ -17,7 +17,7 @@ fn the_snapshot_becomes_lines_that_prometheus_reads() {
             "pacs\"x".to_owned(),
             DestinationHealth { paused: true, waiting_instances: 3, ..Default::default() },
         )]),
-        worklist: WorklistHealth { reachable: Some(false), notes: Vec::new() },
+        worklist: WorklistHealth { reachable: Some(false), ..WorklistHealth::default() },
         disk_used: 10,
         disk_free: 20,
         last_errors: Vec::new(),
