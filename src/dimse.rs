@@ -26,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use accept::{accept, accept_tcp};
-pub use client::{Client, call, call_over};
+pub use client::{Client, call, call_extended, call_over};
 pub use command::Remark;
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
@@ -85,6 +85,13 @@ impl Default for Timeouts {
 pub struct Proposed {
     pub sop_class: Uid,
     pub transfer_syntaxes: Vec<Uid>,
+}
+
+/// SOP class extended negotiation: the service class application information of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    pub sop_class: Uid,
+    pub information: Vec<u8>,
 }
 
 /// A presentation context that both sides agreed on.

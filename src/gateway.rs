@@ -31,7 +31,8 @@ pub use serve::serve;
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Pipeline, Running};
 use crate::worklist::Worklist;
-use crate::{http, scp};
+use crate::worklist::hl7::Book;
+use crate::{http, mllp, scp};
 
 /// The running gateway.
 pub struct Gateway {
@@ -45,6 +46,7 @@ pub struct Gateway {
     scp: Arc<scp::Door>,
     config: Config,
     kept: KeptWorklist,
+    book: Arc<Book>,
     /// Asks the worklist again and again; made anew by a reload.
     keeping: (JoinHandle<()>, CancellationToken),
 }
@@ -54,6 +56,7 @@ pub struct Gateway {
 pub struct Addresses {
     pub http: SocketAddr,
     pub dicom: Vec<SocketAddr>,
+    pub hl7: Vec<SocketAddr>,
     pub control: PathBuf,
 }
 
@@ -82,12 +85,20 @@ impl Gateway {
             })?;
             dicom_listeners.push(bound);
         }
+        let mut hl7_listeners = vec![];
+        for listener in &config.hl7.listeners {
+            let bound = TcpListener::bind(listener.address)
+                .await
+                .with_context(|| format!("hl7.listeners: {} cannot be bound", listener.address))?;
+            hl7_listeners.push((bound, listener.clone()));
+        }
         let control = control_path(&config.data_dir);
         let unix: UnixListener = http::bind_control(&control)?;
         let token = http::ApiToken::load_or_create(&config.below("api.token"))?;
         let addresses = Addresses {
             http: http_listener.local_addr()?,
             dicom: dicom_listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?,
+            hl7: hl7_listeners.iter().map(|(l, _)| l.local_addr()).collect::<Result<_, _>>()?,
             control,
         };
         let shown = token.reveal().to_owned();
@@ -97,6 +108,15 @@ impl Gateway {
         let stop = CancellationToken::new();
         let mut doors = JoinSet::new();
         let name = config.http.name.clone();
+        let book = Book::new(kept.local.clone(), config.hl7.rules());
+        let mllp = mllp::Door::new(Arc::clone(&book), clock.clone(), zone.clone(), &metrics);
+        for (listener, section) in hl7_listeners {
+            let (door, until) = (Arc::clone(&mllp), stop.clone());
+            doors.spawn(async move {
+                mllp::serve(listener, section, door, until).await;
+                "HL7"
+            });
+        }
         let door = http::Door::new(pipeline.clone(), token, name, clock, zone, metrics);
         let (tcp, unix_door, until) = (door.clone(), door, stop.clone());
         let tcp_stop = stop.clone();
@@ -124,7 +144,19 @@ impl Gateway {
         }
         let keeping = keep_fresh(worklist);
         let token = shown;
-        Ok(Self { pipeline, addresses, token, doors, stop, running, scp, config, kept, keeping })
+        Ok(Self {
+            pipeline,
+            addresses,
+            token,
+            doors,
+            stop,
+            running,
+            scp,
+            config,
+            kept,
+            book,
+            keeping,
+        })
     }
 
     /// Waits until something ends that should not.
@@ -145,7 +177,8 @@ impl Gateway {
     pub async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
         let fixed = |c: &Config| {
             let titles = (c.dicom.ae_title.clone(), c.dicom.listeners.clone());
-            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), c.http.clone(), titles)
+            let listeners = (titles, c.hl7.listeners.clone());
+            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), c.http.clone(), listeners)
         };
         anyhow::ensure!(
             fixed(&config) == fixed(&self.config),
@@ -156,6 +189,7 @@ impl Gateway {
         let worklist = settings.worklist.clone();
         self.pipeline.reload(settings).await?;
         self.scp.set_peers(config.peers.clone());
+        self.book.set_rules(config.hl7.rules());
         self.scp.set_worklist(worklist.clone());
         let (_, old) = std::mem::replace(&mut self.keeping, keep_fresh(worklist));
         old.cancel();

@@ -20,6 +20,7 @@ pub mod import;
 pub mod seal;
 
 pub mod dimse;
+pub mod hl7;
 pub mod journal;
 pub mod spool;
 pub mod web;
@@ -36,6 +37,7 @@ pub mod worklist;
 pub mod pipeline;
 
 pub mod http;
+pub mod mllp;
 pub mod scp;
 
 // The whole, its simulated surroundings, and its command line.

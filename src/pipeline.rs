@@ -9,6 +9,7 @@ mod compared;
 mod decisions;
 mod earlier;
 mod handle;
+mod patients;
 mod progress;
 mod recover;
 mod scheduler;
@@ -18,7 +19,8 @@ mod snapshot;
 mod stages;
 
 pub use backoff::Backoff;
-pub use handle::{Arrival, Choice, Pipeline, Refusal, Upload};
+pub use handle::{Arrival, Choice, Pipeline, Refusal, Seen, Upload};
+pub use patients::{Look, Registered};
 pub use progress::Progress;
 pub use scheduler::{Error, Running, start};
 pub use settings::{Parts, Settings};

@@ -18,9 +18,11 @@ mod cache;
 mod entry;
 mod filter;
 mod folder;
+pub mod hl7;
 mod join;
 mod keep;
 mod local;
+pub mod pdq;
 mod peer;
 mod query;
 mod read;
@@ -34,7 +36,9 @@ pub use entry::{Entry, LocalKey, NoEntry, Origin};
 pub use keep::{Health, Kept};
 pub use local::Local;
 pub use read::{Reading, item_of};
-pub use section::{Options, Source, SourceSection, WorklistSection};
+pub use section::{
+    CharacterSetKey, Manners, Options, Source, SourceSection, Times, WorklistSection,
+};
 pub use shelf::Error as StoreError;
 
 /// Items of all sources together. A broad question of a large site gives hundreds.
@@ -126,6 +130,8 @@ pub struct Worklist {
     clock: Clock,
     cache: Cache,
     local: Local,
+    /// Orders come by message, whether there are any yet or not.
+    is_fed: bool,
     /// One refresh at a time.
     refreshing: Arc<Semaphore>,
 }
@@ -139,6 +145,7 @@ impl Worklist {
             clock,
             cache: Cache::in_memory(),
             local: Local::in_memory(),
+            is_fed: false,
             refreshing: Arc::new(Semaphore::new(1)),
         }
     }
@@ -146,6 +153,11 @@ impl Worklist {
     /// The same with what is kept elsewhere: it outlives a change of the configuration.
     pub fn keeping(self, cache: Cache, local: Local) -> Self {
         Self { cache, local, ..self }
+    }
+
+    /// The same if orders come by message: an empty local worklist is an answer then.
+    pub fn fed(self) -> Self {
+        Self { is_fed: true, ..self }
     }
 
     /// Orders that were put here from outside.
@@ -225,7 +237,7 @@ impl Worklist {
         }
         notes.truncate(NOTE_LIMIT);
         let of_local = self.matching(vec![self.local.entries().into()], queries).await;
-        let is_local_only = self.sources.is_empty() && !self.local.is_empty();
+        let is_local_only = self.sources.is_empty() && (self.is_fed || !self.local.is_empty());
         if nobody && kept.is_empty() && of_local.is_empty() && !is_local_only {
             let told = if notes.is_empty() {
                 "none is configured; add a [[worklist.sources]] with a peer or a folder".to_owned()
@@ -244,6 +256,9 @@ impl Worklist {
                 "more than {ITEM_LIMIT} orders; narrow worklist.modalities or worklist.window"
             ));
         }
+        // What is sent to us tells of the orders that were sent, never that there are no others.
+        let is_broad = queries.iter().any(|query| matches!(query, query::Query::Window { .. }));
+        let whole = whole && !(self.sources.is_empty() && is_broad);
         let completeness = if whole && fits && may_be_complete && !queries.is_empty() {
             Completeness::Complete
         } else {
@@ -256,8 +271,9 @@ impl Worklist {
     async fn ask_source(&self, source: &Source, queries: &[query::Query]) -> Gathered {
         let work = async {
             match source {
-                Source::Peer { name, remote } => {
-                    peer::ask(name, remote, queries, &self.options).await
+                Source::Peer { name, remote, manners } => {
+                    let now = self.clock.now().timestamp().to_zoned(self.options.timezone.clone());
+                    peer::ask(name, remote, manners, queries, &self.options, &now).await
                 }
                 Source::Folder { path } => {
                     folder::ask(path.clone(), queries.to_vec(), Arc::clone(&self.options)).await

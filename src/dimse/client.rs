@@ -15,7 +15,7 @@ use super::command::Command;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Part, Voice};
 use super::wire::{Phase, Stream, abort_reason, split};
-use super::{Context, MAX_PDU, MIN_PDU, Proposed, Remote, Status, Timeouts, negotiate};
+use super::{Context, Extended, MAX_PDU, MIN_PDU, Proposed, Remote, Status, Timeouts, negotiate};
 use crate::dicom::Uid;
 
 /// An association that we requested. Made by [`call`], which always releases or aborts it; if the future of
@@ -25,6 +25,8 @@ pub struct Client {
     pub(super) voice: Voice,
     pub(super) contexts: Vec<Context>,
     pub(super) timeouts: Timeouts,
+    /// What the peer answered to our extended negotiation.
+    agreed: Vec<Extended>,
     message_id: u16,
 }
 
@@ -39,8 +41,19 @@ pub async fn call<T, E: From<Error>>(
     contexts: &[Proposed],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
+    call_extended(remote, contexts, &[], work).await
+}
+
+/// [`call`] with SOP class extended negotiation (PS3.7 D.3.3.5); what the peer agreed to is in
+/// [`Client::agreed`].
+pub async fn call_extended<T, E: From<Error>>(
+    remote: &Remote,
+    contexts: &[Proposed],
+    extended: &[Extended],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
     let stream = connect(&remote.address, remote.timeouts.connect).await?;
-    call_over(Box::new(stream), remote, contexts, work).await
+    converse(Box::new(stream), remote, contexts, extended, work).await
 }
 
 /// [`call`] over a stream that is connected already (TLS).
@@ -50,7 +63,17 @@ pub async fn call_over<T, E: From<Error>>(
     contexts: &[Proposed],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut client = Client::request(stream, remote, contexts).await?;
+    converse(stream, remote, contexts, &[], work).await
+}
+
+async fn converse<T, E: From<Error>>(
+    stream: Box<dyn Stream>,
+    remote: &Remote,
+    contexts: &[Proposed],
+    extended: &[Extended],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut client = Client::request(stream, remote, contexts, extended).await?;
     match work(&mut client).await {
         Ok(done) => {
             if let Err(error) = client.release().await {
@@ -93,6 +116,7 @@ impl Client {
         stream: Box<dyn Stream>,
         remote: &Remote,
         wanted: &[Proposed],
+        extended: &[Extended],
     ) -> Result<Self, Error> {
         let proposed = negotiate::propose(wanted)?;
         let max_pdu = remote.max_pdu.clamp(MIN_PDU, MAX_PDU);
@@ -103,6 +127,7 @@ impl Client {
             voice: Voice::new(outbound),
             contexts: Vec::new(),
             timeouts,
+            agreed: Vec::new(),
             message_id: 0,
         };
         let request = Pdu::AssociationRQ(AssociationRQ {
@@ -111,7 +136,7 @@ impl Client {
             called_ae_title: remote.called.as_str().to_owned(),
             application_context_name: negotiate::APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: proposed.clone(),
-            user_variables: negotiate::user_variables(max_pdu),
+            user_variables: negotiate::with_extended(max_pdu, extended),
         });
         let established = async {
             client.voice.outbound.send(&request).await?;
@@ -119,6 +144,7 @@ impl Client {
             match client.ear.inbound.next(timeouts.association, DOING).await? {
                 Pdu::AssociationAC(answer) => {
                     client.contexts = negotiate::accepted(&proposed, &answer.presentation_contexts);
+                    client.agreed = negotiate::agreed(extended, &answer.user_variables);
                     client.ear.set_contexts(client.contexts.iter().map(|context| context.id));
                     client.voice.set_max_pdu(negotiate::peer_max_pdu(&answer.user_variables)?);
                     client.ear.inbound.phase = Phase::Established;
@@ -150,6 +176,12 @@ impl Client {
     pub fn accepted(&self, sop_class: &Uid) -> Vec<Uid> {
         let of_class = self.contexts.iter().filter(|context| context.sop_class == *sop_class);
         of_class.map(|context| context.transfer_syntax.clone()).collect()
+    }
+
+    /// What the peer answered to our extended negotiation of a class; `None` if it did not.
+    pub fn agreed(&self, sop_class: &Uid) -> Option<&[u8]> {
+        let of_class = self.agreed.iter().find(|one| one.sop_class == *sop_class);
+        of_class.map(|one| one.information.as_slice())
     }
 
     /// Whether nothing more can be asked on this association: it was released or aborted from either side.

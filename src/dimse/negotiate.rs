@@ -7,7 +7,7 @@ use dicom_ul::pdu::{
 };
 
 use super::error::{Abort, Error};
-use super::{Context, Proposed};
+use super::{Context, Extended, Proposed};
 use crate::dicom::Uid;
 
 /// PS3.7 A.2.1.
@@ -290,6 +290,28 @@ pub(super) fn worklist_options(
     let names = if *names == 1 { NameMatching::Fuzzy } else { NameMatching::Literal };
     let answer = UserVariableItem::SopClassExtendedNegotiationSubItem(class.to_owned(), answer);
     (Some(answer), names)
+}
+
+/// What a requestor says beside its contexts.
+pub(super) fn with_extended(max_pdu: u32, extended: &[Extended]) -> Vec<UserVariableItem> {
+    let mut variables = user_variables(max_pdu);
+    variables.extend(extended.iter().map(|one| {
+        let class = one.sop_class.as_str().to_owned();
+        UserVariableItem::SopClassExtendedNegotiationSubItem(class, one.information.clone())
+    }));
+    variables
+}
+
+/// The answers to what was proposed; others count for nothing.
+pub(super) fn agreed(proposed: &[Extended], answer: &[UserVariableItem]) -> Vec<Extended> {
+    let told = answer.iter().filter_map(|item| match item {
+        UserVariableItem::SopClassExtendedNegotiationSubItem(class, bytes) => {
+            let sop_class = Uid::new(class.trim_end_matches(['\0', ' '])).ok()?;
+            Some(Extended { sop_class, information: bytes.clone() })
+        }
+        _ => None,
+    });
+    told.filter(|one| proposed.iter().any(|ours| ours.sop_class == one.sop_class)).collect()
 }
 
 pub(super) fn user_variables(max_pdu: u32) -> Vec<UserVariableItem> {

@@ -15,7 +15,7 @@ pub(super) fn complete(config: &mut Config) {
     }
     if config.worklist.sources.is_empty() {
         let folder = Some(config.below("worklist"));
-        config.worklist.sources.push(SourceSection { folder, peer: None });
+        config.worklist.sources.push(SourceSection { folder, ..SourceSection::default() });
     }
     if config.destinations.is_empty() {
         let folder = DestinationSection::folder(config.below("delivered"));
@@ -38,6 +38,9 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
             _ => "http",
         };
         faults.add(key, fault.to_string());
+    }
+    for (key, sentence) in config.hl7.faults() {
+        faults.add(format!("hl7.{key}"), sentence);
     }
     check_peers(config, faults);
     check_worklist(config, faults);
@@ -70,10 +73,10 @@ fn check_peers(config: &Config, faults: &mut Faults) {
 }
 
 fn check_worklist(config: &Config, faults: &mut Faults) {
-    if config.worklist.sources.is_empty() {
+    if config.worklist.sources.is_empty() && config.hl7.listeners.is_empty() {
         faults.add(
             "worklist.sources",
-            "there is no worklist source; add `[[worklist.sources]]` with `peer` or `folder`",
+            "there is no worklist source; add `[[worklist.sources]]` with `peer` or `folder`, or `[[hl7.listeners]]`",
         );
     }
     if let Err(found) = config.worklist.options(config.zone.clone()) {

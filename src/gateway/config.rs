@@ -19,6 +19,7 @@ use crate::fetch::FetchSection;
 use crate::forward::DestinationSection;
 use crate::http::HttpSection;
 use crate::matching::Policy;
+use crate::mllp::Hl7Section;
 use crate::reconcile::CoercionSection;
 use crate::scp::DicomSection;
 use crate::spool::SpoolSection;
@@ -93,6 +94,7 @@ pub struct Config {
     pub scan: ScanSection,
     pub fetch: FetchSection,
     pub http: HttpSection,
+    pub hl7: Hl7Section,
 }
 
 /// Where the master key is.
@@ -226,7 +228,7 @@ fn scalar(text: &str) -> config::Value {
     }
 }
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "version",
     "gateway",
     "spool",
@@ -243,6 +245,7 @@ const SECTIONS: [&str; 16] = [
     "scan",
     "fetch",
     "http",
+    "hl7",
 ];
 
 fn check(
@@ -278,6 +281,7 @@ fn check(
     let scan = faults.section::<ScanSection>("scan", take("scan"));
     let fetch = faults.section::<FetchSection>("fetch", take("fetch"));
     let http = faults.section::<HttpSection>("http", take("http"));
+    let hl7 = faults.section::<Hl7Section>("hl7", take("hl7"));
     let peers = named::<PeerSection>("peers", take("peers"), faults);
     let destinations = named::<DestinationSection>("destinations", take("destinations"), faults);
     let portals = named::<PortalSection>("portals", take("portals"), faults);
@@ -305,6 +309,7 @@ fn check(
         scan: scan?,
         fetch: fetch?,
         http: http?,
+        hl7: hl7?,
         gateway,
         data_dir,
     };

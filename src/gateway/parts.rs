@@ -17,7 +17,7 @@ use crate::reconcile::Site;
 use crate::seal::{Vault, place};
 use crate::spool::Spool;
 use crate::web::Client;
-use crate::worklist::{Cache, Local, Source, Worklist};
+use crate::worklist::{Cache, Local, Manners, Source, Worklist};
 
 /// Which clock a gateway goes by.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum ClockSource {
 #[derive(Clone)]
 pub(super) struct KeptWorklist {
     cache: Cache,
-    local: Local,
+    pub(super) local: Local,
 }
 
 /// Opens what is at rest and builds what is configured.
@@ -115,7 +115,9 @@ pub(super) fn settings(
 pub fn worklist(config: &Config, clock: Clock) -> anyhow::Result<Worklist> {
     let options = config.worklist.options(config.zone.clone());
     let options = options.map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
-    Ok(Worklist::new(sources(config), options, clock))
+    let worklist = Worklist::new(sources(config), options, clock);
+    // Orders that are sent to us are a source of their own, which nobody has to ask.
+    Ok(if config.hl7.listeners.is_empty() { worklist } else { worklist.fed() })
 }
 
 fn sources(config: &Config) -> Vec<Source> {
@@ -125,7 +127,12 @@ fn sources(config: &Config) -> Vec<Source> {
         }
         let name = section.peer.clone()?;
         let remote = config.peers.get(&name)?.remote(&config.dicom.ae_title);
-        Some(Source::Peer { name, remote })
+        let manners = Manners {
+            fallback_character_set: section.fallback_character_set.clone(),
+            character_set_key: section.character_set_key,
+            times: section.times,
+        };
+        Some(Source::Peer { name, remote, manners })
     });
     sources.collect()
 }

@@ -91,6 +91,9 @@ fn announce(gateway: &Gateway) {
     for address in &gateway.addresses.dicom {
         tracing::info!(%address, ae_title = %config.dicom.ae_title, "DICOM door open");
     }
+    for address in &gateway.addresses.hl7 {
+        tracing::info!(%address, "HL7 door open");
+    }
     tracing::info!(address = %gateway.addresses.http, "console open: http://{}/", gateway.addresses.http);
     tracing::info!(
         token_file = %config.below("api.token").display(),

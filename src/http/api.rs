@@ -12,7 +12,7 @@ use axum::{Extension, body::Body};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::request::{self, AnswersRequest, DecisionRequest, ImportRequest};
+use super::request::{self, AnswersRequest, DecisionRequest, ImportRequest, PatientsRequest};
 use super::view::{self, Detail, ImportView};
 use super::{Rooms, events, monitor};
 use crate::clock::Moment;
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Rooms>)>
         ("get", "/metrics", get(monitor::metrics)),
         ("get", "/api/v1/openapi.json", get(openapi)),
         ("get", "/api/v1/worklist", get(worklist)),
+        ("post", "/api/v1/patients", post(patients)),
         ("get", IMPORTS, get(list)),
         ("post", IMPORTS, post(create)),
         ("get", IMPORT, get(show)),
@@ -345,15 +346,32 @@ async fn worklist(
         return Err(Problem::malformed("name is at most 128 bytes"));
     }
     let asked = rooms.pipeline.worklist(date, name).await;
-    let (items, notes) = asked.map_err(|refusal| match refusal {
-        // Nothing is wrong with the request: a system behind us is away.
+    let (items, notes) = asked.map_err(away)?;
+    let items: Vec<_> = items.iter().map(view::ItemView::from).collect();
+    Ok(Json(serde_json::json!({ "items": items, "notes": notes })).into_response())
+}
+
+/// Asks the patient index; in the body, since names do not belong into addresses.
+async fn patients(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted: PatientsRequest = request::json(&headers, body).await?;
+    let found = rooms.pipeline.patients(&wanted.checked()?).await.map_err(away)?;
+    let patients: Vec<_> = found.patients.iter().map(view::PatientView::from).collect();
+    let body = serde_json::json!({ "patients": patients, "complete": !found.is_cut });
+    Ok(Json(body).into_response())
+}
+
+/// Nothing is wrong with the request if a system behind us is away.
+pub(super) fn away(refusal: Refusal) -> Problem {
+    match refusal {
         Refusal::NotNow(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
         Refusal::Unknown | Refusal::Invalid(_) | Refusal::Full(_) | Refusal::Stopping => {
             refusal.into()
         }
-    })?;
-    let items: Vec<_> = items.iter().map(view::ItemView::from).collect();
-    Ok(Json(serde_json::json!({ "items": items, "notes": notes })).into_response())
+    }
 }
 
 pub(super) fn import_id(text: &str) -> Result<ImportId, Problem> {

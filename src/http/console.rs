@@ -5,6 +5,7 @@
 
 mod compare;
 mod pages;
+mod patients;
 
 use askama::Template;
 use axum::Extension;
@@ -19,9 +20,10 @@ use super::Rooms;
 use super::api::{self, Filter};
 use super::guard::text;
 use super::problem::Problem;
-use super::request::{DecisionRequest, Fields, ImportRequest, small_body};
+use super::request::{DecisionRequest, Fields, ImportRequest, PatientsRequest, small_body};
 use super::view::Detail;
 use crate::import::{Actor, ImportId};
+use crate::pipeline::{Choice, Seen};
 
 pub(super) fn routes() -> Router<Rooms> {
     Router::new()
@@ -37,6 +39,7 @@ pub(super) fn routes() -> Router<Rooms> {
         .route("/imports/{id}/cancel", post(cancel))
         .route("/imports/{id}/erase", post(erase))
         .route("/imports/{id}/studies/{study}/decision", post(decide))
+        .route("/imports/{id}/studies/{study}/patients", post(patients))
 }
 
 async fn start(
@@ -53,7 +56,9 @@ async fn start(
 
 async fn show(State(rooms): State<Rooms>, Path(id): Path<String>) -> Result<Response, Problem> {
     let view = api::find(&rooms.pipeline, api::import_id(&id)?, Detail::Full)?;
-    Ok(page(StatusCode::OK, &pages::ImportPage::new(view, &rooms.zone)))
+    let mut shown = pages::ImportPage::new(view, &rooms.zone);
+    shown.has_index = rooms.pipeline.has_patient_index();
+    Ok(page(StatusCode::OK, &shown))
 }
 
 async fn create(
@@ -96,8 +101,29 @@ async fn decide(
     let study = api::study_of(&rooms.pipeline, id, &study)?;
     let fields = Fields::parse(&small_body(body).await?);
     let (choice, reason) = DecisionRequest::from_form(&fields).checked()?;
+    if let Choice::NoOrder { patient, seen: Seen::Once } = &choice {
+        let view = api::find(&rooms.pipeline, id, Detail::Full)?;
+        let look = rooms.pipeline.look(id, &study, patient).await?;
+        let shown = patients::Look::new(&view, study.as_str(), patient, &look, reason);
+        return Ok(page(StatusCode::OK, &shown));
+    }
     rooms.pipeline.decide(id, study, choice, reason, actor).await?;
     Ok(to_import(id))
+}
+
+async fn patients(
+    State(rooms): State<Rooms>,
+    Path((id, study)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = api::import_id(&id)?;
+    let study = api::study_of(&rooms.pipeline, id, &study)?;
+    let fields = Fields::parse(&small_body(body).await?);
+    let wanted = PatientsRequest::from_form(&fields).checked()?;
+    let found = rooms.pipeline.patients(&wanted).await.map_err(api::away)?;
+    let view = api::find(&rooms.pipeline, id, Detail::Full)?;
+    let shown = patients::Patients::new(&view, study.as_str(), &found);
+    Ok(page(StatusCode::OK, &shown))
 }
 
 async fn retry(

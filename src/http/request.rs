@@ -13,7 +13,8 @@ use super::guard::text;
 use super::problem::Problem;
 use crate::dicom::{BirthDate, Patient, PatientId, PersonName, Sex};
 use crate::import::{DestinationName, Link, Question, QuestionKind, Request};
-use crate::pipeline::Choice;
+use crate::pipeline::{Choice, Seen};
+use crate::worklist::pdq::Wanted;
 
 /// A request is a link, some answers and some numbers.
 pub(crate) const JSON_LIMIT: usize = 64 * 1024;
@@ -64,6 +65,9 @@ pub(crate) struct DecisionRequest {
     item: Option<String>,
     no_order: Option<NoOrderRequest>,
     reject: Option<bool>,
+    /// A second look was taken at a patient without an order.
+    #[serde(default)]
+    confirmed: bool,
     reason: String,
 }
 
@@ -75,6 +79,16 @@ pub(crate) struct NoOrderRequest {
     pub(crate) name: String,
     pub(crate) birth_date: Option<String>,
     pub(crate) sex: Option<String>,
+}
+
+/// The body of `POST /api/v1/patients`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Default)]
+pub(crate) struct PatientsRequest {
+    patient_id: Option<String>,
+    name: Option<String>,
+    birth_date: Option<String>,
 }
 
 /// Reads a small body within a time.
@@ -193,7 +207,10 @@ impl DecisionRequest {
         let reason = required("reason", &self.reason, REASON_LENGTH)?;
         let choice = match (self.item, self.no_order, self.reject) {
             (Some(item), None, None) => Choice::Item { item_id: required("item", &item, LO)? },
-            (None, Some(patient), None) => Choice::NoOrder { patient: patient.checked()? },
+            (None, Some(patient), None) => {
+                let seen = if self.confirmed { Seen::Again } else { Seen::Once };
+                Choice::NoOrder { patient: patient.checked()?, seen }
+            }
             (None, None, Some(true)) => Choice::Reject,
             _ => {
                 return Err(Problem::invalid(
@@ -217,8 +234,27 @@ impl DecisionRequest {
                 sex: fields.get("sex").map(str::to_owned),
             }),
             reject: (choice == "reject").then_some(true),
+            confirmed: fields.get("confirmed") == Some("yes"),
             reason: text("reason"),
         }
+    }
+}
+
+impl PatientsRequest {
+    /// Who is looked for.
+    pub(crate) fn checked(self) -> Result<Wanted, Problem> {
+        let name = optional("name", self.name.as_deref(), NAME_LENGTH)?;
+        let birth_date = optional("birthDate", self.birth_date.as_deref(), LO)?;
+        Ok(Wanted {
+            patient_id: optional("patientId", self.patient_id.as_deref(), LO)?,
+            name: name.as_deref().and_then(PersonName::new),
+            birth_date: birth_date.as_deref().map(date).transpose()?,
+        })
+    }
+
+    pub(crate) fn from_form(fields: &Fields) -> Self {
+        let text = |name| fields.get(name).map(str::to_owned);
+        Self { patient_id: text("patientId"), name: text("name"), birth_date: text("birthDate") }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a decision to an order: a person's word, the plan, and where the study goes.
 
 use super::Settings;
-use super::handle::{Choice, Pipeline, Refusal};
+use super::handle::{Choice, Pipeline, Refusal, Seen};
 use crate::dicom::{Item, Uid};
 use crate::forward;
 use crate::import::{
@@ -47,7 +47,7 @@ impl Pipeline {
                 };
                 self.order(&import, found, decision)?
             }
-            Choice::NoOrder { patient } => {
+            Choice::NoOrder { patient, seen } => {
                 let complete = patient.id.as_ref().is_some_and(|id| !id.id.trim().is_empty())
                     && patient.name.is_some();
                 if !complete {
@@ -55,11 +55,18 @@ impl Pipeline {
                         "a patient without an order needs at least a patient ID and a name".into(),
                     ));
                 }
+                let look = self.look_at(&import, found, &patient).await;
+                if seen == Seen::Once && !look.doubts.is_empty() {
+                    return Err(Refusal::NotNow(format!(
+                        "look again at the patient: {}; send the decision with `confirmed` if he is meant",
+                        look.doubts.join("; ")
+                    )));
+                }
                 let decision = Decision {
                     target: Target::NoOrder(patient),
                     authority: Authority::Person { actor: actor.0, reason },
-                    evidence: vec![],
-                    overridden: held_by(found),
+                    evidence: look.evidence,
+                    overridden: [look.doubts, held_by(found)].concat(),
                     at: self.shared.clock.now(),
                 };
                 self.order(&import, found, decision)?

@@ -38,8 +38,17 @@ pub enum Refusal {
 #[derive(Clone)]
 pub enum Choice {
     Item { item_id: String },
-    NoOrder { patient: Patient },
+    NoOrder { patient: Patient, seen: Seen },
     Reject,
+}
+
+/// How often a person has looked at a patient who was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// While typing: enough if nothing speaks against it.
+    Once,
+    /// Again, beside the study: what differs is meant.
+    Again,
 }
 
 /// An upload under way: write the file into `spool`, then [`Pipeline::finish_upload`].

@@ -461,7 +461,7 @@ fn decision(
     Decision { target, authority, evidence, overridden: vec![], at }
 }
 
-fn case(import: &Import, study: &Study) -> Case {
+pub(super) fn case(import: &Import, study: &Study) -> Case {
     Case {
         facts: study.facts.clone(),
         modalities: study.modalities.clone(),

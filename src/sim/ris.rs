@@ -35,6 +35,12 @@ pub enum Fault {
     AbortAfter(usize),
     /// Ignores every key and returns all.
     IgnoreKeys,
+    /// Returns the same matches for ever and does not hear C-CANCEL.
+    Endless,
+    /// Returns every match twice.
+    Twice,
+    /// Writes Latin-1 and does not say so.
+    Undeclared,
 }
 
 struct Orders {
@@ -194,6 +200,22 @@ async fn answer(
         }
         Fault::Fail(status) => return Ok(Some(status)),
         Fault::Cap(limit) | Fault::AbortAfter(limit) => found.truncate(limit),
+        Fault::Endless => loop {
+            if found.is_empty() {
+                return Ok(None);
+            }
+            for entry in &found {
+                // What it says of a C-CANCEL is not looked at; an abort ends this.
+                association.respond_match(find, entry).await?;
+            }
+        },
+        Fault::Twice => found = [found.clone(), found].concat(),
+        Fault::Undeclared => {
+            for entry in &mut found {
+                entry.re_encode(&CharacterSets::parse(Some(b"ISO_IR 100")));
+                entry.remove(tags::SPECIFIC_CHARACTER_SET);
+            }
+        }
         Fault::None | Fault::RefuseAssociation | Fault::IgnoreKeys => {}
     }
     for entry in &found {

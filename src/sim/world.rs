@@ -1,9 +1,10 @@
-//! Portal, RIS and PACS together, with one examination in the portal and its order in the RIS.
+//! Portal, RIS, patient index and PACS together, with one examination in the portal and its order in the RIS.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::his::{self, Index};
 use super::pacs::{self, Pacs};
 use super::portal::{self, Content, Portal, Question};
 use super::ris::{self, Ris};
@@ -16,6 +17,8 @@ pub struct World {
     pub portal: Portal,
     pub ris: Ris,
     pub pacs: Pacs,
+    /// Knows the local patients.
+    pub index: Index,
     pub sample: Sample,
     folder: Folder,
 }
@@ -62,7 +65,9 @@ impl World {
         .await?;
         let ris = Ris::start(scheduled_today(sample.worklist()), ris::Fault::None).await?;
         let pacs = Pacs::start(pacs::Fault::None, None).await?;
-        Ok(Self { portal, ris, pacs, sample, folder })
+        let patients = sample.worklist().into_iter().map(|item| item.patient).collect();
+        let index = Index::start(patients, his::Fault::None).await?;
+        Ok(Self { portal, ris, pacs, index, sample, folder })
     }
 
     pub fn folder(&self) -> &Path {
@@ -111,6 +116,12 @@ may = ["echo", "store"]
 [[worklist.sources]]
 peer = "ris"
 
+[worklist.pdq]
+address = "{index}"
+
+[[hl7.listeners]]
+address = "127.0.0.1:0"
+
 [destinations.pacs]
 peer = "pacs"
 
@@ -130,6 +141,7 @@ listen = "127.0.0.1:0"
             key_file = key_file.display(),
             ris = self.ris.address(),
             pacs = self.pacs.address(),
+            index = self.index.address(),
         )
     }
 

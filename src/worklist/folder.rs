@@ -23,7 +23,11 @@ const NAME_LIMIT: usize = 50_000;
 /// Bytes of one entry. Real ones have a few kilobytes.
 const SIZE_LIMIT: u64 = 1 << 20;
 
-/// Reads the folder on a blocking thread.
+/// A file that is being written is looked at again after this, and so often: a second in all, which no entry takes.
+const WRITING_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const WRITING_LIMIT: usize = 10;
+
+/// Reads the folder on a blocking thread. It is read anew for every question, so changes need no watching.
 pub(super) async fn ask(path: PathBuf, queries: Vec<Query>, options: Arc<Options>) -> Gathered {
     let shown = path.display().to_string();
     let work = move || read_all(&path, &queries, &options);
@@ -46,22 +50,54 @@ fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gat
     if !within_limit {
         notes.push(format!("folder {shown} holds more than {FILE_LIMIT} entries; remove old ones"));
     }
-    let (mut unreadable, mut without_id) = (0_usize, 0_usize);
+    let mut without_id = 0_usize;
+    let mut take = |entry: &DataSet| match item_of(entry, &reading) {
+        Some(item) if queries.iter().any(|query| filter::answers(&item, query)) => {
+            items.push(item);
+            entries.extend(Entry::read(entry, &reading, &origin).into_iter().flatten());
+        }
+        Some(_) => {}
+        None => without_id += 1,
+    };
+    // Removed between listing and reading: the order is gone, not unreadable.
+    let is_gone = |why: &Unreadable| matches!(why, Unreadable::Io(error) if error.kind() == io::ErrorKind::NotFound);
+    let mut unread = Vec::new();
     for file in files {
+        let seen = stamp(&file);
         match read_entry(&file) {
-            Ok(entry) => match item_of(&entry, &reading) {
-                Some(item) if queries.iter().any(|query| filter::answers(&item, query)) => {
-                    items.push(item);
-                    entries.extend(Entry::read(&entry, &reading, &origin).into_iter().flatten());
-                }
-                Some(_) => {}
-                None => without_id += 1,
-            },
-            // Removed between listing and reading: the order is gone, not unreadable.
-            Err(Unreadable::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => unreadable += 1,
+            Ok(entry) => take(&entry),
+            Err(why) if is_gone(&why) => {}
+            Err(_) => unread.push((file, seen)),
         }
     }
+    // What is unreadable and still changes is being written.
+    for _ in 0..WRITING_LIMIT {
+        if unread.is_empty() {
+            break;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is a blocking thread, never the runtime's"
+        )]
+        std::thread::sleep(WRITING_PAUSE);
+        let mut is_written = false;
+        unread.retain_mut(|(file, seen)| {
+            let now = stamp(file);
+            if now == *seen {
+                return true;
+            }
+            (*seen, is_written) = (now, true);
+            match read_entry(file) {
+                Ok(entry) => take(&entry),
+                Err(why) => return !is_gone(&why),
+            }
+            false
+        });
+        if !is_written {
+            break;
+        }
+    }
+    let unreadable = unread.len();
     if unreadable > 0 {
         notes.push(format!(
             "folder {shown} has {unreadable} .wl files that are no worklist entry of at most 1 MiB"
@@ -107,6 +143,11 @@ fn entry_files(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
     }
     files.sort();
     Ok((files, true))
+}
+
+fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.len(), found.modified().ok()?))
 }
 
 /// Everything else, `lockfile` among it, is none of ours.

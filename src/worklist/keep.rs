@@ -120,7 +120,7 @@ impl Worklist {
         let mut entries: Vec<Arc<[Entry]>> =
             self.sources.iter().filter_map(|s| self.cache.slot(s)).map(|s| s.entries).collect();
         let local = self.local.entries();
-        if entries.is_empty() && local.is_empty() {
+        if entries.is_empty() && local.is_empty() && !self.is_fed {
             return None;
         }
         entries.push(local.into());

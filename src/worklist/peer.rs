@@ -3,39 +3,62 @@
 use dicom_dictionary_std::uids;
 
 use crate::dicom::{DataSet, Uid};
-use crate::dimse::{self, Proposed, Remote, Status};
+use crate::dimse::{self, Extended, Proposed, Remote, Status};
 
-use super::query::{Query, identifier};
-use super::{Entry, Gathered, Options, Origin, Reached, Reading, filter, item_of};
+use super::query::{Query, Written, identifier};
+use super::section::Times;
+use super::{Entry, Gathered, Manners, Options, Origin, Reached, Reading, filter, item_of};
 
 /// Numbers at which servers stop without saying so: an answer of exactly this many is not trusted to be whole.
 const ROUND_CAPS: [usize; 14] =
     [50, 100, 150, 200, 250, 256, 300, 500, 512, 1000, 1024, 2000, 2048, 5000];
 
-/// Asks all queries on one association.
+/// Service class application information (PS3.4 K.5.1): two reserved bytes that are always 1; names literally,
+/// since we never ask for one; times adjusted to ours.
+const TIMES_ADJUSTED: [u8; 4] = [1, 1, 0, 1];
+
+/// Asks all queries on one association; on further ones if a peer that does not hear our C-CANCEL made us end it.
 pub(super) async fn ask(
     name: &str,
     remote: &Remote,
+    manners: &Manners,
     queries: &[Query],
     options: &Options,
+    now: &jiff::Zoned,
 ) -> Gathered {
     let Some((class, contexts)) = contexts() else {
         return Gathered::nothing(format!("peer {name} cannot be asked"));
     };
-    let mut tally = Tally::new(name, options);
-    let work = async |client: &mut dimse::Client| -> Result<(), dimse::Error> {
-        for query in queries {
-            let Some(identifier) = identifier(query) else {
-                tally.skip();
-                continue;
-            };
-            let found = client.find(&class, &identifier, options.limit).await?;
-            tally.take(query, &found.identifiers, found.status, found.cut);
+    let mut tally = Tally::new(name, manners, options);
+    let extended = match manners.times {
+        Times::Local => Vec::new(),
+        Times::Adjusted => {
+            let information = TIMES_ADJUSTED.to_vec();
+            vec![Extended { sop_class: class.clone(), information }]
         }
-        Ok(())
     };
-    let called = dimse::call(remote, &contexts, work).await;
-    tally.finish(called.err().map(|error| error.to_string()))
+    let mut left = queries.iter();
+    // Each association takes one query at least.
+    while !left.as_slice().is_empty() {
+        let work = async |client: &mut dimse::Client| -> Result<(), dimse::Error> {
+            let agreed = client.agreed(&class).and_then(|bytes| bytes.get(3)) == Some(&1);
+            let written = Written { key: manners.character_set_key, zone: agreed.then_some(now) };
+            while !client.is_over() {
+                let Some(query) = left.next() else { break };
+                let Some(identifier) = identifier(query, &written) else {
+                    tally.skip();
+                    continue;
+                };
+                let found = client.find(&class, &identifier, options.limit).await?;
+                tally.take(query, &found.identifiers, found.status, found.cut);
+            }
+            Ok(())
+        };
+        if let Err(error) = dimse::call_extended(remote, &contexts, &extended, work).await {
+            return tally.finish(Some(error.to_string()));
+        }
+    }
+    tally.finish(None)
 }
 
 fn contexts() -> Option<(Uid, [Proposed; 1])> {
@@ -59,11 +82,13 @@ pub(super) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(name: &'a str, options: &'a Options) -> Self {
+    pub(super) fn new(name: &'a str, manners: &Manners, options: &'a Options) -> Self {
+        let fallback = manners.fallback_character_set.as_ref();
+        let fallback = fallback.unwrap_or(&options.fallback_character_set);
         Self {
             name,
             options,
-            reading: Reading::new(&options.fallback_character_set, &options.stations),
+            reading: Reading::new(fallback, &options.stations),
             items: Vec::new(),
             entries: Vec::new(),
             notes: Vec::new(),

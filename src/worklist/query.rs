@@ -8,7 +8,16 @@ use jiff::civil::Date;
 
 use crate::dicom::{CharacterSets, DataSet, Tag, VR};
 
+use super::section::CharacterSetKey;
 use super::{Ask, Options};
+
+/// How a peer wants its queries.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Written<'a> {
+    pub(super) key: CharacterSetKey,
+    /// Our time, if the peer agreed to adjust its own to it.
+    pub(super) zone: Option<&'a jiff::Zoned>,
+}
 
 /// Queries that one question may take, since lists of modalities and stations are not allowed in one.
 pub(super) const QUERY_LIMIT: usize = 16;
@@ -133,7 +142,7 @@ const KEYS: [(Tag, VR); 42] = [
 
 /// The identifier of one query with every return key; the step item is built fully, since servers answer only
 /// what was asked for. `None` if a value cannot be written.
-pub(super) fn identifier(query: &Query) -> Option<DataSet> {
+pub(super) fn identifier(query: &Query, written: &Written<'_>) -> Option<DataSet> {
     let mut step = empty(&STEP_KEYS);
     let mut identifier = empty(&KEYS);
     match query {
@@ -156,6 +165,13 @@ pub(super) fn identifier(query: &Query) -> Option<DataSet> {
         }
     }
     identifier.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step]);
+    if written.key == CharacterSetKey::LeftOut {
+        identifier.remove(tags::SPECIFIC_CHARACTER_SET);
+    }
+    if let Some(now) = written.zone {
+        let offset = now.strftime("%z").to_string();
+        put(&mut identifier, tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, &offset)?;
+    }
     Some(identifier)
 }
 

@@ -11,6 +11,7 @@ use crate::dicom::AeTitle;
 use crate::dimse::Remote;
 
 use super::ITEM_LIMIT;
+use super::pdq::PdqSection;
 
 /// A day, the unit of the window.
 const DAY: u64 = 24 * 3600;
@@ -43,6 +44,8 @@ pub struct WorklistSection {
     pub answer_limit: usize,
     /// For answers that name no character set and are no UTF-8.
     pub fallback_character_set: String,
+    /// A patient index that says who somebody is, for patients without an order.
+    pub pdq: Option<PdqSection>,
 }
 
 impl Default for WorklistSection {
@@ -56,6 +59,7 @@ impl Default for WorklistSection {
             refresh: Duration::from_secs(300),
             answer_limit: 1000,
             fallback_character_set: "ISO_IR 100".to_owned(),
+            pdq: None,
         }
     }
 }
@@ -68,12 +72,46 @@ pub struct SourceSection {
     pub peer: Option<String>,
     /// A folder of `.wl` files.
     pub folder: Option<PathBuf>,
+    /// In place of `worklist.fallback-character-set` for this peer.
+    pub fallback_character_set: Option<String>,
+    /// Whether a peer is sent an empty Specific Character Set (0008,0005) as return key.
+    pub character_set_key: CharacterSetKey,
+    /// What a peer does about time zones.
+    pub times: Times,
+}
+
+/// Some servers tell their character set only if they are asked for it, others fail on the question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CharacterSetKey {
+    #[default]
+    Asked,
+    LeftOut,
+}
+
+/// In which zone a peer means its dates and times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Times {
+    /// In ours: every RIS of one site.
+    #[default]
+    Local,
+    /// In its own: the adjustment to ours is negotiated (PS3.4 K.5), and used if the peer agrees.
+    Adjusted,
+}
+
+/// What is particular to one peer.
+#[derive(Clone, Debug, Default)]
+pub struct Manners {
+    pub fallback_character_set: Option<String>,
+    pub character_set_key: CharacterSetKey,
+    pub times: Times,
 }
 
 /// Where a source lies.
 #[derive(Clone, Debug)]
 pub enum Source {
-    Peer { name: String, remote: Remote },
+    Peer { name: String, remote: Remote, manners: Manners },
     Folder { path: PathBuf },
 }
 
@@ -96,6 +134,7 @@ pub struct Options {
     pub refresh: Duration,
     pub answer_limit: usize,
     pub fallback_character_set: String,
+    pub pdq: Option<PdqSection>,
     /// In which "today" is meant.
     pub timezone: jiff::tz::TimeZone,
 }
@@ -130,9 +169,26 @@ impl WorklistSection {
         if !self.modalities.iter().all(|modality| code(modality)) {
             faults.push("worklist.modalities are codes like CT, MR or OT".to_owned());
         }
-        if !self.fallback_character_set.split('\\').all(|term| term.is_empty() || code(term)) {
+        let is_set = |text: &str| text.split('\\').all(|term| term.is_empty() || code(term));
+        if !is_set(&self.fallback_character_set) {
             faults.push("worklist.fallback-character-set is a term like ISO_IR 100".to_owned());
         }
+        for (index, source) in self.sources.iter().enumerate() {
+            if !source.fallback_character_set.as_deref().is_none_or(is_set) {
+                faults.push(format!(
+                    "worklist.sources[{index}].fallback-character-set is a term like ISO_IR 100"
+                ));
+            }
+            let is_told = source.fallback_character_set.is_some()
+                || source.character_set_key != CharacterSetKey::default()
+                || source.times != Times::default();
+            if source.folder.is_some() && is_told {
+                faults.push(format!(
+                    "worklist.sources[{index}]: what is said of a peer's character set and times is not for folders; leave it out"
+                ));
+            }
+        }
+        faults.extend(self.pdq.iter().flat_map(PdqSection::faults));
         if self.modalities.len().max(1) * self.station_ae.len().max(1) > super::query::QUERY_LIMIT {
             faults.push(format!(
                 "worklist.modalities and worklist.station-ae together make more than {} queries",
@@ -150,6 +206,7 @@ impl WorklistSection {
             refresh: self.refresh,
             answer_limit: self.answer_limit,
             fallback_character_set: self.fallback_character_set.clone(),
+            pdq: self.pdq.clone(),
             timezone,
         })
     }

@@ -1,7 +1,7 @@
 use dicom_dictionary_std::tags;
 use jiff::civil::date;
 
-use super::query::{Query, identifier, of_ask};
+use super::query::{Query, Written, identifier, of_ask};
 use super::*;
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, CharacterSets, DataSet, Sex, Syntax, VR, Value};
@@ -9,6 +9,7 @@ use crate::dimse::Status;
 
 mod folders;
 mod keeping;
+mod sent;
 
 fn options() -> Options {
     WorklistSection::default().options(jiff::tz::TimeZone::UTC).unwrap()
@@ -153,7 +154,7 @@ fn bad_entries_are_normal_entries() {
 
 #[test]
 fn the_identifier_asks_for_everything_and_matches_one_thing() {
-    let set = identifier(&named("A1")).unwrap();
+    let set = identifier(&named("A1"), &Written::default()).unwrap();
     assert_eq!(set.text(tags::ACCESSION_NUMBER).as_deref(), Some("A1"));
     for tag in
         [tags::PATIENT_ID, tags::PATIENT_NAME, tags::PATIENT_BIRTH_DATE, tags::STUDY_INSTANCE_UID]
@@ -164,20 +165,20 @@ fn the_identifier_asks_for_everything_and_matches_one_thing() {
     assert!(step.get(tags::MODALITY).is_some());
     assert!(step.text(tags::SCHEDULED_PROCEDURE_STEP_START_DATE).is_none());
 
-    let set = identifier(&Query::Window {
+    let asked = Query::Window {
         from: date(2024, 3, 1),
         to: date(2024, 3, 31),
         modality: Some("OT".into()),
         station: Some("IMPORT".into()),
-    })
-    .unwrap();
+    };
+    let set = identifier(&asked, &Written::default()).unwrap();
     let step = &set.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE)[0];
     let text = |tag| step.text(tag).unwrap();
     assert_eq!(text(tags::SCHEDULED_PROCEDURE_STEP_START_DATE), "20240301-20240331");
     assert_eq!(text(tags::MODALITY), "OT");
     assert_eq!(text(tags::SCHEDULED_STATION_AE_TITLE), "IMPORT");
-    assert!(identifier(&named("Ä1")).is_none());
-    assert!(identifier(&Query::one(None, None)).is_none());
+    assert!(identifier(&named("Ä1"), &Written::default()).is_none());
+    assert!(identifier(&Query::one(None, None), &Written::default()).is_none());
     // What is written can be read.
     let bytes = set.write(Syntax::ImplicitLittle);
     assert_eq!(
@@ -220,14 +221,14 @@ fn answers_that_were_not_asked_for_are_dropped() {
         entry("2", "A2", "Schmidt^Ida"),
         entry("3", "A1 2", "X^Y"),
     ];
-    let mut tally = peer::Tally::new("ris", &options);
+    let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
     tally.take(&named("A1"), &found, Status::SUCCESS, false);
     let gathered = tally.finish(None);
     assert_eq!(gathered.items.len(), 1);
     assert_eq!(gathered.reached, Reached::Whole);
     assert!(gathered.notes.is_empty());
 
-    let mut tally = peer::Tally::new("ris", &options);
+    let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
     let mut late = entry("9", "A9", "Late^One");
     late.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step("S", "OT", "20250101")]);
     let found = [entry("1", "A1", "Müller^Eva"), late];
@@ -239,7 +240,7 @@ fn answers_that_were_not_asked_for_are_dropped() {
         modality: Some("MR".into()),
         station: None,
     };
-    let mut tally = peer::Tally::new("ris", &options);
+    let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
     tally.take(&wants, &found, Status::SUCCESS, false);
     assert!(tally.finish(None).items.is_empty());
 }
@@ -249,7 +250,7 @@ fn failures_caps_and_cuts_are_not_whole() {
     let options = options();
     let one = [entry("1", "A1", "Müller^Eva")];
     let gather = |found: &[DataSet], status, cut, error: Option<&str>| {
-        let mut tally = peer::Tally::new("ris", &options);
+        let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
         tally.take(&window(), found, status, cut);
         tally.finish(error.map(str::to_owned))
     };
@@ -279,7 +280,7 @@ fn failures_caps_and_cuts_are_not_whole() {
         1,
     );
     check(gather(&[DataSet::default()], Status::SUCCESS, false, None), Reached::Partly, 1);
-    let tally = peer::Tally::new("ris", &options);
+    let tally = peer::Tally::new("ris", &Manners::default(), &options);
     check(tally.finish(Some("connection refused".into())), Reached::Not, 1);
 }
 

@@ -144,7 +144,7 @@ def delivered(count):
 def decide_all(gateway, seen):
     """A person decides every study for a patient without an order."""
     patient = {"patientId": data.PATIENT_ID, "name": "Müßig^Anna", "birthDate": "1968-11-07", "sex": "F"}
-    body = json.dumps({"noOrder": patient, "reason": "bench"})
+    body = json.dumps({"noOrder": patient, "confirmed": True, "reason": "bench"})
     for study in seen["studies"]:
         path = f"/api/v1/imports/{seen['id']}/studies/{study['studyInstanceUid']}/decision"
         status, answer = gateway.call("POST", path, body)

@@ -186,7 +186,8 @@ async fn no_word_of_a_patient_leaks() {
     let decision = format!("/api/v1/imports/{arrived}/studies/{study}/decision");
     let [id, name, birth_date, _] = FILED;
     let patient = json!({"patientId": id, "name": name, "birthDate": birth_date, "sex": "F"});
-    post_ok(&daemon, &decision, json!({"noOrder": patient, "reason": REASON})).await;
+    post_ok(&daemon, &decision, json!({"noOrder": patient, "confirmed": true, "reason": REASON}))
+        .await;
     api.until_state(&arrived, "Closed").await;
 
     // What is wrong by itself, with words of a patient in it.

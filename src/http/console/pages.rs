@@ -103,6 +103,8 @@ pub(super) struct ImportPage {
     pub(super) retry: &'static str,
     pub(super) can_cancel: bool,
     pub(super) can_erase: bool,
+    /// Patients can be looked up.
+    pub(super) has_index: bool,
 }
 
 /// One study.
@@ -245,6 +247,7 @@ impl ImportPage {
             // What still goes on is cancelled, which destroys it as well.
             can_cancel: !over,
             can_erase: over && !ended,
+            has_index: false,
             view,
         }
     }

@@ -57,7 +57,7 @@ fn a_study_that_waits_shows_its_candidates_side_by_side() {
         "birth date differs",
         "class=\"differs\"",
         "File under this order",
-        "File without an order",
+        "Compare before filing",
         "Reject, do not send",
         "name agrees in other writing (+30)",
         "the worklist answer is incomplete",

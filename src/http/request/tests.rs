@@ -81,7 +81,7 @@ fn a_decision_is_exactly_one_choice_with_a_reason() {
             "reason": "walk-in"}"#,
     )
     .unwrap();
-    let Choice::NoOrder { patient } = choice else { panic!() };
+    let Choice::NoOrder { patient, .. } = choice else { panic!() };
     assert_eq!(patient.sex, Sex::Female);
     assert_eq!(patient.birth_date.unwrap().to_dicom(), "19801224");
     assert!(matches!(decision(r#"{"reject": true, "reason": "wrong"}"#), Ok((Choice::Reject, _))));

@@ -101,3 +101,17 @@ async fn faults_are_told_apart() {
     ris.set_fault(Fault::IgnoreKeys);
     assert_eq!(find(&ris, "A7", 100, EXPLICIT).await.unwrap().identifiers.len(), 20);
 }
+
+#[tokio::test]
+async fn answers_that_nobody_wants_are_told_apart() {
+    let ris = Ris::start((0..5).map(item).collect(), Fault::Twice).await.unwrap();
+    assert_eq!(find(&ris, "", 100, EXPLICIT).await.unwrap().identifiers.len(), 10);
+    ris.set_fault(Fault::Undeclared);
+    let found = find(&ris, "A1", 100, EXPLICIT).await.unwrap();
+    assert!(found.identifiers[0].get(tags::SPECIFIC_CHARACTER_SET).is_none());
+    assert_eq!(found.identifiers[0].text(tags::PATIENT_NAME).unwrap(), "Müßig^Zoë 1");
+    // Deaf to C-CANCEL: what came before is kept, and the association is given up.
+    ris.set_fault(Fault::Endless);
+    let found = find(&ris, "", 3, EXPLICIT).await.unwrap();
+    assert_eq!((found.identifiers.len(), found.cut, found.status), (3, true, Status::CANCELLED));
+}

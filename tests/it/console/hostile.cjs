@@ -55,14 +55,19 @@ desk(async ({ page, screen, sees, id }) => {
 
   await page.goto(`${stage.base}/imports/${number}`);
   await page.getByText("File it without an order").click();
-  const form = page.locator("form").filter({ has: page.getByRole("button", { name: "File without an order" }) });
+  const form = page.locator("form").filter({ has: page.getByRole("button", { name: "Compare before filing" }) });
   await form.getByLabel("Local patient ID").fill("4711");
   await form.getByLabel("Name, as Family^Given").fill("Muster^Erika");
   await form.getByLabel("Birth date").fill("1964-08-12");
   await form.getByLabel("Sex").selectOption("F");
   await form.getByLabel("Reason").fill(MARKUP);
   await screen("14-no-order");
-  await form.getByRole("button", { name: "File without an order" }).click();
+  await form.getByRole("button", { name: "Compare before filing" }).click();
+  // Nothing is filed before the patient was seen once more beside the study.
+  await sees("Is this the patient?");
+  await clean("look");
+  await screen("14-second-look");
+  await page.getByRole("button", { name: "Yes, file it under this patient" }).click();
   await sees("Done: everything is delivered.");
   await page.getByText(/main attributes change/).click();
   await clean("delivered");

@@ -1,0 +1,287 @@
+//! Who a message is about: PID, MRG.
+
+use dicom_dictionary_std::tags;
+
+use crate::dicom::{BirthDate, DataSet, Patient, PatientId, PersonName, Sex, VR};
+use crate::hl7::{Code, Fault, Field, Message, Segment, Value};
+
+use super::{Rules, naming, put, shown, timestamp};
+
+/// Repetitions of PID-3 and MRG-1 that are looked at; a patient has a handful of numbers.
+const ID_LIMIT: usize = 64;
+
+/// A patient as PID tells it. What it leaves out stays as it is known; what it says is nothing becomes empty.
+#[derive(Clone)]
+pub struct Identity {
+    pub id: PatientId,
+    /// Universal ID of the issuer with its type.
+    pub universal: Option<(String, String)>,
+    /// In DICOM's order of components.
+    pub name: Value,
+    pub birth_date: Value,
+    pub sex: Value,
+}
+
+/// What becomes of the patients of known entries.
+pub struct PatientChange {
+    pub identity: Identity,
+    /// The IDs that the identity takes the place of, beside its own.
+    pub prior: Vec<PatientId>,
+}
+
+crate::dicom::redacted!(Identity);
+
+impl Identity {
+    /// Writes the patient attributes of an entry.
+    pub fn write(&self, set: &mut DataSet) {
+        put(set, tags::PATIENT_ID, VR::LO, Some(&self.id.id));
+        put(set, tags::ISSUER_OF_PATIENT_ID, VR::LO, self.id.issuer.as_deref());
+        match &self.universal {
+            Some((universal, kind)) => {
+                let mut item = DataSet::default();
+                put(&mut item, tags::UNIVERSAL_ENTITY_ID, VR::UT, Some(universal));
+                put(&mut item, tags::UNIVERSAL_ENTITY_ID_TYPE, VR::CS, Some(kind));
+                set.put_items(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, vec![item]);
+            }
+            None => drop(set.remove(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)),
+        }
+        for (tag, vr, value) in [
+            (tags::PATIENT_NAME, VR::PN, &self.name),
+            (tags::PATIENT_BIRTH_DATE, VR::DA, &self.birth_date),
+            (tags::PATIENT_SEX, VR::CS, &self.sex),
+        ] {
+            match value {
+                Value::Text(text) => put(set, tag, vr, Some(text)),
+                Value::Null => put(set, tag, vr, None),
+                Value::Absent if set.get(tag).is_none() => put(set, tag, vr, None),
+                Value::Absent => {}
+            }
+        }
+    }
+}
+
+/// The patient that one PID tells.
+///
+/// # Errors
+/// If its local ID is not clear, or a value is none.
+pub fn patient_of(pid: Segment<'_>, rules: &Rules) -> Result<Patient, Fault> {
+    let identity = read(pid, rules)?;
+    let told = |value: Value| match value {
+        Value::Text(text) => Some(text),
+        Value::Absent | Value::Null => None,
+    };
+    Ok(Patient {
+        id: Some(identity.id),
+        name: told(identity.name).and_then(|name| PersonName::new(&name)),
+        birth_date: told(identity.birth_date).and_then(|day| BirthDate::parse(&day)),
+        sex: told(identity.sex).map_or(Sex::Unknown, |sex| Sex::parse(&sex)),
+    })
+}
+
+/// PID of a message about one patient.
+pub(super) fn identity(message: &Message, rules: &Rules) -> Result<Identity, Fault> {
+    let mut found = message.segments().filter(|segment| segment.name() == "PID");
+    let pid = found.next().ok_or_else(|| {
+        Fault::segment("PID", "the message does not say which patient it is about")
+    })?;
+    if found.next().is_some() {
+        return Err(
+            Fault::segment("PID", "the message is about several patients; send one each").at(2)
+        );
+    }
+    read(pid, rules)
+}
+
+pub(super) fn update(message: &Message, rules: &Rules) -> Result<PatientChange, Fault> {
+    Ok(PatientChange { identity: identity(message, rules)?, prior: Vec::new() })
+}
+
+pub(super) fn merge(message: &Message, rules: &Rules) -> Result<PatientChange, Fault> {
+    let identity = identity(message, rules)?;
+    let mut found = message.segments().filter(|segment| segment.name() == "MRG");
+    let mrg = found
+        .next()
+        .ok_or_else(|| Fault::segment("MRG", "a merge names the patient ID that goes"))?;
+    if found.next().is_some() {
+        return Err(Fault::segment("MRG", "a message merges one patient; send one each").at(2));
+    }
+    let ids: Vec<Cx> = mrg.field(1).repetitions().take(ID_LIMIT).filter_map(Cx::read).collect();
+    let prior = chosen(ids, rules).map_err(|why| why.fault("MRG", 1))?;
+    let prior = prior.patient_id("MRG", 1)?;
+    Ok(PatientChange { prior: vec![prior], identity })
+}
+
+fn read(pid: Segment<'_>, rules: &Rules) -> Result<Identity, Fault> {
+    let ids: Vec<Cx> = pid.field(3).repetitions().take(ID_LIMIT).filter_map(Cx::read).collect();
+    let mut id = chosen(ids, rules).map_err(|why| why.fault("PID", 3))?;
+    if id.namespace.is_none() && id.universal.is_none() {
+        // Old senders leave the authority out; the site says what its own is.
+        id.namespace.clone_from(&rules.authority);
+    }
+    let birth_date = match pid.field(7).value(1) {
+        Value::Text(text)
+            if matches!(text.len(), 4 | 6) && text.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            // A year or a month is allowed by HL7, and no birth date to DICOM: it tells nothing.
+            Value::Absent
+        }
+        Value::Text(_) => {
+            let fault = Fault::field(
+                Code::DataType,
+                "PID",
+                7,
+                "the birth date is no day; write it as YYYYMMDD",
+            );
+            match timestamp(pid.field(7), 1, fault.clone())? {
+                Some((day, _)) if BirthDate::parse(&day).is_some() => Value::Text(day),
+                _ => return Err(fault),
+            }
+        }
+        other => other,
+    };
+    let sex = match pid.field(8).value(1) {
+        Value::Text(text) => match Sex::parse(&text) {
+            Sex::Unknown => Value::Null,
+            sex => Value::Text(sex.as_str().to_owned()),
+        },
+        other => other,
+    };
+    Ok(Identity {
+        universal: id.universal.clone(),
+        id: id.patient_id("PID", 3)?,
+        name: name(pid.field(5))?,
+        birth_date,
+        sex,
+    })
+}
+
+/// One number of a patient with who gave it (CX).
+struct Cx {
+    id: String,
+    namespace: Option<String>,
+    universal: Option<(String, String)>,
+}
+
+enum Unclear {
+    Missing,
+    Several,
+    OtherAuthority,
+}
+
+impl Unclear {
+    fn fault(self, segment: &'static str, field: usize) -> Fault {
+        match self {
+            Self::Missing => Fault::field(
+                Code::RequiredFieldMissing,
+                segment,
+                field,
+                "there is no patient ID; nothing can be filed without one",
+            ),
+            Self::Several => Fault::field(
+                Code::DataType,
+                segment,
+                field,
+                "there are several patient IDs; name the local one by its assigning authority in hl7.authority",
+            ),
+            Self::OtherAuthority => Fault::field(
+                Code::UnknownKey,
+                segment,
+                field,
+                "no patient ID is of the assigning authority that hl7.authority names",
+            ),
+        }
+    }
+}
+
+impl Cx {
+    fn read(field: Field<'_>) -> Option<Self> {
+        let kind = field.part(4, 3).unwrap_or_default();
+        Some(Self {
+            id: field.text(1)?,
+            namespace: field.part(4, 1),
+            universal: field.part(4, 2).map(|universal| (universal, kind)),
+        })
+    }
+
+    fn is_of(&self, authority: &str) -> bool {
+        self.namespace.as_deref() == Some(authority)
+            || self.universal.as_ref().is_some_and(|(universal, _)| universal == authority)
+    }
+
+    fn patient_id(self, segment: &'static str, field: usize) -> Result<PatientId, Fault> {
+        let fault = Fault::field(
+            Code::DataType,
+            segment,
+            field,
+            "the patient ID is longer than 64 characters or holds a backslash, which DICOM cannot carry",
+        );
+        let issuer = self.namespace.or_else(|| self.universal.map(|(universal, _)| universal));
+        Ok(PatientId {
+            id: naming(self.id, 64, fault)?,
+            issuer: issuer.map(|text| shown(&text, 64)),
+        })
+    }
+}
+
+/// The local one of several numbers. A single number without an authority is taken for local.
+fn chosen(mut ids: Vec<Cx>, rules: &Rules) -> Result<Cx, Unclear> {
+    if ids.is_empty() {
+        return Err(Unclear::Missing);
+    }
+    if let Some(authority) = &rules.authority {
+        if let Some(at) = ids.iter().position(|id| id.is_of(authority)) {
+            return Ok(ids.swap_remove(at));
+        }
+        let is_bare = |id: &Cx| id.namespace.is_none() && id.universal.is_none();
+        return match ids.pop() {
+            Some(only) if ids.is_empty() && is_bare(&only) => Ok(only),
+            _ => Err(Unclear::OtherAuthority),
+        };
+    }
+    match (ids.pop(), ids.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => Err(Unclear::Several),
+    }
+}
+
+/// PID-5: the legal name, else the first; further scripts of it as DICOM's groups (PS3.5 6.2.1).
+fn name(field: Field<'_>) -> Result<Value, Fault> {
+    if field.value(1) == Value::Null {
+        return Ok(Value::Null);
+    }
+    let all: Vec<Field<'_>> = field.repetitions().take(16).collect();
+    let script = |field: &Field<'_>| field.text(8).unwrap_or_else(|| "A".to_owned());
+    let kind = |field: &Field<'_>| field.text(7).unwrap_or_default();
+    let pick = |wanted: &str| {
+        let of = || all.iter().filter(|one| script(one) == wanted);
+        of().find(|one| kind(one) == "L")
+            .or_else(|| of().find(|one| !matches!(kind(one).as_str(), "A" | "B" | "M" | "N" | "S")))
+    };
+    let fault = Fault::field(
+        Code::DataType,
+        "PID",
+        5,
+        "the name is longer than the 64 characters of DICOM",
+    );
+    let mut groups = Vec::new();
+    for script in ["A", "I", "P"] {
+        let group = pick(script).map(|one| group(*one, 1)).unwrap_or_default();
+        groups.push(naming(group, 64, fault.clone())?);
+    }
+    let joined = groups.join("=");
+    let joined = joined.trim_end_matches('=');
+    Ok(if joined.is_empty() { Value::Absent } else { Value::Text(joined.to_owned()) })
+}
+
+/// A name as DICOM orders it: family, given, middle, prefix, suffix. HL7 has the suffix before the prefix
+/// (reference 2.3), and the degree behind both. `from` is the component of the family name.
+pub(super) fn group(field: Field<'_>, from: usize) -> String {
+    let part = |offset: usize| {
+        let text = field.text(from + offset).unwrap_or_default();
+        text.replace(['^', '=', '\\'], " ").trim().to_owned()
+    };
+    let (suffix, degree) = (part(3), part(5));
+    let suffix = [suffix, degree].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    let parts = [part(0), part(1), part(2), part(4), suffix.join(" ")];
+    parts.join("^").trim_end_matches('^').to_owned()
+}
