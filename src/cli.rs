@@ -13,6 +13,7 @@ mod demo;
 mod echo;
 mod follow;
 mod import;
+mod journal;
 mod matches;
 pub mod matching;
 mod out;
@@ -74,6 +75,8 @@ enum Command {
     Echo(echo::Echo),
     /// Show the state of the gateway.
     Status(status::Status),
+    /// Dump, load or check the records of a gateway that does not run.
+    Journal(journal::Journal),
     /// Print the conformance statement.
     Conformance(conformance::Conformance),
 }
@@ -155,6 +158,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Check(check) => check.run(file).await,
         Command::Match(matches) => matches.run(),
         Command::Conformance(conformance) => conformance.run(),
+        Command::Journal(journal) => journal.run(file).await,
         Command::Echo(echo) => echo.run(file).await,
         Command::Import(import) => import.run(&control(file).await?).await,
         Command::Imports(imports) => imports.run(&control(file).await?).await,

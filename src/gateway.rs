@@ -25,7 +25,7 @@ pub use config::{
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
 use parts::KeptWorklist;
-pub use parts::{ClockSource, Unusable, asked, inspect, worklist};
+pub use parts::{ClockSource, Unusable, asked, at_rest, inspect, worklist};
 pub use serve::serve;
 
 use crate::metrics::Metrics;

@@ -9,6 +9,8 @@
 
 mod dump;
 mod error;
+mod guard;
+mod migrate;
 mod record;
 mod replay;
 mod store;
@@ -20,7 +22,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use dump::{dump, load};
+pub use dump::{dump, load, owned};
 pub use error::Error;
 
 use crate::clock::{Moment, Reading};
@@ -57,6 +59,8 @@ pub struct Recovered {
     pub unreadable: Vec<(ImportId, String)>,
     pub tombstones: Vec<Tombstone>,
     pub reading: Option<Reading>,
+    /// Commits that were acknowledged and are gone: the store cut its damaged log.
+    pub cut: u64,
 }
 
 /// The journal: one writer thread owns the store. Cheap to clone; the last clone dropped closes it.

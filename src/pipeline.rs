@@ -7,6 +7,7 @@
 mod backoff;
 mod compared;
 mod decisions;
+mod due;
 mod earlier;
 mod handle;
 mod patients;
@@ -17,6 +18,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod stages;
+mod verify;
 
 pub use backoff::Backoff;
 pub use handle::{Arrival, Choice, Pipeline, Refusal, Seen, Upload};
@@ -25,3 +27,4 @@ pub use progress::Progress;
 pub use scheduler::{Error, Running, start};
 pub use settings::{Parts, Settings};
 pub use snapshot::{DestinationHealth, LastError, Snapshot, WorklistHealth};
+pub use verify::{Verified, verify};

@@ -8,12 +8,14 @@
 //!
 //! Everything here blocks, except [`AsyncPack`].
 
+mod account;
 mod early;
 mod error;
 mod format;
 mod pack;
 mod reader;
 mod recovery;
+mod room;
 mod section;
 mod stream;
 
@@ -26,10 +28,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
+pub use account::Account;
 pub use error::Error;
 pub use pack::Pack;
 pub use reader::BlobReader;
 pub use recovery::{Damage, Recovery};
+pub use room::Promise;
 pub use section::{Malformed, Reserve, SpoolSection};
 pub use stream::AsyncPack;
 
@@ -51,6 +55,7 @@ struct Inner {
     folder: PathBuf,
     vault: Vault,
     reserve: Reserve,
+    promised: room::Promised,
     _lock: Flock<File>,
 }
 
@@ -83,7 +88,13 @@ impl Spool {
         let file = file.map_err(|source| place::explain(&path, source))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| Error::locked(dir, errno))?;
-        Ok(Self(Arc::new(Inner { folder: dir.to_owned(), vault, reserve, _lock: lock })))
+        Ok(Self(Arc::new(Inner {
+            folder: dir.to_owned(),
+            vault,
+            reserve,
+            promised: Default::default(),
+            _lock: lock,
+        })))
     }
 
     /// A new import: its key and its folder are on the device before this returns.
@@ -147,19 +158,6 @@ impl Spool {
             }
         }
         Ok(Usage { used, free: place::space(&self.0.folder)?.free })
-    }
-
-    /// Whether `expected` more bytes may come without touching the reserve.
-    ///
-    /// # Errors
-    /// [`Error::Reserved`] if not, with the figures.
-    pub fn admits(&self, expected: u64) -> Result<(), Error> {
-        let space = place::space(&self.0.folder)?;
-        let reserve = self.0.reserve.bytes(space.total).max(LEAST_RESERVE);
-        if space.free < reserve.saturating_add(expected) {
-            return Err(Error::Reserved { free: space.free, expected, reserve });
-        }
-        Ok(())
     }
 
     fn folder_of(&self, import: ImportId) -> PathBuf {

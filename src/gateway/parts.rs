@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::dimse::Remote;
 use crate::forward::{Check, Destination, Destinations, Existing, Target, TargetSection};
 use crate::import::{DestinationName, Times};
-use crate::journal::Journal;
+use crate::journal::{Journal, Recovered};
 use crate::pipeline::{Backoff, Parts, Settings};
 use crate::reconcile::Site;
 use crate::seal::{Vault, place};
@@ -50,17 +50,8 @@ pub(super) async fn build(
     let config = config.clone();
     let settled = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let keys = config.below("keys");
-        let vault = match &config.master_key {
-            MasterKey::File(file) => Vault::open(&keys, file)?,
-            MasterKey::Created(file) => Vault::open_or_create(&keys, file)?,
-        };
-        let spool = Spool::open_with(
-            &config.below("spool"),
-            vault.clone(),
-            config.spool.reserve.unwrap_or_default(),
-        )?;
-        let (journal, recovered) = Journal::open(&config.below("journal"), vault.clone())?;
+        let vault = vault(&config)?;
+        let (spool, journal, recovered) = open(&config, vault.clone())?;
         let folder = config.below("kept-worklist");
         place::private_folder(&folder)?;
         let kept = KeptWorklist {
@@ -76,6 +67,33 @@ pub(super) async fn build(
     };
     let settings = settings(&settled, clock.clone(), Some(&kept))?;
     Ok((Parts { clock, spool, journal, recovered, settings }, kept))
+}
+
+/// What a gateway that does not run has at rest: its spool, locked as long as it is held, and its records. Blocking.
+///
+/// # Errors
+/// If it runs, or can't be opened.
+pub fn at_rest(config: &Config) -> anyhow::Result<(Spool, Recovered)> {
+    let (spool, _, recovered) = open(config, vault(config)?)?;
+    Ok((spool, recovered))
+}
+
+fn vault(config: &Config) -> anyhow::Result<Vault> {
+    let keys = config.below("keys");
+    Ok(match &config.master_key {
+        MasterKey::File(file) => Vault::open(&keys, file)?,
+        MasterKey::Created(file) => Vault::open_or_create(&keys, file)?,
+    })
+}
+
+fn open(config: &Config, vault: Vault) -> anyhow::Result<(Spool, Journal, Recovered)> {
+    let spool = Spool::open_with(
+        &config.below("spool"),
+        vault.clone(),
+        config.spool.reserve.unwrap_or_default(),
+    )?;
+    let (journal, recovered) = Journal::open(&config.below("journal"), vault)?;
+    Ok((spool, journal, recovered))
 }
 
 /// What may change by a reload.

@@ -51,7 +51,8 @@ impl Uploads {
     ) -> Result<ImportId, Problem> {
         let meter = Meter::new(UPLOAD_LIMIT, READ_LIMIT);
         meter.check_declared(&body)?;
-        let mut running = self.begin(Wanted::default(), actor).await?;
+        let expected = announced(&body);
+        let mut running = self.begin(Wanted::default(), actor, expected).await?;
         let body = Body::from_stream(metered(body, meter.clone()));
         let mut chunks = body.into_data_stream();
         running.pack()?.begin().await?;
@@ -60,7 +61,7 @@ impl Uploads {
             let chunk = chunk.map_err(|_| meter.problem())?;
             meter.use_up(&chunk);
             length = length.saturating_add(size(&chunk));
-            running.pack()?.write(chunk).await?;
+            running.take(chunk).await?;
         }
         if length == 0 {
             return Err(Problem::invalid("the file is empty; send the archive as the body"));
@@ -78,6 +79,7 @@ impl Uploads {
         let meter = Meter::new(UPLOAD_LIMIT, READ_LIMIT);
         let (parts, body) = request.into_parts();
         meter.check_declared(&body)?;
+        let expected = announced(&body);
         let body = Body::from_stream(metered(body, meter.clone()));
         let mut request = Request::from_parts(parts, body);
         // Our own limit is larger than the framework's.
@@ -108,7 +110,8 @@ impl Uploads {
                                 Some(wanted) => wanted,
                                 None => ImportRequest::from_form(&fields),
                             };
-                            let begun = self.begin(wanted.without_link()?, actor.clone()).await?;
+                            let begun =
+                                self.begin(wanted.without_link()?, actor.clone(), expected).await?;
                             none.insert(begun)
                         }
                     };
@@ -147,8 +150,8 @@ impl Uploads {
         }
     }
 
-    async fn begin(&self, wanted: Wanted, actor: Actor) -> Result<Running, Problem> {
-        let upload = self.pipeline.begin_upload(wanted, actor).await?;
+    async fn begin(&self, wanted: Wanted, actor: Actor, expected: u64) -> Result<Running, Problem> {
+        let upload = self.pipeline.begin_upload(wanted, actor, expected).await?;
         let spool = upload.spool.clone();
         let mut running = Running {
             pipeline: self.pipeline.clone(),
@@ -177,6 +180,15 @@ struct Running {
 impl Running {
     fn pack(&mut self) -> Result<&mut AsyncPack, Problem> {
         self.pack.as_mut().ok_or_else(|| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    async fn take(&mut self, chunk: Bytes) -> Result<(), Problem> {
+        let length = size(&chunk);
+        self.pack()?.write(chunk).await?;
+        if let Some(upload) = &mut self.upload {
+            upload.promise.came(length);
+        }
+        Ok(())
     }
 
     async fn finish_file(&mut self, name: String) -> Result<(), Problem> {
@@ -225,9 +237,14 @@ async fn store(running: &mut Running, mut field: Field<'_>, meter: &Meter) -> Re
     running.pack()?.begin().await?;
     while let Some(chunk) = field.chunk().await.map_err(|_| meter.problem())? {
         meter.use_up(&chunk);
-        running.pack()?.write(chunk).await?;
+        running.take(chunk).await?;
     }
     running.finish_file(name).await
+}
+
+/// Bytes that a body says it has; 0 if it does not say.
+fn announced(body: &Body) -> u64 {
+    body.size_hint().exact().unwrap_or(0)
 }
 
 async fn small_part(mut field: Field<'_>, meter: &Meter) -> Result<Vec<u8>, Problem> {

@@ -2,15 +2,18 @@
 //!
 //! Values stay sealed: a dump is worth nothing without the keys, and dies with them.
 
+use std::fs;
 use std::io::{BufRead, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::record::{Change, STORE_VERSION, VERSION};
+use super::record::{Change, VERSION, is_housekeeping};
 use super::store::Store;
-use crate::seal::hex;
+use crate::seal::{hex, place};
 
 /// Twice the longest value in hexadecimal, and its key.
 const MAX_LINE: u64 = 64 << 10;
@@ -30,6 +33,19 @@ enum Line {
     End(u64),
 }
 
+/// Whether the folder is ours: what is opened by another user, root too, would leave files in it that the gateway
+/// may not write.
+///
+/// # Errors
+/// [`Error::NotOurs`] with whose it is.
+pub fn owned(folder: &Path) -> Result<(), Error> {
+    let owner = fs::metadata(folder).map_err(|source| place::explain(folder, source))?.uid();
+    if owner == geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(Error::NotOurs { path: folder.to_owned(), owner })
+}
+
 /// Writes every record of the journal in `dir`, which no process may have open, as one JSON a line. Returns
 /// how many. Blocking.
 pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
@@ -42,7 +58,7 @@ pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
     line(&Line::LotseJournal(VERSION))?;
     let mut count = 0_u64;
     store.scan(b"", |key, value| {
-        if key != STORE_VERSION {
+        if !is_housekeeping(key) {
             count = count.saturating_add(1);
             line(&Line::Record { key: hex::encode(key), value: hex::encode(value) })?;
         }
@@ -60,7 +76,7 @@ pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
 pub fn load(dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
     let mut store = Store::open(dir)?;
     store.scan(b"", |key, _| {
-        if key == STORE_VERSION { Ok(()) } else { Err(Error::NotEmpty { path: dir.to_owned() }) }
+        if is_housekeeping(key) { Ok(()) } else { Err(Error::NotEmpty { path: dir.to_owned() }) }
     })?;
     let mut lines = Lines { from, number: 0 };
     match lines.next()? {

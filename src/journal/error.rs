@@ -46,6 +46,11 @@ pub enum Error {
     Closed,
     #[error("the journal's thread could not be started: {0}")]
     Thread(io::Error),
+    #[error(
+        "{} belongs to uid {owner}; run this as that user: `sudo -u '#{owner}' lotse journal …`",
+        path.display()
+    )]
+    NotOurs { path: PathBuf, owner: u32 },
     #[error("line {line} is not of a journal's dump; dump it again")]
     NotADump { line: u64 },
     #[error("the dump is cut off; dump it again")]

@@ -5,7 +5,8 @@
 //! e/ import (16) sequence (8) part (4, from 1)       part
 //! t/ import (16)                                     version (1)  JSON of the tombstone
 //! c/reading                                          version (1)  JSON of the reading
-//! c/version                                          version (1)
+//! c/version                                          layout (1), see `migrate`
+//! c/commits                                          number of the last commit (8, big-endian), see `guard`
 //! ```
 //!
 //! The parts of an event, joined, are the sealed JSON of `{at, event}`; import and sequence are authenticated
@@ -22,7 +23,7 @@ use crate::clock::Moment;
 use crate::import::{Event, ImportId, Tombstone};
 use crate::seal::ImportKey;
 
-/// The version of what is written here.
+/// The version of a record.
 pub(super) const VERSION: u8 = 1;
 /// An event of 64 MiB tells of more than a hundred thousand instances; more is a mistake.
 pub(super) const MAX_EVENT: usize = 64 << 20;
@@ -33,6 +34,12 @@ pub(super) const EVENTS: &[u8] = b"e/";
 pub(super) const TOMBSTONES: &[u8] = b"t/";
 pub(super) const READING: &[u8] = b"c/reading";
 pub(super) const STORE_VERSION: &[u8] = b"c/version";
+pub(super) const COMMITS: &[u8] = b"c/commits";
+
+/// Whether a key is the store's own affair, and not a record.
+pub(super) fn is_housekeeping(key: &[u8]) -> bool {
+    key == STORE_VERSION || key == COMMITS
+}
 
 /// One change of the store: a key with its new value, or none.
 pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);

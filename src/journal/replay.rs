@@ -18,6 +18,7 @@ pub(super) type Sequences = HashMap<ImportId, u64>;
 pub(super) fn replay(store: &Store, vault: &Vault) -> Result<(Recovered, Sequences), Error> {
     let mut replay =
         Replay { vault, recovered: Recovered::default(), sequences: Sequences::new(), open: None };
+    replay.recovered.cut = store.cut();
     store.scan(EVENTS, |key, value| {
         let Some((import, sequence, part)) = record::parse_event_key(key) else {
             return Err(damaged(store, "a key is not of a form that this version knows"));

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
-use super::record::{Change, STORE_VERSION, VERSION};
+use super::guard::Guard;
+use super::migrate::{self, LAYOUT};
+use super::record::{COMMITS, Change, STORE_VERSION};
 use crate::seal::place;
 
 /// The journal is small; what it holds is in the scheduler's memory anyway.
@@ -37,6 +39,11 @@ pub(super) struct Store {
     log: File,
     /// Names in sled's `blobs` folder that are on the device.
     blobs: BTreeSet<OsString>,
+    guard: Guard,
+    /// Number of the last commit.
+    commits: u64,
+    /// Commits that were acknowledged once and were not found when the store was opened.
+    cut: u64,
 }
 
 impl Store {
@@ -49,20 +56,35 @@ impl Store {
             File::open(&path).map_err(|source| place::explain(&path, source))
         };
         let log = open("db")?;
-        let mut store = Self { folder: folder.to_owned(), db, log, blobs: BTreeSet::new() };
-        store.check_version()?;
+        let (blobs, guard) = (BTreeSet::new(), Guard::open(folder)?);
+        let mut store =
+            Self { folder: folder.to_owned(), db, log, blobs, guard, commits: 0, cut: 0 };
+        store.count().map_err(|fault| fault.at_opening(folder))?;
+        store.check_layout()?;
         open("conf")?.sync_all().map_err(|source| place::explain(folder, source))?;
         store.sync().map_err(|fault| fault.at_opening(folder))?;
         place::sync_folder(folder).map_err(|source| place::explain(folder, source))?;
         Ok(store)
     }
 
-    fn check_version(&mut self) -> Result<(), Error> {
+    /// Holds the number of the last commit against what the guard knows of.
+    fn count(&mut self) -> Result<(), Fault> {
+        let found = guarded(|| self.db.get(COMMITS))?;
+        let number = found.as_deref().and_then(|bytes| bytes.try_into().ok());
+        let (found, known) = (number.map_or(0, u64::from_be_bytes), self.guard.number());
+        self.cut = known.saturating_sub(found);
+        // A number is given once, so that a cut that was told is not hidden by what comes after it.
+        self.commits = found.max(known);
+        Ok(())
+    }
+
+    fn check_layout(&mut self) -> Result<(), Error> {
         let found = guarded(|| self.db.get(STORE_VERSION));
         match found.map_err(|fault| fault.at_opening(&self.folder))?.as_deref() {
-            None => self.commit([vec![(STORE_VERSION.to_vec(), Some(vec![VERSION]))]]),
-            Some([VERSION]) => Ok(()),
-            Some([found, ..]) if *found > VERSION => {
+            None => self.commit([vec![(STORE_VERSION.to_vec(), Some(vec![LAYOUT]))]]),
+            Some([LAYOUT]) => Ok(()),
+            Some([found]) if (1..LAYOUT).contains(found) => migrate::migrate(self, *found),
+            Some([found, ..]) if *found > LAYOUT => {
                 Err(Error::Newer { path: self.folder.clone(), found: *found })
             }
             Some(_) => Err(Error::Damaged {
@@ -70,6 +92,11 @@ impl Store {
                 reason: "its version is not a number".to_owned(),
             }),
         }
+    }
+
+    /// How many commits that were acknowledged were not there when the store was opened.
+    pub(super) fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// Makes groups of changes, one after the other, each as a whole; all are on the device afterwards.
@@ -80,7 +107,11 @@ impl Store {
         &mut self,
         groups: impl IntoIterator<Item = Vec<Change>>,
     ) -> Result<(), Error> {
-        let groups: Vec<Vec<Change>> = groups.into_iter().filter(|g| !g.is_empty()).collect();
+        let mut groups: Vec<Vec<Change>> = groups.into_iter().filter(|g| !g.is_empty()).collect();
+        let number = self.commits.saturating_add(1);
+        if let Some(last) = groups.last_mut() {
+            last.push((COMMITS.to_vec(), Some(number.to_be_bytes().to_vec())));
+        }
         let bytes = groups.iter().flatten().fold(0, |sum: u64, (key, value)| {
             let length = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
             sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
@@ -98,7 +129,10 @@ impl Store {
             }
             guarded(|| self.db.apply_batch(batch)).map_err(Fault::while_running)?;
         }
-        self.sync().map_err(Fault::while_running)
+        self.sync().map_err(Fault::while_running)?;
+        self.commits = number;
+        self.guard.note(number);
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Fault> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::migrate::LAYOUT;
 use super::record::{PART, VERSION};
 use super::store::Store;
 use super::*;
@@ -360,10 +361,10 @@ async fn a_newer_journal_is_refused() {
         let at = folder();
         drop(open(&at));
         let mut store = Store::open(&path(&at)).unwrap();
-        store.commit([vec![(key, Some(vec![VERSION + 1, 0, 0, 0, 1]))]]).unwrap();
+        store.commit([vec![(key, Some(vec![LAYOUT + 1, 0, 0, 0, 1]))]]).unwrap();
         drop(store);
         let Err(error) = Journal::open(&path(&at), vault(&at)) else { panic!("taken") };
-        assert!(matches!(error, Error::Newer { found: 2, .. }), "{error}");
+        assert!(matches!(error, Error::Newer { found: 3, .. }), "{error}");
         assert!(error.to_string().contains("install that version"), "{error}");
     }
 }
@@ -561,3 +562,5 @@ async fn a_power_cut_loses_nothing_acknowledged() {
         }
     }
 }
+
+mod kept;

@@ -15,7 +15,7 @@ use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Request, State,
     Tombstone,
 };
-use crate::spool::{ImportSpool, Usage};
+use crate::spool::{ImportSpool, Promise, Usage};
 
 /// Why the scheduler did not do what was asked; the display is the sentence a person reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,8 @@ pub struct Upload {
     pub spool: ImportSpool,
     pub request: Request,
     pub actor: Actor,
+    /// Room for what was announced.
+    pub promise: Promise,
 }
 
 /// Where C-STORE objects of one peer go until it is quiet. While one is held, it is not quiet.
@@ -128,12 +130,19 @@ impl Pipeline {
         Ok(id)
     }
 
-    pub async fn begin_upload(&self, request: Request, actor: Actor) -> Result<Upload, Refusal> {
+    /// `expected` bytes were announced; 0 if nobody knows.
+    pub async fn begin_upload(
+        &self,
+        request: Request,
+        actor: Actor,
+        expected: u64,
+    ) -> Result<Upload, Refusal> {
         self.check_destination(&request)?;
-        self.check_space()?;
+        let promise = self.shared.spool.promise(expected);
+        let promise = promise.map_err(|error| Refusal::Full(error.to_string()))?;
         let id = ImportId::new();
         let spool = self.create(id).await?;
-        Ok(Upload { id, spool, request, actor })
+        Ok(Upload { id, spool, request, actor, promise })
     }
 
     /// `files` are synced in the upload's spool. Durable when it returns.
@@ -146,7 +155,7 @@ impl Pipeline {
             self.abandon_upload(upload).await;
             return Err(Refusal::Invalid("the upload holds no file".into()));
         }
-        let Upload { id, request, actor, spool: _ } = upload;
+        let Upload { id, request, actor, .. } = upload;
         let requested = Event::Requested { kind: Kind::Upload, request };
         self.begin(id, vec![requested, Event::Received { files, portal: None }]).await?;
         tracing::info!(import = %id, actor = %actor.0, "upload received");

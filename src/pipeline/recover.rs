@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scheduler::Slot;
+use super::verify;
 use crate::clock::Moment;
 use crate::expire;
-use crate::import::{Action, Counts, End, Event, Import, ImportId, State, Tombstone};
+use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::spool::{self, Spool};
 
@@ -46,14 +47,20 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.unreadable.extend(keyed);
         return recovery;
     }
+    if recovered.cut > 0 {
+        recovery.alarms.push(verify::cut(recovered.cut));
+    }
+    let mut accounts = vec![];
     for (id, entries) in recovered.imports {
         if let Some(import) = replay(&mut recovery, id, entries) {
-            if let Some(missing) = missing_bytes(&import, spool) {
-                recovery.alarms.push(missing);
+            match verify::account(&import, spool) {
+                Ok(account) => accounts.push(account),
+                Err(missing) => recovery.alarms.push(missing),
             }
             restart(&mut recovery, import, now);
         }
     }
+    verify::tell(&accounts);
     for (id, reason) in recovered.unreadable {
         if keyed.contains(&id) && !is_keyless(spool, id) {
             // Its key is alive, so a copy of the store may still help: nothing is thrown away.
@@ -79,27 +86,23 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     }
     let kept =
         |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
-    for id in keyed.iter().filter(|id| !kept(id)) {
+    let orphans: Vec<_> = keyed.iter().copied().filter(|id| !kept(id)).collect();
+    if recovered.cut > 0 {
+        // Their records may be among those that were cut off; they die with their time, not now.
+        recovery.alarms.extend((!orphans.is_empty()).then(|| {
+            format!(
+                "{} imports have bytes but no records any more; restore the journal from a backup, or erase them",
+                orphans.len()
+            )
+        }));
+        recovery.unreadable.extend(orphans);
+        return recovery;
+    }
+    for id in orphans {
         // An upload that was never acknowledged.
-        remove(spool, *id);
+        remove(spool, id);
     }
     recovery
-}
-
-/// Says so if the bytes of an import are not where its records say: a spool folder that was moved or lost.
-/// Looks at one blob, since packs are lost as a whole.
-fn missing_bytes(import: &Import, spool: &Spool) -> Option<String> {
-    let blob = match &import.state {
-        State::Received { files, .. } => files.first().map(|file| &file.blob),
-        _ => import.instances.first().map(|instance| &instance.blob),
-    }?;
-    let packs = spool.import(import.id).ok()?;
-    let error = packs.read(blob).err()?;
-    Some(format!(
-        "the spool does not hold the bytes of import {} ({error}); bring the spool folder back and restart, \
-         or erase the import",
-        import.id
-    ))
 }
 
 /// Whether the key of an import is gone for good; a fault in reading it says nothing.

@@ -1,5 +1,6 @@
 //! The one task that owns every import.
 
+mod disk;
 mod records;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::records::Record;
+use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
 use super::settings::Parts;
 use super::shared::Shared;
@@ -19,7 +21,7 @@ use super::snapshot::Log;
 use super::stages::{Permits, Stages};
 use super::{Pipeline, Refusal, recover};
 use crate::clock::Moment;
-use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State};
+use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{self, Entry, Journal};
 use crate::spool::ImportSpool;
 
@@ -102,6 +104,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         slots: recovery.slots,
         unreadable,
         running: JoinSet::new(),
+        due: DueIndex::default(),
         looked: now,
         kept: now,
     };
@@ -132,6 +135,7 @@ struct Scheduler {
     /// Imports that are nothing but a key any more, and when it dies.
     unreadable: Vec<(ImportId, Moment)>,
     running: JoinSet<()>,
+    due: DueIndex,
     looked: Moment,
     kept: Moment,
 }
@@ -155,6 +159,7 @@ impl Scheduler {
         for (id, action) in actions {
             self.act(id, action);
         }
+        self.index_all();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -200,6 +205,8 @@ impl Scheduler {
             Command::Erase { id, reply } => turn.deaths.push((id, End::Erased, reply)),
             Command::Reload { settings } => {
                 *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = *settings;
+                // Times may be others now.
+                self.index_all();
                 tracing::info!("settings reloaded");
             }
             Command::Stop => turn.stop = true,
@@ -215,6 +222,7 @@ impl Scheduler {
             actions.extend(import.apply(event, now)?);
         }
         self.imports().insert(id, Arc::new(import));
+        self.index(id);
         let slot = self.slots.entry(id).or_default();
         for event in events.by_ref() {
             turn.entries.push(Entry {
@@ -242,6 +250,7 @@ impl Scheduler {
             })?;
             (actions, before, import.state.name())
         };
+        self.index(id);
         if before != after {
             tracing::info!(import = %id, event = event.name(), state = after, "import moved");
         }
@@ -274,7 +283,7 @@ impl Scheduler {
             Some(_) => spool.import(id),
             None => spool.create(id),
         });
-        let spool = match opened.await {
+        let spool = match self.disk(opened).await {
             Ok(Ok(spool)) => spool,
             Ok(Err(error)) => return Err(Refusal::Full(error.to_string())),
             Err(_) => return Err(Refusal::Stopping),
@@ -329,10 +338,11 @@ impl Scheduler {
     /// Looks at what is due, at the clocks, and keeps their reading.
     async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        let times = self.shared.settings().times;
+        let times = self.times();
         let due: Vec<_> = {
-            let imports = self.imports();
-            imports.values().filter_map(|i| Some((i.id, i.what_is_due(&times, now)?))).collect()
+            let imports = self.shared.imports.read().unwrap_or_else(PoisonError::into_inner);
+            let ripe = self.due.ripe(now).into_iter();
+            ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
         };
         for (id, due) in due {
             match due {
@@ -407,6 +417,25 @@ impl Scheduler {
         self.running.shutdown().await;
         self.journal.keep_reading(self.shared.clock.reading()).await?;
         Ok(())
+    }
+
+    fn times(&self) -> Times {
+        self.shared.settings.read().unwrap_or_else(PoisonError::into_inner).times
+    }
+
+    /// Notes when an import that was changed is due.
+    fn index(&mut self, id: ImportId) {
+        let times = self.times();
+        let due = self.shared.import(id).map(|import| import.next_due(&times));
+        match due {
+            Some(due) => self.due.set(id, due),
+            None => self.due.remove(id),
+        }
+    }
+
+    fn index_all(&mut self) {
+        let ids: Vec<ImportId> = self.imports().keys().copied().collect();
+        ids.into_iter().for_each(|id| self.index(id));
     }
 
     fn imports(

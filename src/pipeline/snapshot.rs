@@ -86,6 +86,12 @@ impl Log {
         self.alarms.retain(|alarm| !alarm.contains(&id));
     }
 
+    /// Shows an alarm in place of the earlier ones that begin the same way.
+    pub(super) fn alarm_instead(&mut self, beginning: &str, alarm: String) {
+        self.alarms.retain(|earlier| !earlier.starts_with(beginning));
+        self.alarm(alarm);
+    }
+
     pub(super) fn alarm(&mut self, alarm: String) {
         self.alarms.push_back(alarm);
         forget_oldest(&mut self.alarms, ALARMS_KEPT);

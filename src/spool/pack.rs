@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::early::Early;
 use super::format::{self, CHUNK, Header, MARK_LEN};
-use super::{AsyncPack, Error, ImportSpool};
+use super::{AsyncPack, Error, ImportSpool, room};
 use crate::import::Blob;
 use crate::seal::{Part, StreamKey, hex};
 
@@ -276,6 +276,7 @@ impl Open {
     }
 
     fn flush(&mut self, file: &File, into: &mut Vec<u8>) -> Result<(), Error> {
+        room::check(file, into.len())?;
         file.write_all_at(into, self.written)?;
         let written = u64::try_from(into.len()).unwrap_or(u64::MAX);
         self.written = self.written.saturating_add(written);

@@ -562,3 +562,5 @@ fn nothing_readable_lies_on_the_disk() {
     let bytes = fs::read(world.path(&import, 1)).unwrap();
     assert!(!bytes.windows(6).any(|found| found == &CANARY[..6]));
 }
+
+mod room;

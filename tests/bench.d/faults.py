@@ -4,7 +4,7 @@ Several peers send, the gateway is killed at random instants and started on the 
 or goes away, the PACS dies. In the end every object that was acknowledged has to be in the PACS, byte by byte what
 was sent but for what is rewritten on purpose. The PACS is a sink that logs every C-STORE request.
 
-Not covered here: power loss below the kernel (writes after the last sync dropped or reordered), and clock jumps.
+The full form takes about half an hour, most of it the kills. `--soak` is another test: see `soak.py`.
 """
 
 import argparse
@@ -12,103 +12,29 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import data
-from load import Ledger, Load, Made
-from stand import PEER, TARGET, Gateway, Process, free_port, fresh
-
-PEERS = ("BENCH0", "BENCH1", "BENCH2", "BENCH3")
-# What is in flight when the sender stops has to be in the PACS after this many seconds.
-DRAINING = 60
+import machine
+import soak
+from scene import Scene, Small, ends_with_message
+from stand import TARGET, Process, fresh
 
 
-class Scene:
-    """A gateway, a PACS that logs, and what was sent."""
+# MiB that the gateway may take, whatever waits.
+MEMORY = 150
 
-    def __init__(self, folder, seed, sink=(), data_dir=None, extra=""):
-        self.folder = fresh(folder)
-        self.kept = fresh(folder / "kept")
-        self.port = free_port()
-        self.options = sink
-        self.sink = None
-        self.begin_sink(*sink)
-        self.made = Made(seed)
-        (folder / "lotse/worklist").mkdir(parents=True)
-        data.worklist(folder / "lotse/worklist")
-        self.gateway = Gateway(
-            folder / "lotse", self.port, policy="automatic", quiet="1s", peers=PEERS, data=data_dir, extra=extra,
-        )
-        self.load = Load(self.gateway, self.made, folder)
-
-    def begin_sink(self, *options):
-        if self.sink:
-            self.sink.kill()
-        log = self.folder / "sink.log"
-        self.sink = Process(
-            [PEER, "drain", self.port, f"log={log}", f"keep={self.kept}", *options], self.folder / "sink.out", self.port,
-        )
-
-    def kill(self):
-        self.gateway.kill()
-
-    def start(self):
-        self.gateway.begin()
-
-    def settle(self, patience=DRAINING):
-        """Waits until everything acknowledged is in the PACS; true if it is."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            if self.missing(Ledger(self.folder / "sink.log")) == set():
-                return True
-            time.sleep(0.5)
-        return False
-
-    def missing(self, ledger):
-        return {uid for uid in self.load.acknowledged if uid not in ledger.stored}
-
-    def judge(self, case, **more):
-        """The result of the case."""
-        ledger = Ledger(self.folder / "sink.log")
-        lost = self.missing(ledger)
-        changed = {}
-        for uid in self.load.acknowledged.keys() - lost:
-            if what := self.made.differs(uid, (self.kept / uid).read_bytes()):
-                changed[uid] = what
-        repeated = sum(1 for count in ledger.requests.values() if count > 1)
-        result = {
-            "case": case, "acknowledged": len(self.load.acknowledged), "refused": self.load.refused,
-            "lost": len(lost), "changed": len(changed), "repeated": repeated,
-            "mostRequests": max(ledger.requests.values(), default=0), **more,
-        }
-        if lost:
-            result["lostWays"] = sorted({self.load.acknowledged[uid] for uid in lost})
-            result["nextSteps"] = self.unfinished()
-        if changed:
-            result["changedWhat"] = sorted(set(changed.values()))
-        result["passed"] = not lost and not changed and bool(self.load.acknowledged) and more.get("passed", True)
-        return result
-
-    def unfinished(self):
-        try:
-            listed = self.gateway.call("GET", "/api/v1/imports")[1]["imports"]
-        except OSError:
-            return ["the gateway does not answer"]
-        return sorted({f"{one['state']}: {one['nextStep']}" for one in listed if one["counts"]["inFlight"]})[:8]
-
-    def close(self):
-        self.load.ending.set()
-        self.gateway.kill()
-        self.sink.kill()
+# Arrivals leave the journal so many bytes to finish with what was accepted.
+JOURNAL_ROOM = 12 << 20
 
 
 def kills(folder, options):
     """kill -9 at random instants under load."""
     chance = random.Random(options.seed)
     scene = Scene(folder, options.seed)
+    # So that the gateway is met at everything it does, not only at receiving.
+    scene.load.pause = 0.2
     try:
         scene.load.start()
         done, starts = 0, []
@@ -162,25 +88,20 @@ def pacs_late(folder, options):
         scene.close()
 
 
-class Small:
-    """A small file system of its own."""
-
-    def __init__(self, folder, mebibytes):
-        self.folder = folder
-        # Left mounted by a run that was broken off.
-        while folder.is_mount():
-            self.close()
-        folder.mkdir(parents=True, exist_ok=True)
-        self.mount("-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "lotse-faults", folder)
-
-    def mount(self, *arguments):
-        subprocess.run(["mount", *map(str, arguments)], check=True)
-
-    def remount(self, options):
-        self.mount("-o", f"remount,{options}", self.folder)
-
-    def close(self):
-        subprocess.run(["umount", "-l", self.folder], check=False)
+def pacs_slow(folder, options):
+    """The PACS takes a fifth of a second for each object while everybody sends: it waits on the disk, not in memory."""
+    scene = Scene(folder, options.seed + 11, sink=("late-each=1", "late-ms=200"))
+    try:
+        scene.gateway.watch()
+        scene.load.start()
+        time.sleep(20)
+        scene.load.stop()
+        peak = scene.gateway.memory()
+        scene.begin_sink()
+        scene.settle()
+        return scene.judge("PACS slow", passed=peak < MEMORY, peakMiB=round(peak, 1))
+    finally:
+        scene.close()
 
 
 def disk_full(folder, options):
@@ -193,8 +114,11 @@ def disk_full(folder, options):
         scene.sink.kill()  # nothing leaves, so nothing is freed
         scene.load.start()
         end = time.monotonic() + 60
+        least = 1 << 60
         while scene.load.refused < 20 and time.monotonic() < end:
-            time.sleep(0.2)
+            space = os.statvfs(disk.folder)
+            least = min(least, space.f_bavail * space.f_frsize)
+            time.sleep(0.05)
         full = scene.load.refused >= 20
         answers = scene.gateway.call("GET", "/healthz")[0] == 200
         scene.kill()
@@ -203,7 +127,8 @@ def disk_full(folder, options):
         scene.start()
         scene.begin_sink()
         scene.settle()
-        return scene.judge("disk full (ENOSPC)", passed=full and answers, wasFull=full, answeredWhenFull=answers)
+        return scene.judge("disk full (ENOSPC)", passed=full and answers and least > JOURNAL_ROOM, wasFull=full, answeredWhenFull=answers,
+                           leastFreeMiB=least >> 20)
     finally:
         if scene:
             scene.close()
@@ -231,23 +156,6 @@ def read_only(folder, options):
         if scene:
             scene.close()
         disk.close()
-
-
-def ends_with_message(scene):
-    """What the gateway says when it will not start; nothing if it starts and is ready."""
-    log = scene.gateway.home / "lotse.log"
-    before = log.stat().st_size
-    try:
-        scene.start()
-    except SystemExit:
-        said = log.read_bytes()[before:].decode(errors="replace").strip().splitlines()
-        return said[-1][-200:] if said else ""
-    try:
-        status, ready = scene.gateway.call("GET", "/readyz")
-        alarms = scene.gateway.call("GET", "/status")[1].get("alarms", [])
-    finally:
-        scene.kill()
-    return "; ".join(ready.get("failing", []) + alarms)[:200] if status == 503 or alarms else ""
 
 
 def io_errors(call):
@@ -307,14 +215,20 @@ def removed(which):
     return case
 
 
-SHORT = [kills, pacs_dies, disk_full, read_only, io_errors("fdatasync")]
-ALL = [*SHORT, io_errors("pwrite64"), removed("spool"), removed("journal"), pacs_late]
+SHORT = [kills, pacs_dies, disk_full, read_only, io_errors("fdatasync"), machine.power_loss]
+ALL = [
+    *SHORT, machine.clock_jumps, machine.short_writes, machine.slow_disk, io_errors("pwrite64"), removed("spool"),
+    removed("journal"), pacs_slow, pacs_late,
+]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/faults", description=__doc__)
     parser.add_argument("--kills", type=int, help="kill -9 so often; default 300, or 20 with --short")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="repeats a run's choices")
+    parser.add_argument("--instants", type=int, default=60, metavar="N", help="lose the power so often; default 60")
+    parser.add_argument("--blind", metavar="SUFFIX", help="power loss: syncs of such files do not count, so it has to fail")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="a hospital's day in so many minutes instead")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
     parser.add_argument("--short", action="store_true", help="20 kills and the quick cases, as tests/run does")
     parser.add_argument("--only", metavar="CASE", help="one case: " + ", ".join(case.__name__ for case in ALL))
@@ -322,6 +236,9 @@ def main():
     options.kills = options.kills or (20 if options.short else 300)
     if os.geteuid() != 0:
         sys.exit("tests/faults: needs root, because it mounts small file systems")
+    if options.soak:
+        ALL.append(soak.soak)
+        options.only = "soak"
     cases = [case for case in (SHORT if options.short else ALL) if options.only in (None, case.__name__)]
     if options.only and not cases:
         cases = [case for case in ALL if case.__name__ == options.only] or parser.error("there is no such case")

@@ -84,6 +84,8 @@ class Load:
         self.gateway, self.made, self.folder, self.pause = gateway, made, folder, pause
         self.acknowledged = {}
         self.refused = 0
+        # What each acknowledged upload held, by import.
+        self.uploads = {}
         self.lock = threading.Lock()
         self.ending = threading.Event()
         self.threads = []
@@ -95,13 +97,17 @@ class Load:
             self.threads.append(sender)
         return self
 
+    def wait(self):
+        """Seconds between two arrivals of one sender."""
+        return self.pause
+
     def stop(self):
         self.ending.set()
         for sender in self.threads:
             sender.join()
 
     def go_on(self, way, number):
-        while not self.ending.wait(self.pause):
+        while not self.ending.wait(self.wait()):
             try:
                 way(number)
             except (OSError, RuntimeError, ValueError, http.client.HTTPException, subprocess.SubprocessError):
@@ -167,10 +173,11 @@ class Load:
             for i, (_, file) in enumerate(batch):
                 archive.writestr(f"DICOM/{i:08d}", file)
         try:
-            self.gateway.upload(path, {"accessionNumber": data.ACCESSION})
+            made = self.gateway.upload(path, {"accessionNumber": data.ACCESSION})
         except RuntimeError:
             self.refuse()
             return
+        self.uploads[made] = [uid for uid, _ in batch]
         for uid, _ in batch:
             self.acknowledge(uid, "upload")
 

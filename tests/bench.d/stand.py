@@ -64,14 +64,14 @@ def resident(pid, key="VmRSS"):
 class Process:
     """A program under watch, its output in a file."""
 
-    def __init__(self, arguments, log, port=None, patience=30):
+    def __init__(self, arguments, log, port=None, patience=30, environment=None):
         self.log = open(log, "ab")
         self.log_path = log
         self.started = [str(argument) for argument in arguments]
         self.process = subprocess.Popen(
             # Ends with the bench, however that ends.
             ["setpriv", "--pdeathsig", "KILL", *self.started], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env=ENVIRONMENT, start_new_session=True,
+            env={**ENVIRONMENT, **(environment or {})}, start_new_session=True,
         )
         self.pid = self.process.pid
         self.peak = 0.0
@@ -135,8 +135,9 @@ class Process:
 class Gateway(Process):
     """Lotse as it is delivered: everything at its default but addresses."""
 
-    def __init__(self, home, pacs_port=1, policy="automatic-with-order", quiet="1h", extra="", peers=("BENCH",), data=None):
-        self.home = home
+    def __init__(self, home, pacs_port=1, policy="automatic-with-order", quiet="1h", extra="", peers=("BENCH",), data=None,
+                 environment=None, ris=None):
+        self.home, self.environment = home, environment
         home.mkdir(parents=True, exist_ok=True)
         self.data = data or home / "data"
         self.http_port, self.port = free_port(), free_port()
@@ -149,6 +150,10 @@ class Gateway(Process):
             f'[peers.{name.lower()}]\nae-title = "{name}"\naddress = "127.0.0.1:1"\nmay = ["echo", "store"]\n'
             for name in peers
         )
+        worklist = f'folder = "{home}/worklist"'
+        if ris:
+            worklist = 'peer = "ris"'
+            callers += f'[peers.ris]\nae-title = "RIS"\naddress = "127.0.0.1:{ris}"\n'
         config = f"""version = 1
 [gateway]
 institution = "Klinikum Beispiel"
@@ -167,7 +172,7 @@ address = "127.0.0.1:{self.port}"
 ae-title = "PACS"
 address = "127.0.0.1:{pacs_port}"
 [[worklist.sources]]
-folder = "{home}/worklist"
+{worklist}
 [destinations.pacs]
 peer = "pacs"
 [matching]
@@ -184,7 +189,9 @@ listen = "127.0.0.1:{self.http_port}"
         self.begin()
 
     def begin(self):
-        super().__init__([LOTSE, "serve", "--config", self.config], self.home / "lotse.log", self.http_port, 60)
+        super().__init__(
+            [LOTSE, "serve", "--config", self.config], self.home / "lotse.log", self.http_port, 60, self.environment,
+        )
         self.wait_for(self.port, 60)
         # The sockets stand before the rest of the gateway does.
         end = time.monotonic() + 60

@@ -50,7 +50,10 @@ async fn pacs(finds: fn(&DataSet) -> (Vec<DataSet>, u16), status: u16) -> Pacs {
     Pacs::start(door, move |_, _| Reply::Status(status)).await
 }
 
-async fn run_with(pacs: &Pacs, change: impl FnOnce(&mut Run, &mut Destination)) -> (Ended, Arc<Book>) {
+async fn run_with(
+    pacs: &Pacs,
+    change: impl FnOnce(&mut Run, &mut Destination),
+) -> (Ended, Arc<Book>) {
     let house = House::new(&[(EXPLICIT, 10); 3]);
     let book = Arc::new(Book::default());
     let (name, destinations) = pacs.destinations(2);

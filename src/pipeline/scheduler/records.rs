@@ -34,8 +34,8 @@ impl Scheduler {
         let mut told = false;
         loop {
             let kept = match &record {
-                Record::Events(entries) => self.journal.append(entries.clone()).await,
-                Record::End(tombstone) => self.journal.bury(tombstone.clone()).await,
+                Record::Events(entries) => self.disk(self.journal.append(entries.clone())).await,
+                Record::End(tombstone) => self.disk(self.journal.bury(tombstone.clone())).await,
             };
             match kept {
                 Err(error) if error.is_full() => {
@@ -82,7 +82,7 @@ impl Scheduler {
             expire::purge(&spool, id).map(|()| true)
         });
         let now = self.shared.clock.now();
-        let failed = match destroyed.await {
+        let failed = match self.disk(destroyed).await {
             Ok(Ok(true)) => None,
             Ok(Ok(false)) => return Ok(Err(Refusal::Unknown)),
             Ok(Err(error)) => Some(error.to_string()),
@@ -110,6 +110,7 @@ impl Scheduler {
         self.shared.log(|log| log.settle(id));
         self.slots.remove(&id);
         self.imports().remove(&id);
+        self.due.remove(id);
         self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner).push(tombstone);
         tracing::info!(import = %id, ?end, "import ended, its key is destroyed");
