@@ -94,9 +94,33 @@ impl Plan {
         let issuer = text(tags::ISSUER_OF_PATIENT_ID);
         text(tags::PATIENT_ID).map(|id| PatientId { id, issuer })
     }
+
+    /// The same plan, had it been made at another time (a DT value).
+    pub fn carried_out_at(&self, date_time: &str) -> Self {
+        let mut plan = self.clone();
+        for change in &mut plan.changes {
+            if let Change::Set(new) | Change::Append(new) = change {
+                new.carry_out_at(&self.date_time, date_time);
+            }
+        }
+        date_time.clone_into(&mut plan.date_time);
+        plan
+    }
 }
 
 impl NewElement {
+    fn carry_out_at(&mut self, before: &str, date_time: &str) {
+        match &mut self.value {
+            NewValue::Text(text) if self.vr == "DT" && text == before => {
+                date_time.clone_into(text);
+            }
+            NewValue::Items(items) => {
+                items.iter_mut().flatten().for_each(|new| new.carry_out_at(before, date_time));
+            }
+            NewValue::Text(_) | NewValue::Empty => {}
+        }
+    }
+
     /// The tag as `dicom` speaks of it.
     pub fn tag(&self) -> Tag {
         Tag(self.tag.0, self.tag.1)

@@ -27,8 +27,8 @@ use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::clamd::ScanSection;
 use self::clamd::Scanner;
+pub use self::clamd::{ScanSection, objection};
 use self::container::{Container, Desk, Level};
 use self::content::Content;
 use self::intake::Outcome;

@@ -54,7 +54,7 @@ fn convert(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let (at, length) = (layout.data_set_at, layout.ends_at.saturating_sub(layout.data_set_at));
-    let from = Syntax::of(&layout.transfer_syntax);
+    let from = layout.syntax();
     let limits = Limits { inflated: length, header: u64::MAX, ..Limits::default() };
     // Both end where the scan saw the end: padding behind it is not read again.
     let extent = Extent::At(layout.ends_at);

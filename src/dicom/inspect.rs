@@ -13,7 +13,7 @@ use dicom_dictionary_std::tags;
 
 use super::{
     AccessionNumber, BirthDate, CharacterSets, DataSet, Layout, Patient, PatientId, PersonName,
-    Sex, StudyFacts, Syntax, Uid, scan,
+    Sex, StudyFacts, Uid, scan,
 };
 
 /// One object as inspection found it, before it has a place in the spool's books.
@@ -35,7 +35,7 @@ pub enum Error {
 
 /// Takes UIDs and study facts from the header. SOP class and instance may come from the file meta group.
 pub fn inspect(scan: scan::Scan) -> Result<Found, Error> {
-    let syntax = Syntax::of(&scan.layout.transfer_syntax);
+    let syntax = scan.layout.syntax();
     // The whole of it, so that nothing which passed here fails to be read when it is coerced.
     let data_set = DataSet::read(&scan.header, syntax)?;
     let (uids, derived) = derive::uids(&data_set, &scan.meta, &scan.header)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Uid;
+use super::{Syntax, Uid};
 
 /// The layout of one object as the scanner found it. Offsets count bytes of the object as it is stored
 /// (for the deflated syntax: bytes of the inflated data set behind `data_set_at`).
@@ -10,6 +10,10 @@ use super::Uid;
 #[serde(rename_all = "camelCase")]
 pub struct Layout {
     pub transfer_syntax: Uid,
+    /// Whether the elements are written in Implicit VR although the syntax, which tells of the pixels, is one
+    /// of Explicit VR.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_implicit: bool,
     /// Where the data set begins: behind preamble and file meta group, 0 for a bare data set.
     pub data_set_at: u64,
     /// The element Pixel Data, Float Pixel Data or Double Float Pixel Data of the top level.
@@ -61,6 +65,14 @@ pub struct PixelData {
 }
 
 impl Layout {
+    /// How the elements are written.
+    pub fn syntax(&self) -> Syntax {
+        match self.is_implicit {
+            true => Syntax::ImplicitLittle,
+            false => Syntax::of(&self.transfer_syntax),
+        }
+    }
+
     /// Length of the part before the pixel data, without bulk: what coercion reads into memory.
     pub fn header_length(&self) -> u64 {
         let end = self.pixel_data.map_or(self.ends_at, |pixel| pixel.element_at);

@@ -119,11 +119,11 @@ struct Part {
 fn walk(
     reader: impl Read,
     part: Part,
-    transfer_syntax: Uid,
+    (transfer_syntax, syntax): (Uid, Syntax),
     meta: Meta,
     limits: &Limits,
 ) -> Result<Scan, (Error, u64)> {
-    let syntax = Syntax::of(&transfer_syntax);
+    let is_implicit = syntax != Syntax::of(&transfer_syntax);
     let (at, reader) = (part.at, BufReader::with_capacity(BUFFER, reader));
     let (reader, extent): (Box<dyn Read + '_>, _) = if syntax::is_deflated(&transfer_syntax) {
         let inflated = BufReader::with_capacity(BUFFER, DeflateDecoder::new(reader));
@@ -138,13 +138,19 @@ fn walk(
         (Extent::At(_), Syntax::ImplicitLittle | Syntax::ExplicitLittle) => bulk::MOST,
         _ => 0,
     };
-    let (pixel_data, ends_at) = match find_pixel_data(&mut walk, extent, (&mut bulk, most)) {
+    let found = match find_pixel_data(&mut walk, extent, (&mut bulk, most)) {
         Ok(found) => found,
         Err(error) => return Err((error, walk.elements())),
     };
+    let (pixel_data, ends_at) = (found.pixel_data, found.ends_at);
+    // Neither the elements nor the pixels are what the label says: it was put on something else.
+    let lies = is_implicit && !found.is_compressed;
+    let native = lies.then(|| Uid::new(syntax.native_uid()).ok()).flatten();
+    let is_implicit = is_implicit && found.is_compressed;
     Ok(Scan {
         layout: Layout {
-            transfer_syntax,
+            transfer_syntax: native.unwrap_or(transfer_syntax),
+            is_implicit,
             data_set_at: at,
             pixel_data,
             ends_at,
@@ -156,12 +162,21 @@ fn walk(
     })
 }
 
+/// What a walk to the end found.
+struct Walked {
+    pixel_data: Option<PixelData>,
+    /// Whether the pixels lie in fragments.
+    is_compressed: bool,
+    ends_at: u64,
+}
+
 fn find_pixel_data(
     walk: &mut Walk<impl Read>,
     extent: Extent,
     (bulk, most_bulk): (&mut Vec<Bulk>, usize),
-) -> Result<(Option<PixelData>, u64), Error> {
+) -> Result<Walked, Error> {
     walk.keep();
+    let mut is_compressed = false;
     let mut pixel_data: Option<PixelData> = None;
     let mut is_open = false;
     loop {
@@ -189,11 +204,12 @@ fn find_pixel_data(
             is_open = false;
         }
         match (tag, pixel_data) {
-            (None, _) => return Ok((pixel_data, at)),
+            (None, _) => return Ok(Walked { pixel_data, is_compressed, ends_at: at }),
             (Some(tag), None) if is_pixel_data(tag) => {
                 walk.stop_keeping(at);
                 pixel_data = Some(PixelData { element_at: at, ends_at: at });
                 is_open = true;
+                is_compressed = matches!(step, Step::FragmentsBegin(_));
             }
             // Identity that stands behind the pixels would escape coercion (PS3.5 7.1: ascending order).
             (Some(Tag(group, element)), None) if bulk.len() < most_bulk => {

@@ -2,14 +2,16 @@
 //!
 //! A [`Uid`] is digits and dots without `..`, so it may be a file name; nothing else that came from outside
 //! is one. Invariants: a file under its final name is whole and on the device; a file that is there is never
-//! written over.
+//! written over. The same object coerced at another time is the same object: importing a medium again adds
+//! nothing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dicom_dictionary_std::tags;
 use dicom_object::FileMetaTableBuilder;
 use tokio::sync::Semaphore;
 
@@ -17,8 +19,8 @@ use super::ledger::Ledger;
 use super::object::{self, Closed, Fault, Job};
 use super::source::Source;
 use super::{Ended, Recorder, Run, route};
-use crate::dicom::{StudyFacts, Uid};
-use crate::import::{ImportId, Instance, InstanceOutcome};
+use crate::dicom::{DataSet, StudyFacts, Uid, scan};
+use crate::import::{ImportId, Instance, InstanceOutcome, Origin};
 use crate::reconcile::Plan;
 
 /// What a run to a folder needs on the blocking pool.
@@ -135,10 +137,19 @@ impl Writing {
         }
         let path = folder.join(format!("{}.dcm", instance.sop_instance));
         let partial = Partial::create(&folder, self.import, number)?;
-        self.fill(&partial, number, instance)?;
+        self.fill(&partial, number, instance, &self.plan)?;
         match File::open(&path) {
             Ok(there) => {
-                let equal = same(there, File::open(&partial.path)?)?;
+                if same(there, File::open(&partial.path)?)? {
+                    return Ok(());
+                }
+                // Gone before another one takes its name.
+                drop(partial);
+                let plan = coerced_at(&path, instance).map(|at| self.plan.carried_out_at(&at));
+                let plan = plan.ok_or(Unwritten::Other)?;
+                let partial = Partial::create(&folder, self.import, number)?;
+                self.fill(&partial, number, instance, &plan)?;
+                let equal = same(File::open(&path)?, File::open(&partial.path)?)?;
                 if equal { Ok(()) } else { Err(Unwritten::Other) }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => partial.rename(&path, &folder),
@@ -146,14 +157,20 @@ impl Writing {
         }
     }
 
-    fn fill(&self, partial: &Partial, number: u32, instance: &Instance) -> Result<(), Unwritten> {
+    fn fill(
+        &self,
+        partial: &Partial,
+        number: u32,
+        instance: &Instance,
+        plan: &Plan,
+    ) -> Result<(), Unwritten> {
         let candidates = route::candidates(&instance.origin);
         let transfer_syntax = candidates.first().ok_or(Fault::Closed)?;
         let mut reader = self.source.open(&instance.blob)?;
-        let job = Job { plan: &self.plan, facts: &self.facts, number, instance, transfer_syntax };
+        let job = Job { plan, facts: &self.facts, number, instance, transfer_syntax };
         let prepared = object::prepare(&mut reader, &job)?;
         let mut out = &partial.file;
-        out.write_all(&head(instance, transfer_syntax, &self.plan.modifying_system)?)?;
+        out.write_all(&head(instance, transfer_syntax, &plan.modifying_system)?)?;
         let mut failed = None;
         let streamed = prepared.stream(&mut reader, &mut |bytes| {
             out.write_all(&bytes).map_err(|error| {
@@ -233,6 +250,22 @@ impl Drop for Partial {
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// When the object in a file was coerced, or made of a document, as it says itself.
+fn coerced_at(path: &Path, instance: &Instance) -> Option<String> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let length = file.get_ref().metadata().ok()?.len();
+    let scanned = scan::scan_file(&mut file, length, &scan::Limits::default()).ok()?;
+    let syntax = scanned.layout.syntax();
+    let header = DataSet::read(&scanned.header, syntax).ok()?;
+    match instance.origin {
+        Origin::Received { .. } => header.text(tags::INSTANCE_COERCION_DATE_TIME),
+        Origin::Created { .. } => {
+            let date = header.text(tags::INSTANCE_CREATION_DATE)?;
+            Some(date + &header.text(tags::INSTANCE_CREATION_TIME)?)
+        }
+    }
 }
 
 /// Whether both files hold the same bytes.

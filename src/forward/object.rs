@@ -91,7 +91,7 @@ fn received<R: Read + Seek>(
     job: &Job<'_>,
     layout: &Layout,
 ) -> Result<Prepared, Fault> {
-    let from = Syntax::of(&layout.transfer_syntax);
+    let from = layout.syntax();
     let to = Syntax::of(job.transfer_syntax);
     let header = read_header(reader, layout)?;
     let coerced = coerce(job, &header, from)?;
@@ -102,7 +102,7 @@ fn received<R: Read + Seek>(
             let span = pixel.ends_at.saturating_sub(pixel.element_at);
             let length = span.min(u64::try_from(rewrite::LONGEST_HEAD).unwrap_or(span));
             let head = read_part(reader, pixel.element_at, length)?;
-            let (old, new) = rewrite::pixel_head(&head, from, to).ok_or_else(|| {
+            let (old, new) = rewrite::pixel_head(&head, layout, to).ok_or_else(|| {
                 Fault::Object("the object's pixel data is not what its transfer syntax says; check it at its source".into())
             })?;
             value_at = value_at.saturating_add(u64::try_from(old).unwrap_or(0));

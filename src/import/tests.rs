@@ -43,6 +43,7 @@ fn inspected(n: u32) -> Inspected {
         series: uid("1.2.3.5"),
         layout: Layout {
             transfer_syntax: uid("1.2.840.10008.1.2.1"),
+            is_implicit: false,
             data_set_at: 0,
             pixel_data: None,
             ends_at: 100,

@@ -16,6 +16,7 @@ use crate::import::{
     Tombstone,
 };
 use crate::spool::{ImportSpool, Promise, Usage};
+use crate::unpack::ScanSection;
 
 /// Why the scheduler did not do what was asked; the display is the sentence a person reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -178,6 +179,11 @@ impl Pipeline {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Arrive { kind, reply }).await?;
         answer.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// How what arrives is scanned for viruses, as configured now.
+    pub fn scan(&self) -> ScanSection {
+        self.shared.settings().scan
     }
 
     /// One object, synced in the arrival's spool. Durable when it returns.

@@ -4,12 +4,16 @@ use async_trait::async_trait;
 
 use crate::import::{Inspected, Kind};
 use crate::pipeline::{Arrival, Pipeline, Refusal};
+use crate::unpack::ScanSection;
 
 /// Takes objects in. The scheduler is one; tests have their own.
 #[async_trait]
 pub trait Intake: Send + Sync {
     /// The import that objects of this peer go to.
     async fn arrival(&self, kind: Kind) -> Result<Arrival, Refusal>;
+
+    /// How objects are scanned for viruses now, before any is taken.
+    fn scan(&self) -> ScanSection;
 
     /// One object, synced in the arrival's spool. Durable when it returns.
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal>;
@@ -19,6 +23,10 @@ pub trait Intake: Send + Sync {
 impl Intake for Pipeline {
     async fn arrival(&self, kind: Kind) -> Result<Arrival, Refusal> {
         Self::arrival(self, kind).await
+    }
+
+    fn scan(&self) -> ScanSection {
+        Self::scan(self)
     }
 
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ use crate::dimse::{self, ServerAssociation, Status, Store};
 use crate::import::{Blob, ImportId, Inspected, Kind};
 use crate::pipeline::{Arrival, Refusal};
 use crate::spool::{self, AsyncPack, ImportSpool};
+use crate::unpack::{self, ScanSection};
 
 /// The objects of one association: one pack as long as they go to one import.
 pub(super) struct Reception {
@@ -101,6 +102,7 @@ impl Reception {
         store: &Store,
     ) -> Result<(), Fault> {
         let arrival = self.intake.arrival(self.kind.clone()).await?;
+        let scanning = self.intake.scan();
         let pack = self.pack_of(&arrival).await?;
         pack.begin().await?;
         while let Some(bytes) = association.next_chunk().await? {
@@ -108,7 +110,8 @@ impl Reception {
         }
         let blob = pack.finish().await?;
         // The device works while we look at what it will hold.
-        let look = look(arrival.spool.clone(), blob.clone(), store.transfer_syntax.clone());
+        let seen = Seen { spool: arrival.spool.clone(), blob: blob.clone() };
+        let look = look(seen, store.transfer_syntax.clone(), scanning);
         let (found, synced) = tokio::join!(look, pack.sync());
         let found = found?;
         if found.sop_instance != store.sop_instance || found.sop_class != store.sop_class {
@@ -145,21 +148,40 @@ impl Reception {
     }
 }
 
-/// Walks the stored bytes, which proves that they can be read back too.
-async fn look(
+/// The bytes of one object, stored but not taken yet.
+struct Seen {
     spool: ImportSpool,
     blob: Blob,
+}
+
+/// Walks the stored bytes, which proves that they can be read back too, and has them scanned where the site
+/// does so.
+async fn look(
+    seen: Seen,
     transfer_syntax: Uid,
+    scanning: ScanSection,
 ) -> Result<inspect::Found, Fault> {
     let looked = tokio::task::spawn_blocking(move || {
-        let mut reader = spool.read(&blob)?;
+        let mut reader = seen.spool.read(&seen.blob)?;
         let limits = scan::Limits::default();
-        let scanned = scan::scan_data_set(&mut reader, blob.length, &transfer_syntax, &limits);
-        Ok::<_, spool::Error>(scanned.map_err(inspect::Error::from).and_then(inspect::inspect))
+        let scanned = scan::scan_data_set(&mut reader, seen.blob.length, &transfer_syntax, &limits);
+        let found =
+            scanned.map_err(inspect::Error::from).and_then(inspect::inspect).map_err(|error| {
+                tracing::warn!(%error, "object refused, it can not be read");
+                Fault::Answer(Status::CANNOT_UNDERSTAND)
+            })?;
+        match unpack::objection(&scanning, &mut seen.spool.read(&seen.blob)?) {
+            Ok(None) => Ok(found),
+            Ok(Some(reason)) => {
+                tracing::warn!("object refused: {reason}");
+                Err(Fault::Answer(Status::CANNOT_UNDERSTAND))
+            }
+            // The peer keeps it and sends it again, by then perhaps to a scanner that is back.
+            Err(error) => {
+                tracing::warn!(%error, "object refused");
+                Err(Fault::Answer(Status::OUT_OF_RESOURCES))
+            }
+        }
     });
-    let found = looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))??;
-    found.map_err(|error| {
-        tracing::warn!(%error, "object refused, it can not be read");
-        Fault::Answer(Status::CANNOT_UNDERSTAND)
-    })
+    looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))?
 }

@@ -14,6 +14,7 @@ use crate::import::{ImportId, Inspected};
 use crate::pipeline::{Arrival, Refusal};
 use crate::seal::Vault;
 use crate::spool::Spool;
+use crate::unpack::ScanSection;
 
 const CT: &str = uids::CT_IMAGE_STORAGE;
 
@@ -33,6 +34,7 @@ struct Fake {
     stored: Mutex<Vec<Inspected>>,
     refuses: Mutex<Option<Refusal>>,
     kinds: Mutex<Vec<Kind>>,
+    scan: Mutex<ScanSection>,
     /// `stored` waits until this is true.
     gate: watch::Sender<bool>,
 }
@@ -45,6 +47,10 @@ impl Intake for Fake {
             Some(refusal) => Err(refusal),
             None => Ok(self.arrival.lock().unwrap().clone()),
         }
+    }
+
+    fn scan(&self) -> ScanSection {
+        self.scan.lock().unwrap().clone()
     }
 
     async fn stored(&self, _: &Arrival, instance: Inspected) -> Result<(), Refusal> {
@@ -69,6 +75,7 @@ impl Fake {
             stored: Mutex::default(),
             refuses: Mutex::default(),
             kinds: Mutex::default(),
+            scan: Mutex::default(),
             gate: watch::Sender::new(true),
         })
     }
@@ -225,6 +232,21 @@ async fn what_does_not_fit_or_can_not_be_read_is_refused_and_the_next_goes_on() 
     })
     .await;
     done.unwrap();
+    assert_eq!(house.fake.stored.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_scanner_that_is_demanded_and_not_there_takes_nothing() {
+    let house = house(Limits::default()).await;
+    let missing = ScanSection { clamd_socket: Some("/nonexistent".into()), clamd_required: true };
+    *house.fake.scan.lock().unwrap() = missing.clone();
+    let send = async |instance| {
+        store_one(&house, instance, object(CT, instance, Syntax::ExplicitLittle)).await.unwrap()
+    };
+    assert_eq!(send("1.2.3.1").await, Status::OUT_OF_RESOURCES);
+    assert!(house.fake.stored.lock().unwrap().is_empty());
+    *house.fake.scan.lock().unwrap() = ScanSection { clamd_required: false, ..missing };
+    assert_eq!(send("1.2.3.1").await, Status::SUCCESS);
     assert_eq!(house.fake.stored.lock().unwrap().len(), 1);
 }
 

@@ -33,6 +33,23 @@ impl Default for ScanSection {
     }
 }
 
+/// Asks about one object that came by itself, over an association: what speaks against using it, in words.
+/// Blocking, for as long as clamd is given for one file.
+///
+/// # Errors
+/// If the site demands scanning and clamd cannot be asked, or the object cannot be read.
+pub fn objection(section: &ScanSection, reader: &mut dyn Read) -> Result<Option<String>, Error> {
+    let scanner = Scanner::new(section);
+    let verdict = scanner.scan(reader)?;
+    if scanner.was_missed() {
+        tracing::warn!(
+            "the virus scanner could not be reached; an object was taken unscanned, as \
+             scan.clamd-required = false allows"
+        );
+    }
+    Ok(scanner.refusal(&verdict))
+}
+
 /// The scanner of one import.
 pub(super) struct Scanner<'a> {
     section: &'a ScanSection,

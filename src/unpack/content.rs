@@ -133,7 +133,7 @@ fn picture_or_film(head: &[u8]) -> Option<Form> {
     if head.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Some(Form::Png);
     }
-    if head.starts_with(b"II*\0") || head.starts_with(b"MM\0*") {
+    if [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|mark| head.starts_with(*mark)) {
         return Some(Form::Tiff);
     }
     // Pictures in boxes (HEIF, AVIF) are no films.

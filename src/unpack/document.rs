@@ -8,6 +8,7 @@ mod canvas;
 mod exif;
 mod film;
 mod jpeg;
+mod palette;
 mod png;
 mod text;
 mod tiff;

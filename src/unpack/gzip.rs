@@ -8,11 +8,14 @@ use super::container::{Container, Desk};
 use super::content::{Content, HEAD};
 use super::intake::{self, Outcome};
 use super::medium::Medium;
-use super::meter::{CHUNK, Meter, Source};
+use super::meter::{CHUNK, Meter, Record, Source};
 use super::name::Name;
 use super::{Error, container, tar};
 
 const DAMAGED: &str = "the compressed file is incomplete or damaged; fetch or copy it again";
+/// Its files were read, and may be other ones than were packed.
+const UNPROVEN: &str = "the end of the compressed file is missing or does not fit what came before it; compare \
+                        its files with the source, or fetch it again";
 
 pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Result<(), Error> {
     let (source, record) = Source::new(container.reader()?);
@@ -26,7 +29,10 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
     let name = inner_name(container.name);
     let mut whole = head.as_slice().chain(inflated);
     if Content::of(&head, u64::MAX, &name) == Content::Container(container::Kind::Tar) {
-        return tar::unpack_stream(container, &mut whole, &record, desk);
+        return match tar::unpack_stream(container, &mut whole, &record, desk)? {
+            None => check_end(container, &mut whole, &record, desk),
+            Some(_) => Ok(()),
+        };
     }
     let mut meter = Meter::new(&mut whole, desk.budget, &record);
     let spooled = intake::spool(&mut meter, desk.pack.open()?)?;
@@ -63,6 +69,24 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
             Ok(())
         }
     }
+}
+
+/// Reads on behind the archive in it: there stands the checksum of everything.
+fn check_end(
+    container: &Container<'_>,
+    rest: &mut dyn Read,
+    record: &Record,
+    desk: &mut Desk<'_, '_>,
+) -> Result<(), Error> {
+    let mut meter = Meter::new(rest, desk.budget, record);
+    let drained = std::io::copy(&mut meter, &mut std::io::sink());
+    record.check()?;
+    match meter.fault().and_then(|fault| desk.budget.broken(fault)) {
+        Some(error) => return Err(error),
+        None if drained.is_err() => container.remark(desk.ledger, UNPROVEN),
+        None => {}
+    }
+    Ok(())
 }
 
 /// The name without the end that says it is compressed.

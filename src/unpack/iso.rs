@@ -29,15 +29,27 @@ const PIECES: usize = 64;
 const DAMAGED: &str =
     "a disc image with a damaged table of contents; the files that could be found were read";
 
+const EMPTY: &str = "the disc image is empty";
+/// No library that is kept up reads UDF from a stream within bounds.
+const UDF: &str =
+    "a disc image in UDF format, which is not read here; mount the disc and import its folder";
+
+/// Marks of a first descriptor: ISO 9660 (ECMA-119 8.1.2), and an image that has UDF alone (ECMA-167 2/9.2).
+const MARKS: [&[u8; 5]; 2] = [b"CD001", b"BEA01"];
+
 /// Whether a descriptor stands where every image has its first.
 pub(super) fn is_image(reader: &mut BlobReader) -> Result<bool, Error> {
+    Ok(mark(reader)?.is_some_and(|mark| MARKS.contains(&&mark)))
+}
+
+fn mark(reader: &mut BlobReader) -> Result<Option<[u8; 5]>, Error> {
     if reader.length() < (DESCRIPTORS_AT + 2) * SECTOR {
-        return Ok(false);
+        return Ok(None);
     }
     let mut mark = [0; 5];
     reader.seek(SeekFrom::Start(DESCRIPTORS_AT * SECTOR + 1)).map_err(Error::Read)?;
     reader.read_exact(&mut mark).map_err(Error::Read)?;
-    Ok(mark == *b"CD001")
+    Ok(Some(mark))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +83,12 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
         files: HashSet::new(),
         whole: true,
     };
+    if mark(&mut image.reader)? == Some(*b"BEA01") {
+        container.remark(desk.ledger, UDF);
+        return Ok(());
+    }
     let roots = image.roots()?;
+    let mut is_empty = true;
     image.whole = !roots.is_empty();
     for (names, root) in roots {
         let mut folders = vec![root];
@@ -82,6 +99,7 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
                     return Err(Error::Cancelled);
                 }
                 desk.budget.list(1)?;
+                is_empty = false;
                 let name = container.name_of(&file.path);
                 medium.saw(&name);
                 if file.pieces.iter().any(|(_, length)| *length > 0)
@@ -101,8 +119,10 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
             }
         }
     }
-    if !image.whole {
-        container.remark(desk.ledger, DAMAGED);
+    match (image.whole, is_empty) {
+        (false, _) => container.remark(desk.ledger, DAMAGED),
+        (true, true) => container.remark(desk.ledger, EMPTY),
+        (true, false) => {}
     }
     desk.ledger.close(medium, first);
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::document::Titles;
 use super::name::Name;
-use crate::dicom::{DataSet, Syntax, Tag, scan};
+use crate::dicom::{DataSet, Tag, scan};
 use crate::import::{Inspected, SetAside};
 
 const DIRECTORY_RECORDS: Tag = Tag(0x0004, 0x1220);
@@ -27,7 +27,7 @@ impl Directory {
     pub(super) fn read(bytes: &[u8], name: &Name) -> Option<Self> {
         let length = u64::try_from(bytes.len()).ok()?;
         let scanned = scan::scan_file(&mut &*bytes, length, &scan::Limits::default()).ok()?;
-        let syntax = Syntax::of(&scanned.layout.transfer_syntax);
+        let syntax = scanned.layout.syntax();
         let data_set = DataSet::read(&scanned.header, syntax).ok()?;
         data_set.get(DIRECTORY_RECORDS)?;
         let mut listed = BTreeSet::new();

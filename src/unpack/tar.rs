@@ -24,7 +24,7 @@ const BOMB: &str = "a file of it inflates like a deflate bomb; the files behind 
 
 pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Result<(), Error> {
     let (mut source, record) = Source::new(container.reader()?);
-    unpack_stream(container, &mut source, &record, desk)
+    unpack_stream(container, &mut source, &record, desk).map(drop)
 }
 
 /// What the records in front of an entry say about it.
@@ -35,30 +35,31 @@ struct Extended {
 }
 
 /// Where the walk ended before its time.
-enum Stop {
+pub(super) enum Stop {
     Cut,
     Unended,
     Bomb,
 }
 
+/// Tells where it stopped before the end; that has been remarked on.
 pub(super) fn unpack_stream(
     container: &Container<'_>,
     reader: &mut dyn Read,
     record: &Record,
     desk: &mut Desk<'_, '_>,
-) -> Result<(), Error> {
+) -> Result<Option<Stop>, Error> {
     let first = desk.ledger.found.instances.len();
     let mut medium = Medium::default();
     let stop = walk(container, reader, record, &mut medium, desk)?;
     record.check()?;
-    match stop {
+    match &stop {
         None => {}
         Some(Stop::Cut) => container.remark(desk.ledger, CUT),
         Some(Stop::Unended) => container.remark(desk.ledger, UNENDED),
         Some(Stop::Bomb) => container.remark(desk.ledger, BOMB),
     }
     desk.ledger.close(medium, first);
-    Ok(())
+    Ok(stop)
 }
 
 fn walk(

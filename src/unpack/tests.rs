@@ -4,6 +4,5 @@ mod containers;
 mod files;
 mod hostile;
 mod media;
-mod mutations;
 mod scanner;
 mod zoo;

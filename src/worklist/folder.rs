@@ -183,7 +183,7 @@ pub(super) fn parse_entry(bytes: &[u8]) -> Result<DataSet, Unreadable> {
     let entry = if with_meta {
         let limits = Limits { header: SIZE_LIMIT, inflated: 4 * SIZE_LIMIT, ..Limits::default() };
         let scan = scan::scan_file(&mut io::Cursor::new(bytes), length, &limits)?;
-        DataSet::read(&scan.header, Syntax::of(&scan.layout.transfer_syntax))?
+        DataSet::read(&scan.header, scan.layout.syntax())?
     } else {
         DataSet::read(bytes, guess(bytes))?
     };

@@ -169,6 +169,9 @@ def worklist(folder, small=False):
 
 CACHE = Path()
 
+# What makes each kind of data; other files of the bench add theirs.
+MAKERS = {"ct": ct, "tiny": tiny, "many": many, "big": big, "zip": zipped, "pdi": pdi, "slices": slices, "film": film}
+
 
 def get(name, small):
     """The folder with this kind of data."""
@@ -177,8 +180,7 @@ def get(name, small):
         part = folder.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        {"ct": ct, "tiny": tiny, "many": many, "big": big, "zip": zipped, "pdi": pdi,
-         "slices": slices, "film": film}[name](part, small)
+        MAKERS[name](part, small)
         part.rename(folder)
     return folder
 

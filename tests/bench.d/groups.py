@@ -10,6 +10,7 @@ import urllib.request
 import zipfile
 
 import data
+import media
 import pydicom
 import receivers
 from stand import ENVIRONMENT, PEER, Gateway, Process, free_port, fresh, run, spent
@@ -358,4 +359,4 @@ def cost(stage, book):
 
 
 ALL = {"receive": receive, "small": small, "forward": forward, "job": job, "job-memory": job_memory,
-       "coerce": coerce, "cost": cost}
+       "coerce": coerce, "cost": cost, "media": media.media}

@@ -1,7 +1,8 @@
 //! What is not DICOM goes through the rooms it goes through in the gateway, over a real association to the
 //! simulated PACS, and comes out as objects that other people's programs take.
 
-mod samples;
+mod pictures;
+pub(crate) mod samples;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;

@@ -23,6 +23,7 @@ mod console;
 mod desk;
 mod documents;
 mod embedded;
+mod fuzz;
 mod hl7;
 mod hospital;
 mod journal_tools;

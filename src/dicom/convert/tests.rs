@@ -142,6 +142,7 @@ proptest! {
             let bytes = data_set.write(syntax);
             let layout = Layout {
                 transfer_syntax: uid(transfer_syntax),
+                is_implicit: false,
                 data_set_at: 0,
                 pixel_data: None,
                 ends_at: bytes.len() as u64, derived: Vec::new(), bulk: Vec::new(),

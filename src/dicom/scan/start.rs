@@ -6,20 +6,33 @@ use crate::dicom::{Syntax, Tag, Uid, VR, syntax, vr};
 /// Bytes that the judgement needs.
 pub(super) const FRONT: u64 = 8;
 
-/// Takes the declared syntax unless the first bytes plainly speak another native one.
-pub(super) fn settle(declared: Option<&Uid>, first: &[u8], length: u64) -> Result<Uid, Error> {
+/// Takes the declared syntax unless the first bytes plainly speak another native one, and tells how the elements
+/// are written.
+pub(super) fn settle(
+    declared: Option<&Uid>,
+    first: &[u8],
+    length: u64,
+) -> Result<(Uid, Syntax), Error> {
     let judged = match declared {
         // What begins like an element is no deflate stream: its first block could not have that length.
         Some(uid) if syntax::is_deflated(uid) && is_convincing(first) => {
             judge(first, length, Syntax::ExplicitLittle)
         }
-        Some(uid) if !Syntax::is_native(uid) => return Ok(uid.clone()),
+        // Compressed pixels are what their label says; the elements around them may not be (PS3.5 A.4).
+        Some(uid) if !Syntax::is_native(uid) => {
+            let own = Syntax::of(uid);
+            let is_implicit = own == Syntax::ExplicitLittle
+                && !syntax::is_deflated(uid)
+                && is_convincing(first)
+                && judge(first, length, own) == Some(Syntax::ImplicitLittle);
+            return Ok((uid.clone(), if is_implicit { Syntax::ImplicitLittle } else { own }));
+        }
         Some(uid) => Some(judge(first, length, Syntax::of(uid)).unwrap_or_else(|| Syntax::of(uid))),
         None if first.is_empty() => None,
         None => judge(first, length, Syntax::ImplicitLittle),
     };
-    let uid = judged.and_then(|syntax| Uid::new(syntax.native_uid()).ok());
-    uid.ok_or(Error::NoTransferSyntax)
+    let told = judged.and_then(|syntax| Some((Uid::new(syntax.native_uid()).ok()?, syntax)));
+    told.ok_or(Error::NoTransferSyntax)
 }
 
 /// The syntax of the first element; `None` if it fits none. What fits two is as expected.

@@ -56,6 +56,31 @@ async fn the_same_object_again_is_done_and_another_one_is_not_written_over() {
 }
 
 #[tokio::test]
+async fn importing_again_at_another_time_changes_no_file() {
+    let house = House::new(&[(EXPLICIT, 300), (JPEG, 300), (BIG, 300), ("", 201)]);
+    let target = house.folder.path().join("out");
+    fs::create_dir(&target).unwrap();
+    assert_eq!(run(&house, &target, &Arc::default()).await, Ended::Complete);
+    let study = target.join("1.2.3.4");
+    let read = |name: &String| fs::read(study.join(name)).unwrap();
+    let before: Vec<_> = names(&study).iter().map(read).collect();
+    let permits = Arc::new(Semaphore::new(1));
+    let again = async |plan: Plan| {
+        let book = Arc::new(Book::default());
+        let run = Run { plan, ..house.run(&book) };
+        assert_eq!(deliver(&target, &permits, run).await, Ended::Complete);
+        assert_eq!(names(&study).iter().map(read).collect::<Vec<_>>(), before);
+        let refused =
+            |outcome: &InstanceOutcome| matches!(outcome, InstanceOutcome::Refused { .. });
+        book.outcomes().values().filter(|outcome| refused(outcome)).count()
+    };
+    let plan = house.run(&Arc::default()).plan;
+    assert_eq!(again(plan.carried_out_at("20300101120000.000+0100")).await, 0);
+    // Somebody else's name is no matter of time.
+    assert_eq!(again(crate::forward::tests::plan("Anders^Anna")).await, 4);
+}
+
+#[tokio::test]
 async fn a_folder_that_is_not_there_is_not_made() {
     let house = House::new(&[(EXPLICIT, 300)]);
     let target = house.folder.path().join("missing");

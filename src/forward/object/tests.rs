@@ -25,7 +25,11 @@ fn instance(bytes: &[u8], transfer_syntax: &str) -> Instance {
 }
 
 fn sent(bytes: &[u8], from: &str, to: &str, name: &str) -> Result<Vec<u8>, Fault> {
-    let instance = instance(&object(0, from, &pixels(300_000)), from);
+    sent_as(instance(&object(0, from, &pixels(300_000)), from), bytes, to, name)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "each is made for one call")]
+fn sent_as(instance: Instance, bytes: &[u8], to: &str, name: &str) -> Result<Vec<u8>, Fault> {
     let (plan, facts, to) = (plan(name), facts(), uid(to));
     let job =
         Job { plan: &plan, facts: &facts, number: 0, instance: &instance, transfer_syntax: &to };
@@ -76,6 +80,21 @@ fn every_rewriting_keeps_pixels_and_rest() {
                 assert_eq!(read.text(Tag(0x7FE1, 0x0010)).as_deref(), Some("Müller AG"));
             }
         }
+    }
+}
+
+#[test]
+fn implicit_elements_around_compressed_pixels_leave_explicit() {
+    let good = object(0, JPEG, &pixels(3_000));
+    let bytes = DataSet::read(&good, Syntax::ExplicitLittle).unwrap().write(Syntax::ImplicitLittle);
+    for name in ["Müller^Jörg", "Иванов^Иван"] {
+        let out = sent_as(instance(&bytes, JPEG), &bytes, JPEG, name).unwrap();
+        let layout = layout(&out, JPEG);
+        assert!(!layout.is_implicit);
+        let read = DataSet::read(&out, Syntax::ExplicitLittle).unwrap();
+        assert_eq!(read.text(tags::PATIENT_NAME).as_deref(), Some(name));
+        let before = DataSet::read(&good, Syntax::ExplicitLittle).unwrap();
+        assert!(read.get(tags::PIXEL_DATA) == before.get(tags::PIXEL_DATA));
     }
 }
 

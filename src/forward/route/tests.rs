@@ -5,6 +5,7 @@ use crate::import::{Blob, FileKind};
 fn instance(class: &str, syntax: &str) -> Instance {
     let layout = Layout {
         transfer_syntax: Uid::new(syntax).unwrap(),
+        is_implicit: false,
         data_set_at: 0,
         pixel_data: None,
         ends_at: 0,

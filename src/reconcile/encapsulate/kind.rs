@@ -69,6 +69,8 @@ pub struct Image {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pixels {
+    /// Black and white, eight pixels a byte, the first in the lowest bit (PS3.5 8.1.1): long scans only.
+    Bit,
     Gray8,
     Gray16,
     Rgb8,
@@ -188,7 +190,7 @@ impl FileKind {
 impl Image {
     /// VL Photographic has 8 bits, and JPEG only with colour differences (PS3.3 C.8.12.1).
     pub(super) fn is_photograph(&self) -> bool {
-        let fits = !matches!(self.pixels, Pixels::Gray16 | Pixels::JpegRgb);
+        let fits = !matches!(self.pixels, Pixels::Bit | Pixels::Gray16 | Pixels::JpegRgb);
         self.frames == 1 && self.origin == Shot::Camera && fits
     }
 
@@ -196,6 +198,7 @@ impl Image {
         match self.pixels {
             _ if self.is_photograph() => uids::VL_PHOTOGRAPHIC_IMAGE_STORAGE,
             _ if self.frames == 1 => uids::SECONDARY_CAPTURE_IMAGE_STORAGE,
+            Pixels::Bit => uids::MULTI_FRAME_SINGLE_BIT_SECONDARY_CAPTURE_IMAGE_STORAGE,
             Pixels::Gray8 | Pixels::JpegGray => {
                 uids::MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE
             }
@@ -210,20 +213,24 @@ impl Image {
 impl Pixels {
     /// A JPEG stream that is wrapped as it came.
     pub fn is_wrapped(self) -> bool {
-        !matches!(self, Self::Gray8 | Self::Gray16 | Self::Rgb8)
+        !matches!(self, Self::Bit | Self::Gray8 | Self::Gray16 | Self::Rgb8)
     }
 
     pub(super) fn bits(self) -> u16 {
-        if self == Self::Gray16 { 16 } else { 8 }
+        match self {
+            Self::Bit => 1,
+            Self::Gray16 => 16,
+            Self::Gray8 | Self::Rgb8 | Self::JpegGray | Self::JpegRgb | Self::JpegYbr => 8,
+        }
     }
 
     pub(super) fn samples(self) -> u16 {
-        if matches!(self, Self::Gray8 | Self::Gray16 | Self::JpegGray) { 1 } else { 3 }
+        if matches!(self, Self::Bit | Self::Gray8 | Self::Gray16 | Self::JpegGray) { 1 } else { 3 }
     }
 
     pub(super) fn photometric(self) -> &'static str {
         match self {
-            Self::Gray8 | Self::Gray16 | Self::JpegGray => "MONOCHROME2",
+            Self::Bit | Self::Gray8 | Self::Gray16 | Self::JpegGray => "MONOCHROME2",
             Self::Rgb8 | Self::JpegRgb => "RGB",
             // YBR_FULL is no value for photographs (PS3.3 C.8.12.1.1.1); decoders go by the stream.
             Self::JpegYbr => "YBR_FULL_422",

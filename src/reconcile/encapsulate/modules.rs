@@ -110,7 +110,7 @@ impl Writer {
             self.multi_frame(image.frames, Tag(0x0018, 0x2001));
             let pages: Vec<String> = (1..=image.frames).map(|page| page.to_string()).collect();
             self.text(Tag(0x0018, 0x2001), VR::IS, &pages.join("\\"));
-            if pixels.samples() == 1 {
+            if pixels.samples() == 1 && pixels.bits() > 1 {
                 self.text(Tag(0x0028, 0x1052), VR::DS, "0");
                 self.text(Tag(0x0028, 0x1053), VR::DS, "1");
                 self.text(Tag(0x0028, 0x1054), VR::LO, "US");

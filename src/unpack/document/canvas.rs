@@ -1,5 +1,7 @@
 //! Bounds of pictures, and pixels as they are stored.
 
+use std::io::{self, Write};
+
 use super::{DECODED, PIXELS, Refused, SMALLEST_SIDE};
 use crate::import::FileKind;
 use crate::reconcile::encapsulate::{Image, Pixels, Shot};
@@ -63,6 +65,45 @@ impl Size {
             ));
         }
         Ok(bytes)
+    }
+}
+
+/// Takes black and white as bytes and writes them as bits, the first pixel in the lowest one (PS3.5 8.1.1). Rows
+/// and frames follow each other without a gap.
+pub(super) struct Bits<W> {
+    output: W,
+    byte: u8,
+    filled: u8,
+}
+
+impl<W: Write> Bits<W> {
+    pub(super) fn new(output: W) -> Self {
+        Self { output, byte: 0, filled: 0 }
+    }
+
+    /// Writes what does not fill a byte.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.filled > 0 { self.output.write_all(&[self.byte]) } else { Ok(()) }
+    }
+}
+
+impl<W: Write> Write for Bits<W> {
+    fn write(&mut self, pixels: &[u8]) -> io::Result<usize> {
+        let mut bytes = Vec::with_capacity(pixels.len().div_ceil(8));
+        for pixel in pixels {
+            self.byte |= (pixel >> 7) << self.filled;
+            self.filled = self.filled.saturating_add(1);
+            if self.filled == 8 {
+                bytes.push(self.byte);
+                (self.byte, self.filled) = (0, 0);
+            }
+        }
+        self.output.write_all(&bytes)?;
+        Ok(pixels.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
     }
 }
 

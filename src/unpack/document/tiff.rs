@@ -1,20 +1,26 @@
 //! TIFF: every page becomes a frame, decoded strip by strip. Pages of different sizes are put on white.
 
-use std::io::{BufRead, Seek, Write};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Seek, Write};
 
 use ::tiff::ColorType;
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 
-use super::canvas::{Picture, Size, narrow, on_white};
+use super::canvas::{Bits, Picture, Size, narrow, on_white};
+use super::palette::{self, AsGray};
 use super::{IN_MEMORY, Refused};
 use crate::reconcile::encapsulate::{Pixels, Shot};
 
 /// Pages of one file: more than any letter has.
-const PAGES: usize = 2_000;
+pub(super) const PAGES: usize = 2_000;
 
 /// Values of one tag; a page of 65535 rows may list each as a strip.
 const TAG_BYTES: usize = 1 << 20;
+
+/// Black and white pages that hold more pixels than this together are stored as bits, shorter ones as bytes:
+/// more programs show those.
+const AS_BYTES: u64 = 100_000_000;
 
 const BROKEN: Refused = Refused("a TIFF that cannot be decoded; save it anew or as PNG");
 const STRIP: Refused = Refused("a TIFF whose strips are too large; save it with smaller ones");
@@ -32,7 +38,7 @@ struct Page {
 }
 
 pub(super) fn read<R: BufRead + Seek>(
-    input: R,
+    mut input: R,
     output: &mut impl Write,
 ) -> Result<Picture, Refused> {
     let mut limits = Limits::default();
@@ -40,13 +46,26 @@ pub(super) fn read<R: BufRead + Seek>(
     limits.decoding_buffer_size = buffer;
     limits.intermediate_buffer_size = buffer;
     limits.ifd_value_size = TAG_BYTES;
+    let palettes = palette::pages(&mut input);
+    let input = BufReader::new(AsGray::new(input, &palettes)?);
     let mut decoder = Decoder::new(input).map_err(|_| BROKEN)?.with_limits(limits);
-    let pages = pages(&mut decoder)?;
+    let pages = pages(&mut decoder, &palettes)?;
     let pixels = common(&pages)?;
     let rows = pages.iter().map(|page| page.size.rows).max().ok_or(BROKEN)?;
     let columns = pages.iter().map(|page| page.size.columns).max().ok_or(BROKEN)?;
     let size = Size::new(columns.into(), rows.into())?;
     let frames = u32::try_from(pages.len()).map_err(|_| BROKEN)?;
+    let all = size.pixels().saturating_mul(frames.into());
+    if frames > 1 && all > AS_BYTES && pages.iter().all(|page| page.color == ColorType::Gray(1)) {
+        size.decoded(1, u64::from(frames.div_ceil(8)))?;
+        let mut output = Bits::new(output);
+        for page in &pages {
+            decoder.seek_to_image(page.index).map_err(|_| BROKEN)?;
+            one(&mut decoder, page, size, Pixels::Gray8, &mut output)?;
+        }
+        output.finish()?;
+        return Ok(Picture { size, frames, pixels: Pixels::Bit, shot: Shot::Other, lossy: None });
+    }
     size.decoded(u64::try_from(bytes_each(pixels)).unwrap_or(3), frames.into())?;
     for page in &pages {
         decoder.seek_to_image(page.index).map_err(|_| BROKEN)?;
@@ -55,7 +74,10 @@ pub(super) fn read<R: BufRead + Seek>(
     Ok(Picture { size, frames, pixels, shot: Shot::Other, lossy: None })
 }
 
-fn pages<R: BufRead + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<Page>, Refused> {
+fn pages<R: BufRead + Seek>(
+    decoder: &mut Decoder<R>,
+    palettes: &BTreeMap<usize, u64>,
+) -> Result<Vec<Page>, Refused> {
     let mut pages = Vec::new();
     for index in 0.. {
         if index >= PAGES {
@@ -65,7 +87,7 @@ fn pages<R: BufRead + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<Page>, Refus
         let kind: u32 =
             decoder.find_tag_unsigned(Tag::NewSubfileType).map_err(|_| BROKEN)?.unwrap_or(0);
         if kind & 0b101 == 0 {
-            pages.push(page(decoder, index)?);
+            pages.push(page(decoder, index, palettes)?);
         }
         if !decoder.more_images() {
             break;
@@ -75,10 +97,17 @@ fn pages<R: BufRead + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<Page>, Refus
     Ok(pages)
 }
 
-fn page<R: BufRead + Seek>(decoder: &mut Decoder<R>, index: usize) -> Result<Page, Refused> {
+fn page<R: BufRead + Seek>(
+    decoder: &mut Decoder<R>,
+    index: usize,
+    palettes: &BTreeMap<usize, u64>,
+) -> Result<Page, Refused> {
     let (width, height) = decoder.dimensions().map_err(|_| BROKEN)?;
     let size = Size::new(width, height)?;
-    let color = decoder.colortype().map_err(|_| STRANGE)?;
+    let color = match (decoder.colortype().map_err(|_| STRANGE)?, palettes.contains_key(&index)) {
+        (ColorType::Gray(bits), true) => ColorType::Palette(bits),
+        (color, _) => color,
+    };
     let planes: u16 =
         decoder.find_tag_unsigned(Tag::PlanarConfiguration).map_err(|_| BROKEN)?.unwrap_or(1);
     if planes != 1 && color.num_samples() > 1 {

@@ -1,13 +1,7 @@
-//! From bytes to facts.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use lotse::dicom::inspect::inspect;
-use lotse::dicom::scan::{Limits, scan_file};
+#[path = "../bodies.rs"]
+#[allow(dead_code, reason = "each target runs one of them")]
+mod bodies;
 
-fuzz_target!(|bytes: &[u8]| {
-    let limits = Limits { inflated: 16 << 20, ..Limits::default() };
-    if let Ok(scan) = scan_file(&mut &*bytes, bytes.len() as u64, &limits) {
-        let _ = inspect(scan);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::inspect(bytes));

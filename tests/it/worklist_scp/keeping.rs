@@ -94,6 +94,10 @@ struct Closed;
 
 #[async_trait]
 impl Intake for Closed {
+    fn scan(&self) -> lotse::unpack::ScanSection {
+        lotse::unpack::ScanSection::default()
+    }
+
     async fn arrival(&self, _: Kind) -> Result<Arrival, Refusal> {
         Err(Refusal::Stopping)
     }

@@ -64,7 +64,9 @@ fn syntax_may_be_mislabelled() {
         }
     }
     let implicit = sample::image().write(Syntax::ImplicitLittle);
-    assert_eq!(fault(&file(JPEG, &implicit)), Fault::UnknownVr);
+    let found = scan(&file(JPEG, &implicit)).unwrap();
+    assert_eq!(found.layout.transfer_syntax, uid(IMPLICIT));
+    assert!(!found.layout.is_implicit);
 }
 
 #[test]
@@ -169,4 +171,15 @@ fn foreign_files_are_not_dicom() {
     }
     let named = [vec![0; 128], b"DICM".to_vec()].concat();
     assert!(matches!(scan(&named), Err(Error::NoTransferSyntax)));
+}
+
+#[test]
+fn elements_around_compressed_pixels_may_be_implicit() {
+    let image = sample::encapsulated();
+    let found = scan(&file(JPEG, &image.write(Syntax::ImplicitLittle))).unwrap();
+    assert_eq!(found.layout.transfer_syntax.as_str(), JPEG);
+    assert_eq!(found.layout.syntax(), Syntax::ImplicitLittle);
+    assert!(found.layout.pixel_data.is_some());
+    let usual = scan(&file(JPEG, &image.write(Syntax::ExplicitLittle))).unwrap();
+    assert_eq!(usual.layout.syntax(), Syntax::ExplicitLittle);
 }

@@ -1,0 +1,96 @@
+//! What each fuzz target does with its bytes. The targets below `fuzz_targets` and the short form in
+//! `tests/it/fuzz.rs` run the same functions.
+//!
+//! Whatever comes, it ends without a panic, and what is said about the bytes lies inside of them.
+
+use std::sync::atomic::AtomicU64;
+
+use lotse::dicom::inspect::inspect as facts_of;
+use lotse::dicom::scan::{Limits as ScanLimits, scan_data_set, scan_file};
+use lotse::dicom::{CharacterSets, Uid, VR};
+use lotse::import::{File, ImportId};
+use lotse::seal::Vault;
+use lotse::spool::Spool;
+use lotse::unpack::{Limits, ScanSection, Terms, unpack};
+use tokio_util::sync::CancellationToken;
+
+/// Files of any kind: archives, disc images, objects, documents.
+pub fn archive(bytes: &[u8]) {
+    take_in("a.bin", bytes);
+}
+
+/// A file called DICOMDIR.
+pub fn dicomdir(bytes: &[u8]) {
+    take_in("DICOMDIR", bytes);
+}
+
+/// The walk over an object, with and without a header.
+pub fn scanner(bytes: &[u8]) {
+    let length = bytes.len() as u64;
+    let limits = ScanLimits { inflated: 16 << 20, ..ScanLimits::default() };
+    if let Ok(scan) = scan_file(&mut &*bytes, length, &limits) {
+        assert!(scan.layout.data_set_at <= scan.layout.ends_at);
+        if let Some(pixels) = scan.layout.pixel_data {
+            assert!(pixels.element_at <= pixels.ends_at && pixels.ends_at <= scan.layout.ends_at);
+        }
+    }
+    for syntax in ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"] {
+        let syntax = Uid::new(syntax).expect("a UID");
+        let _ = scan_data_set(&mut &*bytes, length, &syntax, &limits);
+    }
+}
+
+/// From bytes to facts.
+pub fn inspect(bytes: &[u8]) {
+    let limits = ScanLimits { inflated: 16 << 20, ..ScanLimits::default() };
+    if let Ok(scan) = scan_file(&mut &*bytes, bytes.len() as u64, &limits) {
+        let _ = facts_of(scan);
+    }
+}
+
+/// Character sets: a term, a NUL, and bytes in that set.
+pub fn charset(bytes: &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (term, rest) = bytes.split_at(at);
+    let sets = CharacterSets::parse(Some(term));
+    for vr in [VR::PN, VR::LO, VR::UT] {
+        let text = sets.decode(rest, vr);
+        let _ = sets.encode(&text, vr);
+    }
+}
+
+thread_local! {
+    static SPOOL: (tempfile::TempDir, Spool) = {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (keys, packs) = (dir.path().join("keys"), dir.path().join("spool"));
+        std::fs::create_dir(&keys).expect("a folder");
+        std::fs::create_dir(&packs).expect("a folder");
+        let vault = Vault::open_or_create(&keys, &dir.path().join("master.key")).expect("a key");
+        let spool = Spool::open(&packs, vault).expect("a spool");
+        (dir, spool)
+    };
+}
+
+/// Unpacks `bytes` under small bounds as a file of this name.
+fn take_in(name: &str, bytes: &[u8]) {
+    SPOOL.with(|(_, spool)| {
+        let id = ImportId::new();
+        let import = spool.create(id).expect("an import");
+        let mut pack = import.pack().expect("a pack");
+        let blob = pack.append(&mut &*bytes, u64::MAX).expect("a blob");
+        pack.sync().expect("synced");
+        let files = [File { name: name.to_owned(), blob }];
+        let limits =
+            Limits { entries: 1_000, entry_bytes: 16 << 20, total_bytes: 64 << 20, ratio: 100 };
+        let scan = ScanSection::default();
+        let terms = Terms { limits: &limits, scan: &scan, password: Some("secret") };
+        let unpacked =
+            unpack(&import, &files, &terms, &CancellationToken::new(), &AtomicU64::new(0));
+        if let Ok(unpacked) = unpacked {
+            for instance in &unpacked.instances {
+                assert!(instance.layout.ends_at <= instance.blob.length);
+            }
+        }
+        spool.destroy(id).expect("destroyed");
+    });
+}

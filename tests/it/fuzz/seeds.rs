@@ -1,0 +1,162 @@
+//! Small true files of every kind, for mutations to begin with.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use lotse::sim::sample::Sample;
+use zip::unstable::write::FileOptionsExt;
+use zip::write::SimpleFileOptions;
+use zip::{AesMode, CompressionMethod, ZipWriter};
+
+use crate::documents::samples;
+use crate::support::{program, test_env};
+
+/// Longer seeds cost rounds and find nothing more.
+const LONGEST: u64 = 12 << 10;
+
+fn files_below(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("the folder is there; run tests/env") {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files_below(&path, into),
+            false => into.push(path),
+        }
+    }
+}
+
+fn pydicom() -> PathBuf {
+    let mut lib = std::fs::read_dir(test_env("venv/lib")).unwrap();
+    lib.next().unwrap().unwrap().path().join("site-packages/pydicom/data")
+}
+
+/// The small files of pydicom: every transfer syntax, headless, cut, with odd lengths, in many alphabets.
+pub fn objects() -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    files_below(&pydicom().join("test_files"), &mut paths);
+    files_below(&pydicom().join("charset_files"), &mut paths);
+    paths.sort();
+    let short = |path: &&PathBuf| path.metadata().unwrap().len() <= LONGEST;
+    let is_object = |path: &&PathBuf| path.extension().is_none_or(|ending| ending == "dcm");
+    let paths = paths.iter().filter(short).filter(is_object);
+    let objects: Vec<Vec<u8>> = paths.map(|path| std::fs::read(path).unwrap()).collect();
+    assert!(objects.len() > 50, "{}", objects.len());
+    objects
+}
+
+pub fn directories() -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    files_below(&pydicom().join("test_files/dicomdirtests"), &mut paths);
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"DICOMDIR"))
+    });
+    paths.sort();
+    let mut found: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    found.push(Sample::new(2).directory());
+    assert!(found.len() > 5, "{}", found.len());
+    found
+}
+
+fn zipped(options: SimpleFileOptions, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn tarred(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+fn image(options: &[&str], files: &[(&str, &[u8])]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let medium = dir.path().join("medium");
+    std::fs::create_dir(&medium).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(medium.join(name.replace('/', "_")), bytes).unwrap();
+    }
+    let image = dir.path().join("cd.iso");
+    let mut command = Command::new(program("genisoimage"));
+    command.args(["-quiet", "-no-pad"]).args(options).arg("-o").arg(&image).arg(&medium);
+    assert!(command.stderr(Stdio::null()).status().unwrap().success());
+    std::fs::read(image).unwrap()
+}
+
+/// Every container, and every document on its own.
+pub fn archives() -> Vec<Vec<u8>> {
+    let (objects, listing) = (objects(), Sample::new(2).directory());
+    let files: Vec<(&str, &[u8])> = vec![
+        ("DICOMDIR", &listing),
+        ("DICOM/IM00001", &objects[0]),
+        ("DICOM/IM00002", &objects[1]),
+        ("befund/größe.txt", b"Lunge frei.\n"),
+        ("AUTORUN.INF", b"[autorun]\r\n"),
+    ];
+    let plain = SimpleFileOptions::default();
+    let stored = plain.compression_method(CompressionMethod::Stored);
+    let deflated = plain.compression_method(CompressionMethod::Deflated);
+    let zip = zipped(stored, &files);
+    let tar = tarred(&files);
+    let mut seeds = vec![
+        zipped(deflated, &files),
+        zipped(deflated.large_file(true), &files),
+        zipped(deflated.with_aes_encryption(AesMode::Aes256, "secret"), &files),
+        zipped(deflated.with_deprecated_encryption(b"secret").unwrap(), &files),
+        zipped(deflated, &[("innen.zip", &zip), ("innen.tar", &tar)]),
+        gzipped(&tar),
+        gzipped(&objects[0]),
+        image(&[], &files),
+        image(&["-J", "-R"], &files),
+        zip,
+        tar,
+    ];
+    let documents = samples::files().into_iter().map(|(_, bytes)| bytes);
+    seeds.extend(documents.filter(|bytes| bytes.len() < 100_000));
+    seeds.extend(objects.into_iter().take(10));
+    seeds
+}
+
+/// A term, a NUL, and bytes in that set: one text for each set of PS3.3 C.12.1.1.2.
+pub fn texts() -> Vec<Vec<u8>> {
+    let texts: [(&str, &[u8]); 20] = [
+        ("", b"BEISPIEL^OTTO"),
+        ("ISO_IR 100", b"B\xe4r^\xd6zg\xfcr"),
+        ("ISO_IR 101", b"W\xb1\xb3\xeasa"),
+        ("ISO_IR 109", b"\xa9u"),
+        ("ISO_IR 110", b"\xe0\xe8"),
+        ("ISO_IR 126", b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2"),
+        ("ISO_IR 127", b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1"),
+        ("ISO_IR 138", b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4"),
+        ("ISO_IR 144", b"\xbb\xee\xdacek\xd0"),
+        ("ISO_IR 148", b"\xdd\xfe\xf0"),
+        ("ISO_IR 166", b"\xca\xc1\xaa\xd2\xc2"),
+        ("ISO_IR 203", b"\xa4\xbd"),
+        ("ISO_IR 13", b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3"),
+        ("ISO_IR 192", "Wang^XiaoDong=王^小東".as_bytes()),
+        ("GB18030", b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=\x81\x30\x81\x30"),
+        ("GBK", b"Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab"),
+        ("\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B"),
+        ("ISO 2022 IR 13\\ISO 2022 IR 159", b"\xd4\xcf\xc0\xde=\x1b$(D0!\x1b(J"),
+        ("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"),
+        (
+            "ISO 2022 IR 100\\ISO 2022 IR 126\\ISO 2022 IR 58",
+            b"\xe4\x1b-F\xc4\xe9\\\x1b$)A\xcd\xf5\r\n",
+        ),
+    ];
+    texts.iter().map(|(term, text)| [term.as_bytes(), b"\0", text].concat()).collect()
+}
