@@ -146,6 +146,13 @@ pub fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
     })
 }
 
+/// Time that this thread has computed: a measure that other programs on the machine do not change. Zero where
+/// the system does not count it.
+pub fn computing_time() -> Duration {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
 fn wall_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -19,9 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{
-    Config, Environment, GatewaySection, MasterKey, MatchingSection, RetrySection, data_dir,
-};
+pub use config::{Config, Environment, GatewaySection, MasterKey, RetrySection, data_dir};
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
 use parts::KeptWorklist;

@@ -11,17 +11,31 @@ use crate::dicom::{BirthDate, Item, Patient, PatientId, StudyFacts};
 
 mod compare;
 mod decide;
+mod fit;
+mod index;
+mod kvnr;
+mod lexicon;
 mod normalise;
+mod objection;
+mod phonetic;
+mod policies;
+mod postings;
 mod rank;
+mod repair;
+mod script;
 mod study;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod words;
 
 pub use decide::decide;
+pub use index::Index;
+pub use objection::{objection, rejected};
+pub use policies::MatchingSection;
 
 /// Version of these rules, kept with every decision by rule. Raise it when an outcome may change.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// What is matched: a study, and everything known about whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,10 +119,11 @@ pub enum Agreement {
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// `patientId`, `name`, `birthDate`, `sex`, `accessionNumber`, `requestedPatient`, `requestedOrder`,
-    /// `typedBirthDate`, `portalName`, `portalBirthDate`, `portalSex`, `modality`, `studyUid`, `status`.
+    /// `typedBirthDate`, `portalName`, `portalBirthDate`, `portalSex`, `studyUid`; and what tells orders of one
+    /// patient apart: `modality`, `bodyPart`, `laterality`, `studyDate`, `procedure`, `status`.
     pub attribute: String,
     pub agreement: Agreement,
-    /// Weight that this comparison adds to the score.
+    /// Tenths of a bit that this comparison adds to the score.
     pub weight: i32,
 }
 
@@ -148,7 +163,21 @@ pub struct Decision {
     /// Contradictions that a person saw and overrode.
     #[serde(default)]
     pub overridden: Vec<String>,
+    /// Candidates that came near and were not taken.
+    #[serde(default)]
+    pub rejected: Vec<Rejected>,
     pub at: Moment,
+}
+
+/// A candidate that was not taken, without whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    pub item_id: String,
+    pub score: i32,
+    /// In words without patient data.
+    pub why: String,
+    pub evidence: Vec<Evidence>,
 }
 
 /// Where a study is filed.

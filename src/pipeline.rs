@@ -10,6 +10,7 @@ mod decisions;
 mod due;
 mod earlier;
 mod handle;
+mod judge;
 mod patients;
 mod progress;
 mod recover;

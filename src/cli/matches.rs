@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Code, matching, unreadable};
+use super::{Code, matching, out, unreadable};
 use crate::matching::{Completeness, Policy};
 
 #[derive(Debug, Args)]
@@ -22,6 +22,12 @@ pub(super) struct Match {
     /// As if the worklist answer had been cut.
     #[arg(long)]
     incomplete: bool,
+    /// Candidates printed of each study.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    candidates: usize,
+    /// Prints what the run took as JSON to standard error.
+    #[arg(long)]
+    timings: bool,
 }
 
 /// The policies by their configured names.
@@ -41,13 +47,16 @@ impl Match {
         };
         let completeness =
             if self.incomplete { Completeness::Incomplete } else { Completeness::Complete };
-        let rules = matching::Rules { policy, completeness };
+        let rules = matching::Rules { policy, completeness, shown: self.candidates };
         let worklist = BufReader::new(open(&self.worklist)?);
         let output = io::BufWriter::new(io::stdout().lock());
-        if self.studies.as_os_str() == "-" {
-            matching::run(worklist, io::stdin().lock(), output, rules)?;
+        let took = if self.studies.as_os_str() == "-" {
+            matching::run(worklist, io::stdin().lock(), output, rules)?
         } else {
-            matching::run(worklist, BufReader::new(open(&self.studies)?), output, rules)?;
+            matching::run(worklist, BufReader::new(open(&self.studies)?), output, rules)?
+        };
+        if self.timings {
+            out::complain(&serde_json::to_string(&took)?);
         }
         Ok(Code::Done)
     }

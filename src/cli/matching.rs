@@ -5,16 +5,19 @@
 
 use std::fmt;
 use std::io::{self, BufRead, Write};
+use std::time::Instant;
 
 use dicom_dictionary_std::tags;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::computing_time;
 use crate::dicom::{
     AccessionNumber, BirthDate, CharacterSets, DataSet, Item, Patient, PatientId, PersonName, Sex,
     StudyFacts, Tag,
 };
 use crate::matching::{
-    Agreement, Candidate, Case, Completeness, Outcome, Policy, Tier, Verdict, Witnesses, decide,
+    Agreement, Candidate, Case, Completeness, Evidence, Index, Outcome, Policy, Tier, Verdict,
+    Witnesses, objection,
 };
 use crate::worklist::{Reading, item_of};
 
@@ -85,26 +88,64 @@ pub struct Rules {
     pub policy: Policy,
     /// `--incomplete`: as if the worklist answer had been cut.
     pub completeness: Completeness,
+    /// Candidates that are printed of each study.
+    pub shown: usize,
 }
 
-/// Reads the worklist, then judges the studies one by one. Gives the number of studies.
+/// What a run took, for those who plan a large site.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Took {
+    pub items: usize,
+    pub studies: usize,
+    pub reading_micros: u64,
+    pub index_micros: u64,
+    /// Computing time of one study, without reading and printing it.
+    pub median_micros: u64,
+    pub p99_micros: u64,
+    pub longest_micros: u64,
+}
+
+/// Reads the worklist, then judges the studies one by one. Tells what that took.
 pub fn run(
     worklist: impl BufRead,
     studies: impl BufRead,
     mut output: impl Write,
     rules: Rules,
-) -> Result<u64, Error> {
+) -> Result<Took, Error> {
+    let begun = Instant::now();
     let items = read_worklist(worklist)?;
+    let reading_micros = micros(begun);
+    let begun = Instant::now();
+    let index = Index::new(items);
+    let index_micros = micros(begun);
     let mut lines = Lines::new(studies, Input::Studies);
-    let mut count = 0;
+    let mut each: Vec<u32> = Vec::new();
     while let Some((line, text)) = lines.next_line()? {
-        let answer = judge(line, &text, &items, rules)?;
+        let (answer, took) = judge(line, &text, &index, rules)?;
+        each.push(u32::try_from(took).unwrap_or(u32::MAX));
         output.write_all(answer.as_bytes()).map_err(Error::Write)?;
         output.write_all(b"\n").map_err(Error::Write)?;
-        count += 1;
     }
     output.flush().map_err(Error::Write)?;
-    Ok(count)
+    each.sort_unstable();
+    let at = |percent: usize| {
+        let place = each.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
+        u64::from(each.get(place).copied().unwrap_or(0))
+    };
+    Ok(Took {
+        items: index.items().len(),
+        studies: each.len(),
+        reading_micros,
+        index_micros,
+        median_micros: at(50),
+        p99_micros: at(99),
+        longest_micros: at(100),
+    })
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The items of a worklist of DICOM JSON, one a line; blank lines are skipped.
@@ -124,12 +165,17 @@ pub fn read_worklist(worklist: impl BufRead) -> Result<Vec<Item>, Error> {
     Ok(items)
 }
 
-/// Judges one study line against the items; the answer is one line of JSON without its end.
-pub fn judge(line: u64, text: &str, items: &[Item], rules: Rules) -> Result<String, Error> {
+/// Judges one study line; the answer is one line of JSON without its end, with the microseconds it took.
+fn judge(line: u64, text: &str, index: &Index<'_>, rules: Rules) -> Result<(String, u64), Error> {
     let case = read_study(line, text)?;
-    let outcome = decide(&case, items, rules.completeness, rules.policy);
-    let verdict = Judged::of(&case, &outcome);
-    serde_json::to_string(&verdict).map_err(|error| Error::not_json(Input::Studies, line, &error))
+    let before = computing_time();
+    let outcome = index.decide(&case, rules.completeness, rules.policy);
+    let took = computing_time().saturating_sub(before);
+    let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let verdict = Judged::of(&case, &outcome, rules.shown);
+    let answer = serde_json::to_string(&verdict)
+        .map_err(|error| Error::not_json(Input::Studies, line, &error))?;
+    Ok((answer, took))
 }
 
 #[derive(Deserialize)]
@@ -266,8 +312,10 @@ struct Ranked<'a> {
     patient_id: Option<&'a str>,
     score: i32,
     evidence: std::collections::BTreeMap<&'a str, Weighed>,
-    /// Why it was not taken.
     contradictions: &'a [String],
+    /// Why it was not taken; of the first what the whole answer's reason says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -277,18 +325,18 @@ struct Weighed {
 }
 
 impl<'a> Judged<'a> {
-    fn of(case: &'a Case, outcome: &'a Outcome) -> Self {
-        let candidates: Vec<Ranked<'a>> = outcome.candidates.iter().map(Ranked::of).collect();
-        let decided = match outcome.verdict {
-            Verdict::Automatic => candidates.first(),
-            Verdict::Person | Verdict::None => None,
-        };
+    fn of(case: &'a Case, outcome: &'a Outcome, shown: usize) -> Self {
+        let first = outcome.candidates.first();
+        let ranked =
+            outcome.candidates.iter().take(shown).map(|candidate| Ranked::of(candidate, first));
+        let candidates: Vec<Ranked<'a>> = ranked.collect();
+        let decided = first.filter(|_| outcome.verdict == Verdict::Automatic).map(|c| &c.item);
         Self {
             study_instance_uid: case.facts.study_uid.as_str(),
             decision: outcome.verdict,
             tier: outcome.tier,
-            accession_number: decided.and_then(|d| d.accession_number),
-            patient_id: decided.and_then(|d| d.patient_id),
+            accession_number: decided.and_then(number),
+            patient_id: decided.and_then(patient_id),
             margin: outcome.margin,
             reason: &outcome.reason,
             candidates,
@@ -298,18 +346,27 @@ impl<'a> Judged<'a> {
 }
 
 impl<'a> Ranked<'a> {
-    fn of(candidate: &'a Candidate) -> Self {
-        let weighed = |e: &'a crate::matching::Evidence| {
+    fn of(candidate: &'a Candidate, first: Option<&Candidate>) -> Self {
+        let weighed = |e: &'a Evidence| {
             (e.attribute.as_str(), Weighed { agreement: e.agreement, weight: e.weight })
         };
         Self {
-            accession_number: candidate.item.accession_number.as_ref().map(|n| n.number.as_str()),
-            patient_id: candidate.item.patient.id.as_ref().map(|id| id.id.as_str()),
+            accession_number: number(&candidate.item),
+            patient_id: patient_id(&candidate.item),
             score: candidate.score,
             evidence: candidate.evidence.iter().map(weighed).collect(),
             contradictions: &candidate.contradictions,
+            rejected: first.and_then(|first| objection(candidate, first)),
         }
     }
+}
+
+fn number(item: &Item) -> Option<&str> {
+    item.accession_number.as_ref().map(|number| number.number.as_str())
+}
+
+fn patient_id(item: &Item) -> Option<&str> {
+    item.patient.id.as_ref().map(|id| id.id.as_str())
 }
 
 impl Error {

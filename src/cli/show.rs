@@ -175,8 +175,8 @@ impl Show {
                 evidence(candidate);
             }
         }
-        if self.explain && study.get("decision").is_some() {
-            evidence(study.get("decision").unwrap_or(&Value::Null));
+        if let Some(decision) = study.get("decision").filter(|_| self.explain) {
+            decided(decision);
         }
         for change in out::items(study, "/changes") {
             out::line(&format!(
@@ -197,6 +197,38 @@ impl Show {
                 out::text(delivery, "/lastError"),
             ));
         }
+    }
+}
+
+/// A past decision: who, by what, and why the others were not taken.
+fn decided(decision: &Value) {
+    let by = match (out::text(decision, "/by"), out::text(decision, "/tier")) {
+        ("rule", tier) => format!(
+            "by rule, tier {tier}, version {} of the rules",
+            out::number(decision, "/ruleVersion")
+        ),
+        ("earlier", _) => "as an earlier import of the same study".to_owned(),
+        _ => format!("by {}: {}", out::text(decision, "/actor"), out::text(decision, "/reason")),
+    };
+    out::line(&format!(
+        "    decided {by}, at {}\n       item {}  ID {}  order {}",
+        out::text(decision, "/at"),
+        out::text(decision, "/itemId"),
+        out::text(decision, "/patient/patientId"),
+        out::text(decision, "/accessionNumber"),
+    ));
+    evidence(decision);
+    for contradiction in out::items(decision, "/overridden") {
+        out::line(&format!("       overridden: {}", contradiction.as_str().unwrap_or("")));
+    }
+    for other in out::items(decision, "/rejected") {
+        out::line(&format!(
+            "    not item {}  score {}: {}",
+            out::text(other, "/itemId"),
+            other.pointer("/score").and_then(Value::as_i64).unwrap_or(0),
+            out::text(other, "/why"),
+        ));
+        evidence(other);
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         faults.add(format!("hl7.{key}"), sentence);
     }
     check_peers(config, faults);
+    check_matching(config, faults);
     check_worklist(config, faults);
     check_destinations(config, faults);
     for (name, portal) in &config.portals {
@@ -86,6 +87,17 @@ fn check_worklist(config: &Config, faults: &mut Faults) {
         if let Some(peer) = &source.peer {
             reference(config, &format!("worklist.sources.{n}.peer"), peer, faults);
         }
+    }
+}
+
+fn check_matching(config: &Config, faults: &mut Faults) {
+    let hosts = || config.portals.values().flat_map(|portal| &portal.hosts);
+    let known = |name: &str| config.peers.contains_key(name) || hosts().any(|host| host == name);
+    for name in config.matching.strangers(known) {
+        faults.add(
+            format!("matching.sources.{name}"),
+            "no import comes from there; write a name of [peers], the host of a portal, or `upload`",
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use crate::expire::RetentionSection;
 use crate::fetch::FetchSection;
 use crate::forward::DestinationSection;
 use crate::http::HttpSection;
-use crate::matching::Policy;
+use crate::matching::MatchingSection;
 use crate::mllp::Hl7Section;
 use crate::reconcile::CoercionSection;
 use crate::scp::DicomSection;
@@ -46,13 +46,6 @@ pub struct GatewaySection {
     pub issuer_of_patient_id: Option<String>,
     /// HL7 namespace of the local accession numbers, if worklist items do not carry one.
     pub issuer_of_accession_number: Option<String>,
-}
-
-/// `[matching]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct MatchingSection {
-    pub policy: Policy,
 }
 
 /// `[retry]`: how long passing faults are waited out, doubling from the first to the longest wait.

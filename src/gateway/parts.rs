@@ -116,7 +116,7 @@ pub(super) fn settings(
             limit: config.retention.limit,
             after_delivery: config.retention.after_delivery,
         },
-        policy: config.matching.policy,
+        matching: config.matching.clone(),
         site,
         zone: config.zone.clone(),
         backoff: Backoff::new(config.retry.first, config.retry.longest),

@@ -73,6 +73,7 @@ fn order() -> Box<Order> {
             authority: Authority::Rule { tier: Tier::RequestedOrder, version: 1 },
             evidence: vec![],
             overridden: vec![],
+            rejected: vec![],
             at: Moment::default(),
         },
         plan: Plan::default(),

@@ -2,12 +2,16 @@
 //!
 //! Invariant: every comparison is symmetric, and nothing that is unknown on either side agrees or contradicts.
 
-use strsim::damerau_levenshtein;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::dicom::{BirthDate, PatientId, Sex};
 
 use super::Agreement;
-use super::normalise::{Form, Name, Token, is_unnamed};
+use super::kvnr;
+use super::lexicon::{Token, within_slips};
+use super::normalise::{Form, Name, is_unnamed};
+use super::script::{Fidelity, Script, skeleton};
 
 /// The comparison of two names, with its parts for the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,18 @@ impl NameCompared {
         family: Agreement::Missing,
         given: Agreement::Missing,
     };
+
+    const SIMILAR: Self = Self {
+        agreement: Agreement::Similar,
+        family: Agreement::Similar,
+        given: Agreement::Similar,
+    };
+
+    /// No stronger than a candidate.
+    fn at_most_similar(self) -> Self {
+        let cap = |agreement| if agrees(agreement) { Agreement::Similar } else { agreement };
+        Self { agreement: cap(self.agreement), family: cap(self.family), given: cap(self.given) }
+    }
 }
 
 /// Whether a value may carry an automatic decision.
@@ -44,7 +60,7 @@ fn weaker(a: Agreement, b: Agreement) -> Agreement {
     if strength(a) <= strength(b) { a } else { b }
 }
 
-/// Compares two names. Placeholders and names in different scripts say nothing.
+/// Compares two names. Placeholders say nothing, and neither do names whose scripts cannot be brought together.
 pub(super) fn names(a: Option<&Name>, b: Option<&Name>) -> NameCompared {
     let (Some(a), Some(b)) = (a, b) else {
         return NameCompared::MISSING;
@@ -52,23 +68,22 @@ pub(super) fn names(a: Option<&Name>, b: Option<&Name>) -> NameCompared {
     if a.placeholder || b.placeholder {
         return NameCompared::MISSING;
     }
-    let mut best = across(&a.forms, &b.forms);
+    let mut best = across(&a.forms, &b.forms).unwrap_or_else(|| in_latin(a, b));
     if best.agreement == Agreement::Different {
         let repaired = [
             across(&a.repaired, &b.forms),
             across(&a.forms, &b.repaired),
             across(&a.repaired, &b.repaired),
         ];
-        for other in repaired {
+        for other in repaired.into_iter().flatten() {
             // Read in another character set it would agree: a candidate, never truth.
             if strength(other.agreement) >= strength(Agreement::Similar) {
-                best = NameCompared {
-                    agreement: Agreement::Similar,
-                    family: Agreement::Similar,
-                    given: Agreement::Similar,
-                };
+                best = NameCompared::SIMILAR;
             }
         }
+    }
+    if a.mangled != b.mangled {
+        best = best.at_most_similar();
     }
     if best.agreement == Agreement::Normalised && a.written == b.written {
         best = NameCompared {
@@ -81,7 +96,8 @@ pub(super) fn names(a: Option<&Name>, b: Option<&Name>) -> NameCompared {
 }
 
 /// The best comparison of two groups in one script; another group that differs makes it a weak one.
-fn across(a: &[Form], b: &[Form]) -> NameCompared {
+/// `None` if no two are in one script.
+fn across(a: &[Form], b: &[Form]) -> Option<NameCompared> {
     let mut best: Option<NameCompared> = None;
     let mut differs = false;
     for left in a {
@@ -94,13 +110,51 @@ fn across(a: &[Form], b: &[Form]) -> NameCompared {
             }
         }
     }
-    let Some(mut best) = best else {
-        return NameCompared::MISSING;
-    };
+    let mut best = best?;
     if differs && agrees(best.agreement) {
         best.agreement = Agreement::Similar;
     }
+    Some(best)
+}
+
+/// Names of two scripts by their transliterations. A guessed one is a candidate, and says nothing where it
+/// differs; homophones and unwritten vowels prove nothing either way.
+fn in_latin(a: &Name, b: &Name) -> NameCompared {
+    let written = |name: &Name| -> Vec<(Form, Fidelity)> {
+        let latin = name.forms.iter().filter(|form| form.script == Script::Latin);
+        let whole = latin.map(|form| (form.clone(), Fidelity::Whole));
+        whole.chain(name.latin.iter().cloned()).collect()
+    };
+    let mut best = NameCompared::MISSING;
+    for (left, x) in &written(a) {
+        for (right, y) in &written(b) {
+            let mut compared = forms(left, right);
+            if (*x, *y) != (Fidelity::Whole, Fidelity::Whole) {
+                compared = compared.at_most_similar();
+                let same = agrees_by_consonants(left, right);
+                if same {
+                    compared = NameCompared::SIMILAR;
+                } else if compared.agreement == Agreement::Different {
+                    compared = NameCompared::MISSING;
+                }
+            }
+            if best.agreement == Agreement::Missing || rank(&compared) > rank(&best) {
+                best = compared;
+            }
+        }
+    }
     best
+}
+
+fn agrees_by_consonants(a: &Form, b: &Form) -> bool {
+    let bones = |part: &[Arc<Token>]| -> String {
+        skeleton(&part.iter().map(|token| token.word()).collect::<String>())
+    };
+    let alike = |x: &[Arc<Token>], y: &[Arc<Token>]| {
+        let (x, y) = (bones(x), bones(y));
+        !x.is_empty() && x == y
+    };
+    alike(&a.family, &b.family) && alike(&a.given, &b.given)
 }
 
 fn rank(compared: &NameCompared) -> (u8, u8) {
@@ -111,20 +165,42 @@ fn rank(compared: &NameCompared) -> (u8, u8) {
 fn forms(a: &Form, b: &Form) -> NameCompared {
     let cut = a.cut || b.cut;
     // With the particles only equality counts: they would make short names look alike.
-    let with_particles = joined(&a.family_full, &b.family_full);
+    let particles = [a, b].iter().any(|form| form.family.len() != form.family_full.len());
+    let with_particles = match particles {
+        true => joined(&a.family_full, &b.family_full),
+        false => Agreement::Missing,
+    };
     let family =
         if agrees(with_particles) { with_particles } else { part(&a.family, &b.family, cut) };
     let straight = (family, given(&a.given, &b.given, cut));
-    let swapped = (part(&a.family, &b.given, cut), part(&a.given, &b.family, cut));
-    let whole_a: Vec<&Token> = a.family.iter().chain(&a.given).collect();
-    let whole_b: Vec<&Token> = b.family.iter().chain(&b.given).collect();
+    let whole = |form: &'_ Form| -> Vec<Arc<Token>> {
+        form.family.iter().chain(&form.given).map(Arc::clone).collect()
+    };
     let (mut family, mut given) = straight;
-    if rank(&combine(swapped.0, swapped.1)) > rank(&combine(family, given)) {
-        (family, given) = swapped;
+    if !agrees(combine(family, given).agreement) {
+        let swapped = (part(&a.family, &b.given, cut), part(&a.given, &b.family, cut));
+        if rank(&combine(swapped.0, swapped.1)) > rank(&combine(family, given)) {
+            (family, given) = swapped;
+        }
     }
     // Names in one component, or cut at another place: all words agree. One word alone is not enough.
-    if whole_a.len() >= 2 && same_words(&whole_a, &whole_b) && !unnamed(a) && !unnamed(b) {
+    let words = a.family.len().saturating_add(a.given.len());
+    let same_count = words == b.family.len().saturating_add(b.given.len());
+    if words >= 2
+        && same_count
+        && !agrees(combine(family, given).agreement)
+        && same_words(&whole(a), &whole(b))
+        && !unnamed(a)
+        && !unnamed(b)
+    {
         (family, given) = (Agreement::Normalised, Agreement::Normalised);
+    }
+    // A name of before a marriage points to a person, and proves nothing.
+    if family == Agreement::Different {
+        let before = [(&a.former, &b.family), (&a.family, &b.former), (&a.former, &b.former)];
+        if before.iter().any(|(x, y)| agrees(part(x, y, false))) {
+            family = Agreement::Similar;
+        }
     }
     let mut compared = combine(family, given);
     let generations = matches!((a.generation, b.generation), (Some(a), Some(b)) if a != b);
@@ -160,89 +236,90 @@ fn particles_differ(a: &Form, b: &Form) -> bool {
     !within(a, b) && !within(b, a)
 }
 
-fn given(a: &[Token], b: &[Token], cut: bool) -> Agreement {
+fn given(a: &[Arc<Token>], b: &[Arc<Token>], cut: bool) -> Agreement {
     if is_unnamed(a) || is_unnamed(b) { Agreement::Missing } else { part(a, b, cut) }
 }
 
 /// Compares family with family, or given names with given names.
-fn part(a: &[Token], b: &[Token], cut: bool) -> Agreement {
+fn part(a: &[Arc<Token>], b: &[Arc<Token>], cut: bool) -> Agreement {
     if a.is_empty() || b.is_empty() {
         return Agreement::Missing;
     }
-    let (left, right): (Vec<&Token>, Vec<&Token>) = (a.iter().collect(), b.iter().collect());
-    if same_words(&left, &right) {
+    if same_words(a, b) {
         return Agreement::Normalised;
     }
     let whole = joined(a, b);
     if agrees(whole) {
         return whole;
     }
-    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let contained = short.iter().all(|token| long.iter().any(|other| token.same(other)));
-    if contained || initials(&short, &long) || (cut && begins(a, b)) {
+    if contained || initials(short, long) || (cut && begins(a, b)) {
         return Agreement::Similar;
     }
     whole
 }
 
 /// The same words in any order (`Meier-Schmidt` is `Schmidt Meier`).
-fn same_words(a: &[&Token], b: &[&Token]) -> bool {
+fn same_words(a: &[Arc<Token>], b: &[Arc<Token>]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let mut rest: Vec<&Token> = b.to_vec();
+    if let ([a], [b]) = (a, b) {
+        return a.same(b);
+    }
+    let mut rest: Vec<&Arc<Token>> = b.iter().collect();
     a.iter().all(|token| {
         let found = rest.iter().position(|other| token.same(other));
         found.map(|at| rest.swap_remove(at)).is_some()
     })
 }
 
-fn glue(tokens: &[Token]) -> [String; 3] {
-    let by = |index: usize| -> String {
-        tokens.iter().filter_map(|t| t.keys.get(index)).map(String::as_str).collect()
-    };
-    [by(0), by(1), by(2)]
+fn glue(tokens: &[Arc<Token>]) -> [Cow<'_, str>; 3] {
+    [0, 1, 2].map(|index| {
+        let mut keys = tokens.iter().filter_map(|t| t.keys.get(index)).map(AsRef::as_ref);
+        match (keys.next(), tokens.len()) {
+            (Some(only), 1) => Cow::Borrowed(only),
+            (Some(first), _) => Cow::Owned(std::iter::once(first).chain(keys).collect()),
+            (None, _) => Cow::Borrowed(""),
+        }
+    })
 }
 
 /// The words run together: equal, a slip of the finger apart, or different.
-fn joined(a: &[Token], b: &[Token]) -> Agreement {
-    let (left, right) = (glue(a), glue(b));
-    if left.iter().any(String::is_empty) || right.iter().any(String::is_empty) {
+fn joined(a: &[Arc<Token>], b: &[Arc<Token>]) -> Agreement {
+    if a.is_empty() || b.is_empty() {
         return Agreement::Missing;
     }
+    if let ([a], [b]) = (a, b) {
+        return match (a.same(b), a.close(b)) {
+            (true, _) => Agreement::Normalised,
+            (false, true) => Agreement::Similar,
+            (false, false) => Agreement::Different,
+        };
+    }
+    let (left, right) = (glue(a), glue(b));
     if left.iter().any(|key| right.contains(key)) {
         return Agreement::Normalised;
     }
-    let close = left.iter().zip(&right).any(|(x, y)| {
-        let length = x.chars().count().max(y.chars().count());
-        damerau_levenshtein(x, y) <= slips(length)
-    });
+    let close = left.iter().zip(&right).any(|(x, y)| within_slips(x, y).is_some());
     if close { Agreement::Similar } else { Agreement::Different }
 }
 
-/// Slips of the finger that a name of this many letters may have and still be shown as close.
-fn slips(length: usize) -> usize {
-    match length {
-        0..=2 => 0,
-        3..=5 => 1,
-        6..=10 => 2,
-        _ => 3,
-    }
-}
-
 /// `J` against `Johann`.
-fn initials(short: &[&Token], long: &[&Token]) -> bool {
-    let first = |tokens: &[&Token]| tokens.first().and_then(|t| t.keys.first().cloned());
+fn initials(short: &[Arc<Token>], long: &[Arc<Token>]) -> bool {
+    let first = |tokens: &'_ [Arc<Token>]| tokens.first().map(Arc::clone);
     let (Some(a), Some(b)) = (first(short), first(long)) else {
         return false;
     };
-    let one = |x: &str, y: &str| x.chars().count() == 1 && y.starts_with(x);
+    let one =
+        |x: &Token, y: &Token| x.word().chars().nth(1).is_none() && y.word().starts_with(x.word());
     one(&a, &b) || one(&b, &a)
 }
 
-fn begins(a: &[Token], b: &[Token]) -> bool {
+fn begins(a: &[Arc<Token>], b: &[Arc<Token>]) -> bool {
     let (left, right) = (glue(a), glue(b));
-    left.iter().zip(&right).any(|(x, y)| x.starts_with(y.as_str()) || y.starts_with(x.as_str()))
+    left.iter().zip(&right).any(|(x, y)| x.starts_with(y.as_ref()) || y.starts_with(x.as_ref()))
 }
 
 /// Compares two birth dates.
@@ -302,6 +379,10 @@ pub(super) fn patient_ids(
     };
     let mut found = Agreement::Missing;
     for id in header {
+        if let (Some(theirs), Some(ours)) = (kvnr::of(id), kvnr::of(local)) {
+            // One insured person, whoever wrote the number down.
+            return if theirs == ours { Agreement::Equal } else { Agreement::Different };
+        }
         let issuer = id.issuer.as_deref().map(str::trim).filter(|issuer| !issuer.is_empty());
         let local_issuer = local.issuer.as_deref().map(str::trim).filter(|i| !i.is_empty());
         let same_issuer = issuer.is_some() && (issuer == local_issuer || issuer == universal);

@@ -6,6 +6,7 @@
 use crate::dicom::Item;
 
 use super::compare::{agrees, is_default};
+use super::index::Index;
 use super::rank::{self, Assessed};
 use super::study::Study;
 use super::{Agreement, Case, Completeness, Outcome, Policy, Tier, Verdict};
@@ -33,13 +34,20 @@ impl Finding {
     }
 }
 
-/// Compares the study with every item and climbs the ladder. Deterministic, and independent of the order of
-/// `items`.
+/// What the rules say of one study against a few items. For more studies make an [`Index`] once.
 pub fn decide(case: &Case, items: &[Item], completeness: Completeness, policy: Policy) -> Outcome {
-    let study = Study::new(case);
-    let assessed = rank::assess(&study, items);
-    let candidates = rank::candidates(&assessed);
-    let mut finding = climb(&study, &assessed, completeness);
+    Index::new(items).decide(case, completeness, policy)
+}
+
+/// Climbs the ladder over what was compared, best first.
+pub(super) fn climbed(
+    study: &Study<'_>,
+    assessed: &[Assessed<'_>],
+    completeness: Completeness,
+    policy: Policy,
+) -> Outcome {
+    let candidates = rank::candidates(assessed);
+    let mut finding = climb(study, assessed, completeness);
     // What stands first is what a person would take; the rules may not take something else.
     if finding.chosen.is_some_and(|chosen| chosen != 0) {
         finding = Finding::weak("another candidate fits better than the one the rules point to");
@@ -66,7 +74,7 @@ pub fn decide(case: &Case, items: &[Item], completeness: Completeness, policy: P
     Outcome {
         verdict,
         tier: finding.tier,
-        margin: rank::margin(&assessed),
+        margin: rank::margin(assessed),
         candidates,
         contradictions: finding.contradictions,
         reason,
@@ -216,7 +224,14 @@ fn only_order(assessed: &[Assessed<'_>], best: &Assessed<'_>, by_id: bool) -> Fi
     let (index, order) = match orders.as_slice() {
         [(index, order)] => (*index, *order),
         [] => return Finding::weak("the patient is found, but has no open order; choose, or wait"),
-        _ => return Finding::weak("the patient is found, but has several open orders; choose one"),
+        several => match fitting(several) {
+            Some(chosen) => chosen,
+            None => {
+                return Finding::weak(
+                    "the patient is found, but has several open orders; choose one",
+                );
+            }
+        },
     };
     let contradictions = order.contradictions();
     if !contradictions.is_empty() || !order.identity_agrees() {
@@ -235,22 +250,31 @@ fn only_order(assessed: &[Assessed<'_>], best: &Assessed<'_>, by_id: bool) -> Fi
     if item.accession_number.is_none() && item.requested_procedure_id.is_none() {
         return Finding::weak("the only order of the patient has no number; confirm it");
     }
-    if order.modality == Agreement::Different {
-        return Finding::weak("the only order of the patient is for another modality; confirm it");
+    if order.fit.excludes() {
+        return Finding::weak(
+            "the order of the patient is for another modality, body part or side; confirm it",
+        );
     }
     if by_id {
         return Finding::on(
             Tier::PatientId,
             index,
-            "patient ID, name and birth date agree, and the patient has one open order",
+            "patient ID, name and birth date agree, and one open order of the patient fits",
         );
     }
     debug_assert!(agrees(order.name.agreement));
     Finding::on(
         Tier::Demographics,
         index,
-        "name and birth date agree with exactly one patient, who has one open order",
+        "name and birth date agree with exactly one patient, of whom one open order fits",
     )
+}
+
+/// Of several orders the one that is for this examination, if all others are for something else.
+fn fitting<'a, 'b>(orders: &[(usize, &'a Assessed<'b>)]) -> Option<(usize, &'a Assessed<'b>)> {
+    let mut left = orders.iter().filter(|(_, order)| !order.fit.excludes());
+    let only = left.next().filter(|(_, order)| order.fit.speaks())?;
+    left.next().is_none().then_some(*only)
 }
 
 fn shares_number(assessed: &[Assessed<'_>], order: &Assessed<'_>) -> bool {

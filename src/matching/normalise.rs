@@ -3,11 +3,16 @@
 //! Owns the rules of reference 3.2. Invariant: normalising only makes a second, comparable form; what was
 //! written stays beside it, and too much text is cut, never walked without bound.
 
+use std::sync::Arc;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::dicom::PersonName;
 
+use super::lexicon::{Lexicon, Token};
+use super::repair;
+use super::script::{self, Fidelity, Script, script_of};
 use super::words;
 
 /// Characters of a name that are looked at: three groups of 64 (PS3.5 6.2) and some room for bad peers.
@@ -16,57 +21,30 @@ const NAME_LIMIT: usize = 256;
 /// Words of a name that are looked at; more come only from free text in a name field.
 const TOKEN_LIMIT: usize = 12;
 
+/// Alphabetic, ideographic, phonetic (PS3.5 6.2).
+const GROUP_LIMIT: usize = 3;
+
+/// Words that one name is found by.
+const WORD_LIMIT: usize = 32;
+
 /// Lengths at which systems cut names: a PN group (PS3.5 6.2), and the short fields of older systems.
 const CUT_LENGTHS: [usize; 2] = [64, 16];
 
-/// One word of a name, by the keys that German and Turkish spellings need: `ä→ae`, `ä→a`, and `ae` of a
-/// transcription taken back to `a`. Two words are the same if they share a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) keys: [String; 3],
-}
-
-impl Token {
-    fn new(word: &str) -> Self {
-        let expanded = key(word, expand);
-        let plain = key(word, strip);
-        let collapsed = collapse(&expanded);
-        Self { keys: [expanded, plain, collapsed] }
-    }
-
-    pub(super) fn same(&self, other: &Self) -> bool {
-        self.keys.iter().any(|key| other.keys.contains(key))
-    }
-
-    fn word(&self) -> &str {
-        let [_, plain, _] = &self.keys;
-        plain
-    }
-}
-
-/// The script that a name is written in; only names of one script can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Script {
-    Latin,
-    Greek,
-    Cyrillic,
-    Arabic,
-    Han,
-    Kana,
-    Hangul,
-    Other,
-}
+/// Words of one part of a name.
+pub(super) type Words = Box<[Arc<Token>]>;
 
 /// One group of a name (alphabetic, ideographic or phonetic), taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
     pub(super) script: Script,
     /// Without titles and particles.
-    pub(super) family: Vec<Token>,
+    pub(super) family: Words,
     /// Family with its particles, in the order written: `vonderheide` against `von der Heide`.
-    pub(super) family_full: Vec<Token>,
+    pub(super) family_full: Words,
     /// Given and middle names.
-    pub(super) given: Vec<Token>,
+    pub(super) given: Words,
+    /// A family name of before: `Müller geb. Schmidt`.
+    pub(super) former: Words,
     pub(super) particles: Vec<String>,
     /// Particles stood behind the given name. Some are given names elsewhere (Vietnamese Van), so they count
     /// only if the other side has the same.
@@ -83,30 +61,78 @@ pub(super) struct Name {
     /// As written, without trailing separators: for the last comparison.
     pub(super) written: String,
     pub(super) forms: Vec<Form>,
+    /// Groups of other scripts in Latin letters, each custom apart.
+    pub(super) latin: Vec<(Form, Fidelity)>,
     /// What the name would be if its bytes had been read in another character set: a candidate, not truth.
     pub(super) repaired: Vec<Form>,
+    /// What is written is no text but another character set's bytes. What is left of it may agree by chance.
+    pub(super) mangled: bool,
     /// `UNKNOWN`, `ANONYM^001`, `XXX`: says nothing about a person.
     pub(super) placeholder: bool,
 }
 
 impl Name {
-    pub(super) fn new(name: &PersonName) -> Self {
+    pub(super) fn new(name: &PersonName, lexicon: &mut Lexicon) -> Self {
         let written: String = name.as_str().chars().take(NAME_LIMIT).collect();
-        let forms = forms(&written);
-        let repaired = repair(&written).map_or_else(Vec::new, |text| self::forms(&text));
+        let forms = forms(&written, lexicon);
+        let mut latin = Vec::new();
+        for group in written.split('=').take(GROUP_LIMIT) {
+            for (text, fidelity) in script::in_latin(group, script_within(group)) {
+                latin.extend(form(&text, lexicon).map(|form| (form, fidelity)));
+            }
+        }
+        let mut repaired = Vec::new();
+        for reading in repair::readings(&written) {
+            repaired.extend(self::forms(&reading, lexicon));
+            let group = reading.split('=').next().unwrap_or("");
+            for (text, _) in script::in_latin(group, script_within(group)) {
+                repaired.extend(form(&text, lexicon));
+            }
+        }
         let placeholder = forms.is_empty() || forms.iter().all(is_placeholder);
         let written = written.trim_end_matches(['^', '=', ' ']).to_owned();
-        Self { written, forms, repaired, placeholder }
+        let mangled = repair::is_mangled(&written);
+        Self { written, forms, latin, repaired, mangled, placeholder }
+    }
+
+    /// Every word that the name may be found by, with the words of a part run together.
+    pub(super) fn found_by(&self, lexicon: &mut Lexicon) -> Vec<Arc<Token>> {
+        if self.placeholder {
+            return Vec::new();
+        }
+        let mut found: Vec<Arc<Token>> = Vec::new();
+        let latin = self.latin.iter().map(|(form, _)| form);
+        for form in self.forms.iter().chain(latin).chain(&self.repaired) {
+            let mut add = |token: Arc<Token>| {
+                if found.len() < WORD_LIMIT && !found.contains(&token) {
+                    found.push(token);
+                }
+            };
+            for part in [&form.family, &form.given, &form.former] {
+                part.iter().for_each(|token| add(Arc::clone(token)));
+            }
+            for part in [&form.family_full, &form.given] {
+                if part.len() > 1 {
+                    let whole: String = part.iter().map(|token| token.word()).collect();
+                    add(lexicon.token(&whole));
+                }
+            }
+        }
+        found
     }
 }
 
-fn forms(text: &str) -> Vec<Form> {
-    text.split('=').take(3).filter_map(form).collect()
+fn script_within(group: &str) -> Script {
+    group.chars().find(|c| c.is_alphabetic()).map_or(Script::Other, script_of)
 }
 
-fn form(group: &str) -> Option<Form> {
+fn forms(text: &str, lexicon: &mut Lexicon) -> Vec<Form> {
+    text.split('=').take(GROUP_LIMIT).filter_map(|group| form(group, lexicon)).collect()
+}
+
+fn form(group: &str, lexicon: &mut Lexicon) -> Option<Form> {
     let group = group.trim();
-    let script = group.chars().find(|c| c.is_alphabetic()).map_or(Script::Other, script_of);
+    let script = script_within(group);
     let components: Vec<&str> = group.split('^').collect();
     let component = |index: usize| components.get(index).copied().unwrap_or("");
     let (mut family, mut given) = (component(0), component(1));
@@ -120,7 +146,9 @@ fn form(group: &str) -> Option<Form> {
     let cut = lengths.iter().any(|length| CUT_LENGTHS.contains(length));
 
     let mut generation = None;
-    let mut family = name_words(family, &mut generation);
+    let (family, former) = former_apart(family);
+    let former = name_words(&former, &mut generation);
+    let mut family = name_words(&family, &mut generation);
     let mut given_words = name_words(given, &mut generation);
     given_words.extend(name_words(component(2), &mut generation));
     let prefix = words_of(component(3));
@@ -156,9 +184,10 @@ fn form(group: &str) -> Option<Form> {
 
     let form = Form {
         script,
-        family: tokens(&own_words),
-        family_full: tokens(&full),
-        given: tokens(&given_words),
+        family: tokens(&own_words, lexicon),
+        family_full: tokens(&full, lexicon),
+        given: tokens(&given_words, lexicon),
+        former: tokens(&former, lexicon),
         particles,
         particles_behind,
         generation,
@@ -167,8 +196,29 @@ fn form(group: &str) -> Option<Form> {
     (!form.family.is_empty() || !form.given.is_empty()).then_some(form)
 }
 
-fn tokens(words: &[String]) -> Vec<Token> {
-    words.iter().take(TOKEN_LIMIT).map(|word| Token::new(word)).collect()
+fn tokens(words: &[String], lexicon: &mut Lexicon) -> Words {
+    words.iter().take(TOKEN_LIMIT).map(|word| lexicon.token(word)).collect()
+}
+
+/// Takes the name of before a marriage out of a family name: `Müller geb. Schmidt`, `Müller (Schmidt)`.
+fn former_apart(family: &str) -> (String, String) {
+    if let Some((now, rest)) = family.split_once('(') {
+        let (former, behind) = rest.split_once(')').unwrap_or((rest, ""));
+        let mark = former.split_whitespace().next().is_some_and(words::marks_former);
+        let former =
+            if mark { former.split_once(' ').map_or("", |(_, name)| name) } else { former };
+        if !now.trim().is_empty() {
+            return (format!("{now} {behind}"), former.to_owned());
+        }
+    }
+    let parts: Vec<&str> = family.split_whitespace().collect();
+    match parts.iter().position(|word| words::marks_former(word)) {
+        Some(at) if at > 0 => {
+            let (now, then) = parts.split_at(at);
+            (now.join(" "), then.iter().skip(1).copied().collect::<Vec<_>>().join(" "))
+        }
+        _ => (family.to_owned(), String::new()),
+    }
 }
 
 /// The words of one component without titles; a generation word is taken out and told.
@@ -214,89 +264,6 @@ fn hiragana(c: char) -> char {
     }
 }
 
-fn key(word: &str, special: fn(char) -> Option<&'static str>) -> String {
-    let mut out = String::with_capacity(word.len() + 2);
-    for c in word.nfc() {
-        if let Some(text) = special(c) {
-            out.push_str(text);
-            continue;
-        }
-        let base = std::iter::once(c).nfd().next().unwrap_or(c);
-        if base.is_ascii() {
-            out.push(base);
-        } else if !(is_combining_mark(c) && (0x300..0x370).contains(&u32::from(c))) {
-            // Marks of other scripts belong to the letter (が is not か).
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn expand(c: char) -> Option<&'static str> {
-    Some(match c {
-        'ä' | 'æ' => "ae",
-        'ö' | 'ø' | 'œ' => "oe",
-        'ü' => "ue",
-        'å' => "aa",
-        _ => return either(c),
-    })
-}
-
-fn strip(c: char) -> Option<&'static str> {
-    Some(match c {
-        'æ' => "ae",
-        'ø' => "o",
-        'œ' => "oe",
-        _ => return either(c),
-    })
-}
-
-fn either(c: char) -> Option<&'static str> {
-    Some(match c {
-        'ß' => "ss",
-        'ı' => "i",
-        'ł' => "l",
-        'đ' | 'ð' => "d",
-        'þ' => "th",
-        'ħ' => "h",
-        _ => return None,
-    })
-}
-
-/// Takes a transcribed umlaut back to its letter: `mueller` to `muller`. Not where the two vowels are likely
-/// genuine: behind a vowel or q (`bauer`), before a vowel, before a closing l (`samuel`, `michael`, `noel`).
-fn collapse(word: &str) -> String {
-    let letters: Vec<char> = word.chars().collect();
-    let at = |index: usize| letters.get(index).copied();
-    let vowel = |c: Option<char>| matches!(c, Some('a' | 'e' | 'i' | 'o' | 'u' | 'y'));
-    let mut out = String::with_capacity(word.len());
-    let mut index = 0;
-    while let Some(letter) = at(index) {
-        out.push(letter);
-        let before = index.checked_sub(1).and_then(at);
-        let umlaut = matches!(letter, 'a' | 'o' | 'u') && at(index + 1) == Some('e');
-        let next = at(index + 2);
-        let closing = next == Some('l') && (at(index + 3).is_none() || vowel(at(index + 3)));
-        let genuine =
-            vowel(before) || before == Some('q') || next.is_none() || vowel(next) || closing;
-        index += if umlaut && !genuine { 2 } else { 1 };
-    }
-    out
-}
-
-fn script_of(c: char) -> Script {
-    match u32::from(c) {
-        0..=0x24F | 0x1E00..=0x1EFF | 0xFF21..=0xFF5A => Script::Latin,
-        0x370..=0x3FF | 0x1F00..=0x1FFF => Script::Greek,
-        0x400..=0x52F => Script::Cyrillic,
-        0x600..=0x77F | 0xFB50..=0xFDFF | 0xFE70..=0xFEFF => Script::Arabic,
-        0x3040..=0x30FF | 0xFF66..=0xFF9D => Script::Kana,
-        0x3400..=0x9FFF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF => Script::Han,
-        0x1100..=0x11FF | 0xAC00..=0xD7AF => Script::Hangul,
-        _ => Script::Other,
-    }
-}
-
 fn is_placeholder(form: &Form) -> bool {
     let strong = form.family.iter().chain(&form.given).next();
     strong.is_some_and(|token| words::is_placeholder_family(token.word()))
@@ -304,30 +271,7 @@ fn is_placeholder(form: &Form) -> bool {
 }
 
 /// Given names that stand for no name yet: a newborn is `Baby` until the parents decide.
-pub(super) fn is_unnamed(given: &[Token]) -> bool {
+pub(super) fn is_unnamed(given: &[Arc<Token>]) -> bool {
     !given.is_empty()
         && given.iter().all(|t| words::is_placeholder(t.word()) || words::is_newborn(t.word()))
-}
-
-/// The text as it would read if UTF-8 had been taken for Latin-1 (`MÃ¼ller`), or the national letters of
-/// DIN 66003 for ASCII (`M}ller`). `None` if nothing speaks for either.
-fn repair(text: &str) -> Option<String> {
-    if text.chars().any(|c| matches!(c, 'Ã' | 'Ä' | 'Å' | 'Â')) && !text.is_ascii() {
-        let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
-        if let Some(fixed) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-            return Some(fixed);
-        }
-    }
-    let national = |c: char| match c {
-        '{' => 'ä',
-        '|' => 'ö',
-        '}' => 'ü',
-        '~' => 'ß',
-        '[' => 'Ä',
-        '\\' => 'Ö',
-        ']' => 'Ü',
-        other => other,
-    };
-    let fixed: String = text.chars().map(national).collect();
-    (fixed != text).then_some(fixed)
 }

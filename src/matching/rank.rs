@@ -1,61 +1,29 @@
 //! Evidence with weights, and the order in which a person sees the candidates.
 //!
-//! The score orders; it never decides (reference 3.3). Weights are log2(m/u) for agreement and
-//! log2((1-m)/(1-u)) for disagreement (Fellegi and Sunter), rounded, where m is the share of true pairs that
-//! agree and u the share of wrong pairs that agree by chance.
+//! The score orders; it never decides (reference 3.3). Patients are ordered by what tells whose the study is,
+//! and only the orders of one patient by how well they fit.
+
+use std::cmp::Ordering;
 
 use crate::dicom::Item;
 
 use super::compare::{self, NameCompared, agrees};
-use super::study::{Identity, Study, contradicts_date};
+use super::fit::Fit;
+use super::index::Entry;
+use super::study::{Study, contradicts_date};
+use super::weights::{self, Day};
 use super::{Agreement, Candidate, Evidence};
 
 /// Candidates that are shown. A list that nobody reads to its end helps nobody.
 pub(super) const CANDIDATE_LIMIT: usize = 50;
 
-/// Weights of one attribute: equal or normalised, similar, different.
-struct Weights(i32, i32, i32);
-
-/// m 0.95, u 1 in 600 (family names of a German city).
-const FAMILY: Weights = Weights(9, 4, -4);
-/// m 0.95, u 1 in 80: given names are fewer.
-const GIVEN: Weights = Weights(6, 3, -4);
-/// m 0.98, u 1 in 25,000 days of life.
-const BIRTH_DATE: Weights = Weights(14, 6, -6);
-/// 1 January is shared by about one in a hundred of those who have no exact date.
-const DEFAULT_BIRTH_DATE: i32 = 6;
-/// m 0.99, u 1 in 2.
-const SEX: Weights = Weights(1, 0, -6);
-/// An ID of one issuer is given once; the same number without an issuer is given in every hospital.
-const PATIENT_ID: Weights = Weights(16, 2, -12);
-/// Somebody of the house named the patient or the order; slips happen in one of a hundred.
-const REQUESTED: Weights = Weights(14, 0, -7);
-/// Witnesses of what the header says already: dependent, hence lighter.
-const WITNESS: Weights = Weights(4, 1, -8);
-/// Accession numbers of other houses collide; with the same issuer they do not.
-const ACCESSION_NUMBER: Weights = Weights(8, 2, 0);
-/// The study was made for this order.
-const STUDY_UID: Weights = Weights(12, 0, 0);
-/// Tells the orders of one patient apart, never patients.
-const MODALITY: Weights = Weights(1, 0, -1);
-/// A closed order is shown below the open ones of the same patient.
-const STATUS: Weights = Weights(0, 0, -8);
-
-impl Weights {
-    fn of(&self, agreement: Agreement) -> i32 {
-        match agreement {
-            Agreement::Equal | Agreement::Normalised => self.0,
-            Agreement::Similar => self.1,
-            Agreement::Missing => 0,
-            Agreement::Different => self.2,
-        }
-    }
-}
+/// Attribute, how it compares, what that weighs in tenths of a bit.
+type Row = (&'static str, Agreement, i32);
 
 /// One item compared with the study.
 pub(super) struct Assessed<'a> {
     pub(super) item: &'a Item,
-    pub(super) item_id: String,
+    name_weight: i32,
     pub(super) name: NameCompared,
     pub(super) birth_date: Agreement,
     pub(super) sex: Agreement,
@@ -68,22 +36,33 @@ pub(super) struct Assessed<'a> {
     portal_sex: Agreement,
     accession_number: Agreement,
     study_uid: Agreement,
-    pub(super) modality: Agreement,
+    pub(super) fit: Fit,
     pub(super) open: bool,
-    pub(super) score: i32,
+    /// What tells whose the study is.
+    identity: i32,
+    /// What tells which of a patient's orders it is for.
+    order: i32,
 }
 
-/// Compares every item, best first. The order does not depend on the order of `items`.
-pub(super) fn assess<'a>(study: &Study<'_>, items: &'a [Item]) -> Vec<Assessed<'a>> {
-    let mut assessed: Vec<Assessed<'a>> = Vec::with_capacity(items.len());
-    assessed.extend(items.iter().map(|item| Assessed::new(study, item)));
+/// Puts the best first. The order does not depend on the order of the worklist.
+pub(super) fn sort(assessed: &mut Vec<Assessed<'_>>) {
     assessed.sort_by(|a, b| {
-        let by_score = b.score.cmp(&a.score).then_with(|| a.item_id.cmp(&b.item_id));
-        // Two entries with one name that are not the same: any order will do, if it is always the same.
-        by_score.then_with(|| content(a.item).cmp(&content(b.item)))
+        b.identity
+            .cmp(&a.identity)
+            .then_with(|| a.item.patient.id.cmp(&b.item.patient.id))
+            .then_with(|| b.order.cmp(&a.order))
+            .then_with(|| by_content(a.item, b.item))
     });
-    assessed.dedup_by(|a, b| a.item_id == b.item_id && a.item == b.item);
-    assessed
+    assessed.dedup_by(|a, b| a.item == b.item);
+}
+
+/// Two entries that weigh the same: any order will do, if it is always the same.
+fn by_content(a: &Item, b: &Item) -> Ordering {
+    let number = |item: &Item| item.accession_number.as_ref().map(|n| n.number.clone());
+    number(a)
+        .cmp(&number(b))
+        .then_with(|| a.requested_procedure_id.cmp(&b.requested_procedure_id))
+        .then_with(|| if a == b { Ordering::Equal } else { content(a).cmp(&content(b)) })
 }
 
 fn content(item: &Item) -> String {
@@ -91,21 +70,22 @@ fn content(item: &Item) -> String {
 }
 
 impl<'a> Assessed<'a> {
-    fn new(study: &Study<'_>, item: &'a Item) -> Self {
+    pub(super) fn new(study: &Study<'_>, item: &'a Item, local: &Entry, total: u32) -> Self {
         let witnesses = &study.case.witnesses;
-        let local = Identity::new(&item.patient);
         let universal = item.issuer_universal.as_ref().map(|(id, _)| id.trim());
         let id = item.patient.id.as_ref();
+        let (born, sex) = (item.patient.birth_date, item.patient.sex);
         let portal = study.portal.as_ref();
         let portal_name = portal.map_or(Agreement::Missing, |p| {
             compare::names(p.name.as_ref(), local.name.as_ref()).agreement
         });
+        let name = compare::names(study.header.name.as_ref(), local.name.as_ref());
         let mut this = Self {
             item,
-            item_id: item.item_id(),
-            name: compare::names(study.header.name.as_ref(), local.name.as_ref()),
-            birth_date: compare::birth_dates(study.header.birth_date, local.birth_date),
-            sex: compare::sexes(study.header.sex, local.sex),
+            name,
+            name_weight: local.name_weight(name, total),
+            birth_date: compare::birth_dates(study.header.birth_date, born),
+            sex: compare::sexes(study.header.sex, sex),
             patient_id: compare::patient_ids(&study.ids, id, universal),
             requested_patient: compare::requested_patient(
                 witnesses.requested_patient.as_ref(),
@@ -113,58 +93,71 @@ impl<'a> Assessed<'a> {
                 universal,
             ),
             requested_order: requested_order(study, item),
-            typed_birth_date: compare::birth_dates(witnesses.typed_birth_date, local.birth_date),
+            typed_birth_date: compare::birth_dates(witnesses.typed_birth_date, born),
             portal_name,
-            portal_birth_date: compare::birth_dates(
-                portal.and_then(|p| p.birth_date),
-                local.birth_date,
-            ),
-            portal_sex: portal
-                .map_or(Agreement::Missing, |portal| compare::sexes(portal.sex, local.sex)),
+            portal_birth_date: compare::birth_dates(portal.and_then(|p| p.birth_date), born),
+            portal_sex: portal.map_or(Agreement::Missing, |portal| compare::sexes(portal.sex, sex)),
             accession_number: accession_number(study, item),
             study_uid: match &item.study_uid {
                 Some(uid) if *uid == study.case.facts.study_uid => Agreement::Equal,
                 _ => Agreement::Missing,
             },
-            modality: modality(study, item),
+            fit: study.examined.fit(item, &local.ordered),
             open: item.is_open(),
-            score: 0,
+            identity: 0,
+            order: 0,
         };
         // A patient named by the request who has no ID to compare is not the patient named.
         if witnesses.requested_patient.is_some() && this.requested_patient == Agreement::Missing {
             this.requested_patient = Agreement::Different;
         }
-        this.score = this.evidence().iter().map(|evidence| evidence.weight).sum();
+        this.identity = this.identity_rows().iter().map(|(_, _, weight)| weight).sum();
+        this.order = this.order_rows().iter().map(|(_, _, weight)| weight).sum();
         this
     }
 
-    /// Every comparison that says something, and the identity in any case.
-    pub(super) fn evidence(&self) -> Vec<Evidence> {
-        let date = match self.birth_date {
-            Agreement::Equal if self.item.patient.birth_date.is_some_and(compare::is_default) => {
-                DEFAULT_BIRTH_DATE
-            }
-            other => BIRTH_DATE.of(other),
+    fn identity_rows(&self) -> [Row; 12] {
+        let day = match self.item.patient.birth_date.is_some_and(compare::is_default) {
+            true => Day::Default,
+            false => Day::Exact,
         };
-        let name = FAMILY.of(self.name.family).saturating_add(GIVEN.of(self.name.given));
+        let weighed = |attribute, agreement, weights: &weights::Weights| {
+            (attribute, agreement, weights.of(agreement))
+        };
+        [
+            weighed("patientId", self.patient_id, &weights::PATIENT_ID),
+            ("name", self.name.agreement, self.name_weight),
+            ("birthDate", self.birth_date, weights::birth_date(self.birth_date, day)),
+            weighed("sex", self.sex, &weights::SEX),
+            weighed("requestedPatient", self.requested_patient, &weights::REQUESTED),
+            weighed("requestedOrder", self.requested_order, &weights::REQUESTED),
+            weighed("typedBirthDate", self.typed_birth_date, &weights::WITNESS),
+            weighed("portalName", self.portal_name, &weights::WITNESS),
+            weighed("portalBirthDate", self.portal_birth_date, &weights::WITNESS),
+            weighed("portalSex", self.portal_sex, &weights::SEX),
+            weighed("accessionNumber", self.accession_number, &weights::ACCESSION_NUMBER),
+            weighed("studyUid", self.study_uid, &weights::STUDY_UID),
+        ]
+    }
+
+    fn order_rows(&self) -> [Row; 6] {
         let status = if self.open { Agreement::Equal } else { Agreement::Different };
-        let rows = [
-            ("patientId", self.patient_id, PATIENT_ID.of(self.patient_id)),
-            ("name", self.name.agreement, name),
-            ("birthDate", self.birth_date, date),
-            ("sex", self.sex, SEX.of(self.sex)),
-            ("requestedPatient", self.requested_patient, REQUESTED.of(self.requested_patient)),
-            ("requestedOrder", self.requested_order, REQUESTED.of(self.requested_order)),
-            ("typedBirthDate", self.typed_birth_date, WITNESS.of(self.typed_birth_date)),
-            ("portalName", self.portal_name, WITNESS.of(self.portal_name)),
-            ("portalBirthDate", self.portal_birth_date, WITNESS.of(self.portal_birth_date)),
-            ("portalSex", self.portal_sex, SEX.of(self.portal_sex)),
-            ("accessionNumber", self.accession_number, ACCESSION_NUMBER.of(self.accession_number)),
-            ("studyUid", self.study_uid, STUDY_UID.of(self.study_uid)),
-            ("modality", self.modality, MODALITY.of(self.modality)),
-            ("status", status, STATUS.of(status)),
-        ];
-        rows.into_iter()
+        let fit = &self.fit;
+        [
+            ("modality", fit.modality, weights::FIT.of(fit.modality)),
+            ("bodyPart", fit.body_part, weights::FIT.of(fit.body_part)),
+            ("laterality", fit.laterality, weights::FIT.of(fit.laterality)),
+            ("studyDate", fit.study_date, weights::FIT_LIGHTLY.of(fit.study_date)),
+            ("procedure", fit.procedure, weights::FIT_LIGHTLY.of(fit.procedure)),
+            ("status", status, weights::STATUS.of(status)),
+        ]
+    }
+
+    /// Every comparison that says something, and the identity in any case.
+    fn evidence(&self) -> Vec<Evidence> {
+        self.identity_rows()
+            .into_iter()
+            .chain(self.order_rows())
             .filter(|(attribute, agreement, _)| {
                 *agreement != Agreement::Missing || matches!(*attribute, "name" | "birthDate")
             })
@@ -174,6 +167,11 @@ impl<'a> Assessed<'a> {
                 weight,
             })
             .collect()
+    }
+
+    /// Something speaks for this patient more than against.
+    pub(super) fn is_likely(&self) -> bool {
+        self.identity > 0
     }
 
     /// What speaks against this item, in words without patient data.
@@ -246,16 +244,16 @@ impl<'a> Assessed<'a> {
     pub(super) fn same_patient(&self, other: &Self) -> bool {
         match (&self.item.patient.id, &other.item.patient.id) {
             (Some(a), Some(b)) => a == b,
-            _ => self.item_id == other.item_id,
+            _ => self.item.item_id() == other.item.item_id(),
         }
     }
 
     fn candidate(&self, rank: u32) -> Candidate {
         Candidate {
-            item_id: self.item_id.clone(),
+            item_id: self.item.item_id(),
             item: self.item.clone(),
             rank,
-            score: self.score,
+            score: self.identity.saturating_add(self.order),
             evidence: self.evidence(),
             contradictions: self.contradictions(),
         }
@@ -274,7 +272,7 @@ pub(super) fn margin(assessed: &[Assessed<'_>]) -> i32 {
         return 0;
     };
     let second = assessed.iter().find(|other| !other.same_patient(first));
-    first.score.saturating_sub(second.map_or(0, |second| second.score))
+    first.identity.saturating_sub(second.map_or(0, |second| second.identity))
 }
 
 fn requested_order(study: &Study<'_>, item: &Item) -> Agreement {
@@ -297,20 +295,5 @@ fn accession_number(study: &Study<'_>, item: &Item) -> Agreement {
         (Some(a), Some(b)) if a.trim() == b.trim() => Agreement::Equal,
         (Some(_), Some(_)) => Agreement::Missing,
         _ => Agreement::Similar,
-    }
-}
-
-/// Whether a step of the order is for a modality of the study. `OT` says nothing: sites use it for imports.
-fn modality(study: &Study<'_>, item: &Item) -> Agreement {
-    let wanted: Vec<&str> = item.steps.iter().filter_map(|step| step.modality.as_deref()).collect();
-    let have = || {
-        study.case.modalities.iter().map(String::as_str).chain(study.case.facts.modality.as_deref())
-    };
-    if have().next().is_none() || wanted.is_empty() || wanted.contains(&"OT") {
-        Agreement::Missing
-    } else if have().any(|modality| wanted.contains(&modality)) {
-        Agreement::Equal
-    } else {
-        Agreement::Different
     }
 }

@@ -1,14 +1,21 @@
 //! The study's side of the comparison, normalised once, and what contradicts within it.
 
+use std::sync::Arc;
+
 use crate::dicom::{BirthDate, Patient, PatientId, Sex};
 
 use super::compare::{self, agrees};
+use super::fit::{self, Examined};
+use super::lexicon::{Lexicon, Token};
 use super::normalise::Name;
 use super::{Agreement, Case};
 
 /// Identities of one study that are compared with each other. A study that carries more holds several
 /// patients whatever they are.
 const IDENTITY_LIMIT: usize = 32;
+
+/// Words that one study is looked for by; as many as bits tell which were found.
+const FOUND_BY_LIMIT: usize = 32;
 
 /// A patient as one witness tells it.
 pub(super) struct Identity<'a> {
@@ -19,9 +26,9 @@ pub(super) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    pub(super) fn new(patient: &'a Patient) -> Self {
+    fn new(patient: &'a Patient, lexicon: &mut Lexicon) -> Self {
         Self {
-            name: patient.name.as_ref().map(Name::new),
+            name: patient.name.as_ref().map(|name| Name::new(name, lexicon)),
             birth_date: patient.birth_date,
             sex: patient.sex,
             id: patient.id.as_ref(),
@@ -36,6 +43,9 @@ pub(super) struct Study<'a> {
     pub(super) ids: Vec<&'a PatientId>,
     pub(super) portal: Option<Identity<'a>>,
     pub(super) requested_order: Option<&'a str>,
+    /// Words that the patient may be found by, of the header and of the portal.
+    pub(super) found_by: Vec<Arc<Token>>,
+    pub(super) examined: Examined,
     /// Contradictions that no choice of an item resolves.
     pub(super) contradictions: Vec<String>,
     /// Some instance carries no name, so that not all are known to be of one patient.
@@ -46,27 +56,45 @@ impl<'a> Study<'a> {
     pub(super) fn new(case: &'a Case) -> Self {
         let facts = &case.facts;
         let asked = case.witnesses.requested_accession_number.as_deref().map(str::trim);
+        let mut lexicon = Lexicon::default();
+        let header = Identity::new(&facts.patient, &mut lexicon);
+        let portal = case.witnesses.portal.as_ref().map(|p| Identity::new(p, &mut lexicon));
+        let mut found_by: Vec<Arc<Token>> = Vec::new();
+        for name in
+            [Some(&header), portal.as_ref()].into_iter().flatten().filter_map(|i| i.name.as_ref())
+        {
+            for token in name.found_by(&mut lexicon) {
+                if found_by.len() < FOUND_BY_LIMIT && !found_by.contains(&token) {
+                    found_by.push(token);
+                }
+            }
+        }
         let mut study = Self {
             case,
-            header: Identity::new(&facts.patient),
+            header,
             ids: facts.patient.id.iter().chain(&facts.other_ids).collect(),
-            portal: case.witnesses.portal.as_ref().map(Identity::new),
+            portal,
+            found_by,
+            examined: Examined::new(case),
             requested_order: asked.filter(|number| !number.is_empty()),
             contradictions: Vec::new(),
             unnamed_instances: case.witnesses.identities.iter().any(|p| p.name.is_none()),
         };
-        study.contradictions = study.within();
+        study.contradictions = study.within(&mut lexicon);
         study
     }
 
-    fn within(&self) -> Vec<String> {
+    fn within(&self, lexicon: &mut Lexicon) -> Vec<String> {
         let mut found: Vec<&str> = Vec::new();
         if self.case.facts.identity_removed {
             found.push("the study says that its patient identity was removed");
         }
+        if fit::is_before_birth(self.case.facts.study_date.as_deref(), &self.case.facts.patient) {
+            found.push("the study is older than the birth date in its header");
+        }
         let identities = &self.case.witnesses.identities;
         let compared: Vec<Identity<'_>> =
-            identities.iter().take(IDENTITY_LIMIT).map(Identity::new).collect();
+            identities.iter().take(IDENTITY_LIMIT).map(|p| Identity::new(p, lexicon)).collect();
         let placeholder =
             |identity: &Identity<'_>| identity.name.as_ref().is_some_and(|n| n.placeholder);
         if placeholder(&self.header) || compared.iter().any(placeholder) {

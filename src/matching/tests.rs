@@ -1,8 +1,12 @@
 use super::compare::agrees;
+use super::lexicon::Lexicon;
 use super::normalise::Name;
 use super::*;
 use crate::dicom::{AccessionNumber, PersonName, Sex, Step, Uid};
 
+mod adversary;
+mod fits;
+mod indexed;
 mod ladder;
 mod names;
 mod properties;
@@ -53,7 +57,8 @@ fn run(case: &Case, items: &[Item], policy: Policy) -> Outcome {
 }
 
 fn name(a: &str, b: &str) -> Agreement {
-    let parsed = |text: &str| PersonName::new(text).map(|name| Name::new(&name));
+    let parsed =
+        |text: &str| PersonName::new(text).map(|name| Name::new(&name, &mut Lexicon::default()));
     let (left, right) = (parsed(a), parsed(b));
     let there = compare::names(left.as_ref(), right.as_ref()).agreement;
     let back = compare::names(right.as_ref(), left.as_ref()).agreement;

@@ -154,3 +154,12 @@ pub(super) fn is_placeholder(word: &str) -> bool {
 pub(super) fn is_newborn(word: &str) -> bool {
     NEWBORNS.contains(&word) || word.chars().all(|c| c.is_ascii_digit())
 }
+
+/// `geb.`, `née`: the name of before a marriage follows.
+pub(super) fn marks_former(word: &str) -> bool {
+    let word = word.trim_end_matches(['.', ':']).to_lowercase();
+    matches!(
+        word.as_str(),
+        "geb" | "geborene" | "geborener" | "née" | "nee" | "ehem" | "vormals" | "verw" | "gesch"
+    )
+}

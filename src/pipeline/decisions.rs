@@ -7,7 +7,7 @@ use crate::forward;
 use crate::import::{
     Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState,
 };
-use crate::matching::{Authority, Candidate, Decision, Target};
+use crate::matching::{Authority, Candidate, Decision, Rejected, Target, rejected};
 use crate::reconcile::{self, Local};
 
 impl Pipeline {
@@ -43,6 +43,7 @@ impl Pipeline {
                     authority: Authority::Person { actor: actor.0, reason },
                     evidence,
                     overridden: [overridden, held_by(found)].concat(),
+                    rejected: not_taken(found, &item_id),
                     at: self.shared.clock.now(),
                 };
                 self.order(&import, found, decision)?
@@ -67,6 +68,7 @@ impl Pipeline {
                     authority: Authority::Person { actor: actor.0, reason },
                     evidence: look.evidence,
                     overridden: [look.doubts, held_by(found)].concat(),
+                    rejected: vec![],
                     at: self.shared.clock.now(),
                 };
                 self.order(&import, found, decision)?
@@ -131,6 +133,14 @@ fn held_by(study: &Study) -> Vec<String> {
     match &study.state {
         StudyState::AwaitingDecision { outcome } => outcome.contradictions.clone(),
         StudyState::Quarantined { work: Some(work), .. } => work.held(),
+        _ => vec![],
+    }
+}
+
+/// The candidates that a person saw and did not take.
+fn not_taken(study: &Study, item_id: &str) -> Vec<Rejected> {
+    match &study.state {
+        StudyState::AwaitingDecision { outcome } => rejected(&outcome.candidates, item_id),
         _ => vec![],
     }
 }

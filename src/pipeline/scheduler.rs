@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::records::Record;
 use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
+use super::judge::Judge;
 use super::settings::Parts;
 use super::shared::Shared;
 use super::snapshot::Log;
@@ -97,7 +98,11 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     let (commands, queue) = mpsc::channel(QUEUE);
     let pipeline = Pipeline { shared: Arc::clone(&shared), commands };
     let scheduler = Scheduler {
-        stages: Stages { pipeline: pipeline.clone(), permits: Permits::default() },
+        stages: Stages {
+            pipeline: pipeline.clone(),
+            permits: Permits::default(),
+            judge: Judge::default(),
+        },
         shared,
         journal,
         queue,

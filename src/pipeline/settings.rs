@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::forward::Destinations;
 use crate::import::Times;
 use crate::journal::{Journal, Recovered};
-use crate::matching::Policy;
+use crate::matching::MatchingSection;
 use crate::spool::Spool;
 use crate::worklist::Worklist;
 use crate::{fetch, reconcile, unpack, web};
@@ -15,7 +15,7 @@ use super::Backoff;
 #[derive(Clone)]
 pub struct Settings {
     pub times: Times,
-    pub policy: Policy,
+    pub matching: MatchingSection,
     pub site: reconcile::Site,
     pub zone: jiff::tz::TimeZone,
     pub backoff: Backoff,

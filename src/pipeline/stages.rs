@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::earlier::{self, Earlier};
+use super::judge::Judge;
 use super::progress::Counters;
 use super::{Pipeline, Refusal, Settings};
 use crate::confirm;
@@ -20,12 +21,12 @@ use crate::dicom::Uid;
 use crate::fetch::{self, Pull, Pulled};
 use crate::forward::{Ended, Gone, Recorder, Run, Runs, Stored};
 use crate::import::{
-    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Question, QuestionKind,
-    Request, Stage, State, Study, StudyState,
+    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Question,
+    QuestionKind, Request, Stage, State, Study, StudyState,
 };
 use crate::journal::Entry;
 use crate::matching::{
-    self, Authority, Case, Completeness, Decision, Outcome, Target, Verdict, Witnesses,
+    self, Authority, Case, Completeness, Decision, Outcome, Policy, Target, Verdict, Witnesses,
 };
 use crate::unpack;
 use crate::worklist::{Answer, Ask, Freshness};
@@ -66,6 +67,7 @@ impl Default for Permits {
 pub(super) struct Stages {
     pub(super) pipeline: Pipeline,
     pub(super) permits: Permits,
+    pub(super) judge: Judge,
 }
 
 impl Stages {
@@ -270,7 +272,8 @@ impl Stages {
                 });
                 return Some(self.postpone(study, settings, sentence));
             }
-            let mut outcome = self.judge(&case, &answer, settings, &ask);
+            let policy = settings.matching.of(source(import));
+            let mut outcome = self.judged(case.clone(), answer, policy, &ask).await;
             if let Some(filed) = &filed {
                 outcome = earlier::hold(outcome, filed);
             }
@@ -288,7 +291,8 @@ impl Stages {
                     Authority::Rule { tier: outcome.tier, version: matching::RULES_VERSION };
                 let target = Target::Order(Box::new(best.item.clone()));
                 let evidence = best.evidence.clone();
-                let decision = decision(target, authority, evidence, shared.clock.now());
+                let mut decision = decision(target, authority, evidence, shared.clock.now());
+                decision.rejected = matching::rejected(&outcome.candidates, &best.item_id);
                 Some(self.order(import, study, decision))
             }
             _ => Some(Event::Ranked { study: uid.clone(), outcome: Box::new(outcome) }),
@@ -305,14 +309,14 @@ impl Stages {
         Event::Postponed { stage: Stage::Worklist, study: Some(study.uid.clone()), due, sentence }
     }
 
-    fn judge(&self, case: &Case, answer: &Answer, settings: &Settings, ask: &Ask) -> Outcome {
+    async fn judged(&self, case: Case, answer: Answer, policy: Policy, ask: &Ask) -> Outcome {
         self.pipeline.shared.log(|log| {
             log.worklist.reachable = Some(true);
-            log.worklist.notes.clone_from(&answer.notes);
+            log.worklist.notes = answer.notes;
         });
         // A targeted answer holds only what was asked for, so it can't prove that nobody else fits.
         let completeness = if ask.broad { answer.completeness } else { Completeness::Incomplete };
-        matching::decide(case, &answer.items, completeness, settings.policy)
+        self.judge.decide(case, answer.items, completeness, policy).await
     }
 
     fn order(&self, import: &Import, study: &Study, decision: Decision) -> Event {
@@ -458,7 +462,16 @@ fn decision(
     evidence: Vec<matching::Evidence>,
     at: crate::clock::Moment,
 ) -> Decision {
-    Decision { target, authority, evidence, overridden: vec![], at }
+    Decision { target, authority, evidence, overridden: vec![], rejected: vec![], at }
+}
+
+/// What a policy of its own may be given to.
+fn source(import: &Import) -> Option<&str> {
+    match &import.kind {
+        Kind::Link { host } => Some(host),
+        Kind::Association { peer, .. } => Some(peer),
+        Kind::Upload => None,
+    }
 }
 
 pub(super) fn case(import: &Import, study: &Study) -> Case {

@@ -13,6 +13,7 @@ import data
 import media
 import pydicom
 import receivers
+from matching import matching
 from stand import ENVIRONMENT, PEER, Gateway, Process, free_port, fresh, run, spent
 
 GB = 1e9
@@ -359,4 +360,4 @@ def cost(stage, book):
 
 
 ALL = {"receive": receive, "small": small, "forward": forward, "job": job, "job-memory": job_memory,
-       "coerce": coerce, "cost": cost, "media": media.media}
+       "coerce": coerce, "cost": cost, "media": media.media, "matching": matching}

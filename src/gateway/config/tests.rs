@@ -38,7 +38,7 @@ fn every_key_of_the_shipped_file_is_known_and_tells_the_truth_about_its_default(
     assert_eq!(config.portals["clinic-portal"].hosts, ["portal.example.org"]);
     assert_eq!(config.retry, RetrySection::default());
     assert_eq!(config.retention, RetentionSection::default());
-    assert_eq!(config.matching, MatchingSection::default());
+    assert_eq!(config.matching.policy, MatchingSection::default().policy);
     assert_eq!(config.fetch, FetchSection::default());
     assert_eq!(format!("{:?}", config.unpack), format!("{:?}", Limits::default()));
     let dicom = DicomSection::default();

@@ -149,6 +149,7 @@ pub(crate) fn forwarding() -> Import {
             authority: Authority::Rule { tier: Tier::RequestedOrder, version: 1 },
             evidence: vec![evidence("requestedOrder", Agreement::Equal, 100)],
             overridden: Vec::new(),
+            rejected: Vec::new(),
             at: START,
         },
         plan,

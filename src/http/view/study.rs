@@ -7,7 +7,8 @@ use super::{Detail, PatientView, iso_date, rfc3339};
 use crate::dicom::{Item, StudyFacts};
 use crate::import::{Counts, Delivery, Import, InstanceOutcome, Study, StudyState};
 use crate::matching::{
-    Authority, Candidate, Completeness, Decision, Evidence, Outcome, Target, Tier, Verdict,
+    Authority, Candidate, Completeness, Decision, Evidence, Outcome, Rejected, Target, Tier,
+    Verdict,
 };
 use crate::reconcile::{self, Shown};
 
@@ -67,6 +68,9 @@ pub(crate) struct DecisionView {
     pub(crate) evidence: Vec<Evidence>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) overridden: Vec<String>,
+    /// Candidates that came near, and why they were not taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rejected: Vec<Rejected>,
 }
 
 #[derive(Clone, Serialize)]
@@ -191,6 +195,7 @@ fn decision(decision: &Decision) -> DecisionView {
         at: rfc3339(decision.at),
         evidence: decision.evidence.clone(),
         overridden: decision.overridden.clone(),
+        rejected: decision.rejected.clone(),
     }
 }
 

@@ -29,7 +29,7 @@ fn any_patient() -> impl Strategy<Value = Patient> {
     })
 }
 
-fn any_item() -> impl Strategy<Value = Item> {
+pub(super) fn any_item() -> impl Strategy<Value = Item> {
     let status = prop::sample::select(vec![None, Some("COMPLETED".to_owned())]);
     (any_patient(), 0..4u8, status).prop_map(|(patient, number, status)| Item {
         patient,
@@ -39,7 +39,7 @@ fn any_item() -> impl Strategy<Value = Item> {
     })
 }
 
-fn any_case() -> impl Strategy<Value = Case> {
+pub(super) fn any_case() -> impl Strategy<Value = Case> {
     let asked = prop::option::of((0..4u8).prop_map(|n| format!("A{n}")));
     (any_patient(), any_patient(), any_date(), asked, 0..6u8).prop_map(
         |(patient, portal, typed, asked, which)| {

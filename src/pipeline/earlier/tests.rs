@@ -52,6 +52,7 @@ fn work() -> Box<Work> {
             authority: Authority::Earlier,
             evidence: vec![],
             overridden: vec![],
+            rejected: vec![],
             at: Moment::default(),
         },
         plan: Plan::default(),
