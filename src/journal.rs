@@ -7,6 +7,7 @@
 //! buried takes no event any more. After an error of the store nothing is taken until the next start, because
 //! nobody knows what it kept.
 
+mod ahead;
 mod dump;
 mod error;
 mod guard;

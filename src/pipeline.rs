@@ -9,6 +9,7 @@ mod compared;
 mod decisions;
 mod due;
 mod earlier;
+mod gate;
 mod handle;
 mod judge;
 mod patients;
@@ -22,6 +23,7 @@ mod stages;
 mod verify;
 
 pub use backoff::Backoff;
+pub use gate::{Gate, Stay};
 pub use handle::{Arrival, Choice, Pipeline, Refusal, Seen, Upload};
 pub use patients::{Look, Registered};
 pub use progress::Progress;

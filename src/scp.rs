@@ -6,6 +6,7 @@
 //! given; bytes of a peer are data, never a name or a path.
 
 mod intake;
+mod plain;
 mod section;
 mod store;
 mod worklist;
@@ -58,6 +59,8 @@ pub struct Door {
     worklist: RwLock<Option<Worklist>>,
     limits: Limits,
     permits: Arc<Semaphore>,
+    /// What objects under way may hold in memory, in KiB.
+    room: Arc<Semaphore>,
 }
 
 impl Door {
@@ -75,6 +78,7 @@ impl Door {
             worklist: RwLock::default(),
             limits,
             permits: Arc::new(Semaphore::new(limits.associations)),
+            room: Arc::new(Semaphore::new(plain::ROOM)),
         })
     }
 
@@ -178,7 +182,7 @@ async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, f
     };
     let Some(peer) = admitted else { return };
     let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title };
-    let mut reception = Reception::new(Arc::clone(&door.intake), kind);
+    let mut reception = Reception::new(Arc::clone(&door.intake), kind, Arc::clone(&door.room));
     let ended = Box::pin(answer_all(association, &mut reception, &door, &stop)).await;
     let (stored, refused) = reception.tally();
     match ended {

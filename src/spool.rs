@@ -6,9 +6,10 @@
 //! is on the device; a blob that [`Pack::sync`] returned after is on the device; a reader never hands out a
 //! byte that was not authenticated. One process at a time.
 //!
-//! Everything here blocks, except [`AsyncPack`].
+//! Everything here blocks, except [`AsyncPack`], [`Draft`] and [`Committer`].
 
 mod account;
+mod committer;
 mod early;
 mod error;
 mod format;
@@ -16,6 +17,7 @@ mod pack;
 mod reader;
 mod recovery;
 mod room;
+mod sealing;
 mod section;
 mod stream;
 
@@ -23,17 +25,19 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use nix::fcntl::{Flock, FlockArg};
 
 pub use account::Account;
+pub use committer::Committer;
 pub use error::Error;
 pub use pack::Pack;
 pub use reader::BlobReader;
 pub use recovery::{Damage, Recovery};
 pub use room::Promise;
+pub use sealing::{Draft, Sealed};
 pub use section::{Malformed, Reserve, SpoolSection};
 pub use stream::AsyncPack;
 
@@ -121,6 +125,7 @@ impl Spool {
             key,
             folder,
             last: AtomicU32::new(last),
+            committer: Mutex::default(),
         })))
     }
 
@@ -182,6 +187,7 @@ struct Room {
     folder: PathBuf,
     /// The number given to a pack last.
     last: AtomicU32,
+    committer: Mutex<committer::Shared>,
 }
 
 impl ImportSpool {
@@ -208,6 +214,16 @@ impl ImportSpool {
                 Err(source) => return Err(place::explain(&path, source).into()),
             }
         }
+    }
+
+    /// A small object of about `length` bytes, sealed in memory.
+    pub fn draft(&self, length: usize) -> Result<Draft, Error> {
+        Draft::new(&self.0.key, length)
+    }
+
+    /// Where drafts of this import are committed. Call it inside a tokio runtime.
+    pub fn committer(&self) -> Committer {
+        Committer::of(self)
     }
 
     /// Opens a blob for reading: verifies, decrypts, seeks. Blocking.

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Voice};
-use super::wire::{Phase, Stream, split};
+use super::wire::{Heard, Phase, Stream, split};
 use super::{
     Caller, Context, MAX_PDU, MIN_PDU, NameMatching, Offer, ServerAssociation, Terms, negotiate,
 };
@@ -77,14 +77,9 @@ async fn negotiate(
     let artim = terms.timeouts.association;
     let request = tokio::time::timeout(artim, ear.inbound.next(artim, DOING));
     let request = match request.await.map_err(|_| Error::TimedOut(DOING))?? {
-        Pdu::AssociationRQ(request) => request,
-        Pdu::AbortRQ { .. } => return Err(Error::Closed(DOING)),
-        Pdu::Unknown { .. }
-        | Pdu::AssociationAC(_)
-        | Pdu::AssociationRJ(_)
-        | Pdu::PData { .. }
-        | Pdu::ReleaseRQ
-        | Pdu::ReleaseRP => {
+        Heard::Other(Pdu::AssociationRQ(request)) => request,
+        Heard::Other(Pdu::AbortRQ { .. }) => return Err(Error::Closed(DOING)),
+        Heard::Data(_) | Heard::Other(_) => {
             return Err(Error::protocol("no association request", Abort::UnexpectedPdu));
         }
     };

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::command::Command;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Part, Voice};
-use super::wire::{Phase, Stream, abort_reason, split};
+use super::wire::{Heard, Phase, Stream, abort_reason, split};
 use super::{Context, Extended, MAX_PDU, MIN_PDU, Proposed, Remote, Status, Timeouts, negotiate};
 use crate::dicom::Uid;
 
@@ -142,7 +142,7 @@ impl Client {
             client.voice.outbound.send(&request).await?;
             const DOING: &str = "we waited for its answer to the association request";
             match client.ear.inbound.next(timeouts.association, DOING).await? {
-                Pdu::AssociationAC(answer) => {
+                Heard::Other(Pdu::AssociationAC(answer)) => {
                     client.contexts = negotiate::accepted(&proposed, &answer.presentation_contexts);
                     client.agreed = negotiate::agreed(extended, &answer.user_variables);
                     client.ear.set_contexts(client.contexts.iter().map(|context| context.id));
@@ -150,13 +150,11 @@ impl Client {
                     client.ear.inbound.phase = Phase::Established;
                     Ok(())
                 }
-                Pdu::AssociationRJ(rejected) => Err(Error::Rejected(rejection(&rejected))),
-                Pdu::AbortRQ { source } => Err(Error::Aborted(abort_reason(&source))),
-                Pdu::Unknown { .. }
-                | Pdu::AssociationRQ(_)
-                | Pdu::PData { .. }
-                | Pdu::ReleaseRQ
-                | Pdu::ReleaseRP => Err(Error::protocol(
+                Heard::Other(Pdu::AssociationRJ(rejected)) => {
+                    Err(Error::Rejected(rejection(&rejected)))
+                }
+                Heard::Other(Pdu::AbortRQ { source }) => Err(Error::Aborted(abort_reason(&source))),
+                Heard::Data(_) | Heard::Other(_) => Err(Error::protocol(
                     "no answer to the association request",
                     Abort::UnexpectedPdu,
                 )),
@@ -265,15 +263,16 @@ impl Client {
         // Answers that nobody waits for any more may still be on their way; few, and never for ever.
         for _ in 0..64 {
             match self.ear.inbound.next(self.timeouts.association, DOING).await? {
-                Pdu::ReleaseRP => return Ok(()),
+                Heard::Other(Pdu::ReleaseRP) => return Ok(()),
                 // Both sides released at once (PS3.8 9.2.2, collision).
-                Pdu::ReleaseRQ => self.voice.outbound.send(&Pdu::ReleaseRP).await?,
-                Pdu::AbortRQ { source } => return Err(Error::Aborted(abort_reason(&source))),
-                Pdu::PData { .. } => {}
-                Pdu::Unknown { .. }
-                | Pdu::AssociationRQ(_)
-                | Pdu::AssociationAC(_)
-                | Pdu::AssociationRJ(_) => break,
+                Heard::Other(Pdu::ReleaseRQ) => {
+                    self.voice.outbound.send(&Pdu::ReleaseRP).await?;
+                }
+                Heard::Other(Pdu::AbortRQ { source }) => {
+                    return Err(Error::Aborted(abort_reason(&source)));
+                }
+                Heard::Data(_) => {}
+                Heard::Other(_) => break,
             }
         }
         Err(Error::protocol("no answer to the release", Abort::UnexpectedPdu))

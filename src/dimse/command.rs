@@ -1,6 +1,7 @@
 //! Command sets (PS3.7 9.3 and annex E): bytes to typed commands and back.
 //!
-//! Invariant: only a flat, bounded set of group 0000 reaches dicom-object, whose reader recurses.
+//! Invariant: only a flat, bounded set of group 0000 is read. It is read here: dicom-object makes an error with a
+//! backtrace of the end of every set, which costs more than all else of a small command.
 
 use bytes::Buf;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
@@ -109,12 +110,13 @@ impl Command {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        check_flat(bytes)?;
-        let set =
-            InMemDicomObject::read_dataset_with_ts(bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
-                .map_err(|_| broken("a command set that can not be read"))?;
-        let number = |tag: Tag| -> Option<u16> { set.get(tag)?.to_int().ok() };
-        let uid = |tag: Tag| -> Option<Uid> { Uid::new(&set.get(tag)?.to_str().ok()?).ok() };
+        let set = flat(bytes)?;
+        let value = |tag: Tag| set.iter().rev().find(|(found, _)| *found == tag).map(|(_, v)| *v);
+        let number = |tag: Tag| value(tag)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
+        let uid = |tag: Tag| -> Option<Uid> {
+            let text = std::str::from_utf8(value(tag)?).ok()?;
+            Uid::new(text.trim_end_matches(['\0', ' '])).ok()
+        };
         let field =
             number(tags::COMMAND_FIELD).ok_or_else(|| broken("a command without a field"))?;
         let kind = number(tags::COMMAND_DATA_SET_TYPE)
@@ -130,7 +132,8 @@ impl Command {
                 .map(Status)
                 .ok_or_else(|| broken("an answer without a status"))?;
             let sop_class = uid(tags::AFFECTED_SOP_CLASS_UID);
-            let comment = set.get(tags::ERROR_COMMENT).and_then(|e| Some(e.to_str().ok()?.into()));
+            let comment = value(tags::ERROR_COMMENT)
+                .map(|text| String::from_utf8_lossy(text).trim_end_matches(['\0', ' ']).to_owned());
             return Ok(match (field, payload) {
                 (0x8001, Payload::Absent) => Self::StoreRsp {
                     responded,
@@ -280,24 +283,26 @@ fn broken(what: &'static str) -> Error {
     Error::protocol(what, Abort::InvalidParameter)
 }
 
-/// Walks the set: group 0000 only, lengths within what is there, no sequence, no undefined length.
-fn check_flat(bytes: &[u8]) -> Result<(), Error> {
+/// The elements of a set: group 0000 only, lengths within what is there, no sequence, no undefined length.
+fn flat(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, Error> {
     let mut rest = bytes;
+    let mut elements = Vec::with_capacity(8);
     while !rest.is_empty() {
         if rest.len() < 8 {
             return Err(broken("a command set that ends within an element"));
         }
         let group = rest.get_u16_le();
-        rest.advance(2);
+        let element = rest.get_u16_le();
         let length = rest.get_u32_le();
         if group != 0 {
             return Err(broken("a command set with elements of other groups"));
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > rest.len() {
+        let Some((value, behind)) = rest.split_at_checked(length) else {
             return Err(broken("a command element that is longer than its set"));
-        }
-        rest.advance(length);
+        };
+        elements.push((Tag(group, element), value));
+        rest = behind;
     }
-    Ok(())
+    Ok(elements)
 }

@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
+use bytes::{Buf, Bytes};
+use dicom_ul::pdu::Pdu;
 
 use super::command::{COMMAND_LIMIT, Command, Payload};
 use super::error::{Abort, Error};
-use super::wire::{Inbound, Outbound, PDV_HEADER, abort_pdu, abort_reason};
+use super::wire::{Heard, Inbound, Outbound, PDV_HEADER, abort_pdu, abort_reason};
 
 /// So many empty fragments in a row are an attack, not a peculiarity.
 const EMPTY_FRAGMENTS: u32 = 1_000;
@@ -23,6 +23,30 @@ pub(super) enum Part {
     Command { context: u8, command: Command },
     Data { bytes: Bytes, place: Place },
     Released,
+}
+
+/// One PDV (PS3.8 9.3.5.1), its bytes where they came to lie.
+struct Value {
+    context: u8,
+    is_command: bool,
+    is_last: bool,
+    bytes: Bytes,
+}
+
+impl Value {
+    /// Takes the first of the PDVs of one PDU.
+    fn split_from(values: &mut Bytes) -> Result<Self, Error> {
+        let malformed = || Error::protocol("a malformed PDV", Abort::InvalidParameter);
+        let length = values.try_get_u32().map_err(|_| malformed())?;
+        let length = usize::try_from(length).map_err(|_| malformed())?;
+        if length < 2 || length > values.len() {
+            return Err(malformed());
+        }
+        let mut bytes = values.split_to(length);
+        // Of the message control header only two bits are tested (PS3.8 E.2).
+        let (context, control) = (bytes.get_u8(), bytes.get_u8());
+        Ok(Self { context, is_command: control & 1 != 0, is_last: control & 2 != 0, bytes })
+    }
 }
 
 /// Where a fragment stands in its data set.
@@ -36,7 +60,7 @@ pub(super) enum Place {
 pub(super) struct Ear {
     pub(super) inbound: Inbound,
     contexts: Vec<u8>,
-    queue: VecDeque<PDataValue>,
+    queue: VecDeque<Value>,
     /// The command under way, with its context.
     command: Option<(u8, Vec<u8>)>,
     /// The context of the data set that has to come, or goes on.
@@ -78,14 +102,22 @@ impl Ear {
                     return Ok(part);
                 }
             }
-            match self.inbound.next(wait, doing).await? {
-                Pdu::PData { data } if data.is_empty() => {
+            let pdu = match self.inbound.next(wait, doing).await? {
+                Heard::Data(values) if values.is_empty() => {
                     return Err(Error::protocol(
                         "a data PDU without content",
                         Abort::InvalidParameter,
                     ));
                 }
-                Pdu::PData { data } => self.queue.extend(data),
+                Heard::Data(mut values) => {
+                    while !values.is_empty() {
+                        self.queue.push_back(Value::split_from(&mut values)?);
+                    }
+                    continue;
+                }
+                Heard::Other(pdu) => pdu,
+            };
+            match pdu {
                 Pdu::ReleaseRQ => {
                     if self.expects.is_some() || self.command.is_some() {
                         return Err(unexpected("a release within a message"));
@@ -96,6 +128,7 @@ impl Ear {
                 Pdu::AssociationRQ(_)
                 | Pdu::AssociationAC(_)
                 | Pdu::AssociationRJ(_)
+                | Pdu::PData { .. }
                 | Pdu::ReleaseRP
                 | Pdu::Unknown { .. } => {
                     return Err(unexpected("a PDU that does not fit the moment"));
@@ -104,8 +137,8 @@ impl Ear {
         }
     }
 
-    fn take(&mut self, value: PDataValue) -> Result<Option<Part>, Error> {
-        let PDataValue { presentation_context_id: context, value_type, is_last, data } = value;
+    fn take(&mut self, value: Value) -> Result<Option<Part>, Error> {
+        let Value { context, is_command, is_last, bytes: data } = value;
         if !self.contexts.contains(&context) {
             return Err(unexpected("data in a context that was not accepted"));
         }
@@ -117,21 +150,19 @@ impl Ear {
             return Ok(None);
         }
         self.empty = 0;
-        match value_type {
-            PDataValueType::Command => self.take_command(context, is_last, &data),
-            PDataValueType::Data => {
-                if self.expects != Some(context) {
-                    return Err(unexpected("data without a command before them"));
-                }
-                let place = if is_last {
-                    self.expects = None;
-                    Place::Last
-                } else {
-                    Place::Within
-                };
-                Ok(Some(Part::Data { bytes: data.into(), place }))
-            }
+        if is_command {
+            return self.take_command(context, is_last, &data);
         }
+        if self.expects != Some(context) {
+            return Err(unexpected("data without a command before them"));
+        }
+        let place = if is_last {
+            self.expects = None;
+            Place::Last
+        } else {
+            Place::Within
+        };
+        Ok(Some(Part::Data { bytes: data, place }))
     }
 
     fn take_command(

@@ -33,11 +33,17 @@ const DATA_PDU_SLACK: u32 = 64;
 /// PDU type, reserved byte, length (PS3.8 9.3.1).
 const HEADER: usize = 6;
 
+/// The kind of PDU that carries messages (PS3.8 9.3.1).
+const P_DATA: u8 = 4;
+
 /// Length, context, control header of one PDV.
 pub(super) const PDV_HEADER: u32 = 6;
 
-/// How much is read at once at least.
-const READ_STEP: usize = 64 << 10;
+/// Room for reading: two PDUs of full size, so that few bytes of a PDU begun have to be moved to a new buffer.
+const READ_STEP: usize = 256 << 10;
+
+/// With less room than this a read is not worth its call.
+const READ_LEAST: usize = 16 << 10;
 
 /// After a final PDU we read on so long and so much, because closing with unread bytes makes the kernel send a
 /// reset that may overtake the PDU.
@@ -54,6 +60,13 @@ const ABORT_BY_USER: [u8; 10] = [7, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 pub(super) enum Phase {
     Negotiating,
     Established,
+}
+
+/// What came as one PDU.
+pub(super) enum Heard {
+    /// P-DATA: the PDVs, as they came. Of all PDUs only these are many and large, so they are not copied.
+    Data(Bytes),
+    Other(Pdu),
 }
 
 /// The reading half.
@@ -106,18 +119,25 @@ pub(super) fn split(
 
 impl Inbound {
     /// The next PDU. Waits at most `wait` for it to begin. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self, wait: Duration, doing: &'static str) -> Result<Pdu, Error> {
+    pub(super) async fn next(
+        &mut self,
+        wait: Duration,
+        doing: &'static str,
+    ) -> Result<Heard, Error> {
         let idle = Instant::now().checked_add(wait);
         loop {
-            if let Some(pdu) = self.take()? {
-                return Ok(pdu);
+            if let Some(heard) = self.take()? {
+                return Ok(heard);
             }
             let end = match self.begun {
                 Some(begun) => begun.checked_add(self.total),
                 None => idle,
             };
             let end = end.unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400));
-            self.buffer.reserve(self.missing());
+            let missing = self.missing();
+            if self.buffer.capacity().saturating_sub(self.buffer.len()) < missing {
+                self.buffer.reserve(missing.max(READ_STEP));
+            }
             let read = timeout_at(end, self.reader.read_buf(&mut self.buffer));
             match read.await {
                 Err(_) => return Err(Error::TimedOut(doing)),
@@ -133,7 +153,7 @@ impl Inbound {
     /// What the PDU in the buffer lacks; the header check has bounded it.
     fn missing(&self) -> usize {
         let declared = self.declared().map_or(0, |(_, length)| length as usize + HEADER);
-        declared.saturating_sub(self.buffer.len()).max(READ_STEP)
+        declared.saturating_sub(self.buffer.len()).max(READ_LEAST)
     }
 
     fn declared(&self) -> Option<(u8, u32)> {
@@ -143,7 +163,7 @@ impl Inbound {
         Some((kind, header.get_u32()))
     }
 
-    fn take(&mut self) -> Result<Option<Pdu>, Error> {
+    fn take(&mut self) -> Result<Option<Heard>, Error> {
         if self.phase == Phase::Negotiating
             && let Some(spoken) = other_protocol(&self.buffer)
         {
@@ -157,16 +177,20 @@ impl Inbound {
         if self.buffer.len() < whole {
             return Ok(None);
         }
-        let bytes = self.buffer.split_to(whole).freeze();
+        let mut bytes = self.buffer.split_to(whole).freeze();
         self.begun = (!self.buffer.is_empty()).then(Instant::now);
-        decode(kind, bytes).map(Some)
+        if kind == P_DATA {
+            bytes.advance(HEADER);
+            return Ok(Some(Heard::Data(bytes)));
+        }
+        decode(kind, bytes).map(|pdu| Some(Heard::Other(pdu)))
     }
 
     fn check(&self, kind: u8, length: u32) -> Result<(), Error> {
         let limit = match (kind, self.phase) {
             (1 | 2, Phase::Negotiating) => ASSOCIATION_PDU_LIMIT,
             (3, Phase::Negotiating) | (5 | 6, Phase::Established) | (7, _) => SHORT_PDU_LIMIT,
-            (4, Phase::Established) => self.data_limit,
+            (P_DATA, Phase::Established) => self.data_limit,
             (1..=6, _) => {
                 return Err(Error::protocol(
                     "a PDU that does not fit the moment",
@@ -257,7 +281,7 @@ impl Outbound {
     ) -> Result<(), Error> {
         let value = u32::try_from(fragment.len()).unwrap_or(u32::MAX).saturating_add(2);
         let mut bytes = Vec::with_capacity(fragment.len() + HEADER + PDV_HEADER as usize);
-        bytes.put_slice(&[4, 0]);
+        bytes.put_slice(&[P_DATA, 0]);
         bytes.put_u32(value.saturating_add(4));
         bytes.put_u32(value);
         bytes.put_slice(&[context, control]);

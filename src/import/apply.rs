@@ -286,7 +286,7 @@ impl Import {
     /// Takes an instance into the books: into its study, or as a duplicate, or set aside.
     fn add(&mut self, found: &Inspected) {
         if let Some(known) = self.instance_of(&found.sop_instance) {
-            if known.blob.sha256 == found.blob.sha256 {
+            if known.blob.digest == found.blob.digest {
                 self.duplicates += 1;
             } else {
                 self.set_aside.push(SetAside {

@@ -28,7 +28,7 @@ pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]
                 continue;
             }
         };
-        let (sop_instance, series) = encapsulate::identifiers(&uid, kind, &blob.sha256);
+        let (sop_instance, series) = encapsulate::identifiers(&uid, kind, &blob.digest);
         if import.by_uid.contains_key(&sop_instance) {
             import.duplicates += 1;
             continue;

@@ -100,8 +100,8 @@ pub struct Blob {
     pub at: u64,
     /// Length of the bytes before sealing.
     pub length: u64,
-    /// SHA-256 of the bytes before sealing, hexadecimal.
-    pub sha256: String,
+    /// BLAKE3 of the bytes before sealing, hexadecimal.
+    pub digest: String,
 }
 
 /// A file that arrived as a whole: an upload or a download, an archive or a single object.

@@ -24,7 +24,7 @@ fn uid(text: &str) -> Uid {
 }
 
 fn blob(n: u32) -> Blob {
-    Blob { pack: 1, at: u64::from(n) * 100, length: 100, sha256: format!("{n:064x}") }
+    Blob { pack: 1, at: u64::from(n) * 100, length: 100, digest: format!("{n:064x}") }
 }
 
 fn study_uid(n: u32) -> Uid {

@@ -7,6 +7,7 @@
 //! c/reading                                          version (1)  JSON of the reading
 //! c/version                                          layout (1), see `migrate`
 //! c/commits                                          number of the last commit (8, big-endian), see `guard`
+//! c/epoch                                            epoch (8, big-endian), see `ahead`
 //! ```
 //!
 //! The parts of an event, joined, are the sealed JSON of `{at, event}`; import and sequence are authenticated
@@ -33,12 +34,14 @@ pub(super) const PART: usize = 6 << 10;
 pub(super) const EVENTS: &[u8] = b"e/";
 pub(super) const TOMBSTONES: &[u8] = b"t/";
 pub(super) const READING: &[u8] = b"c/reading";
+/// Which records ahead of the store count; not part of what the journal holds.
+pub(super) const EPOCH: &[u8] = b"c/epoch";
 pub(super) const STORE_VERSION: &[u8] = b"c/version";
 pub(super) const COMMITS: &[u8] = b"c/commits";
 
 /// Whether a key is the store's own affair, and not a record.
 pub(super) fn is_housekeeping(key: &[u8]) -> bool {
-    key == STORE_VERSION || key == COMMITS
+    key == STORE_VERSION || key == COMMITS || key == EPOCH
 }
 
 /// One change of the store: a key with its new value, or none.

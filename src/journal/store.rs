@@ -1,22 +1,26 @@
-//! sled, and the syncing that it leaves out.
+//! sled, what was committed ahead of it, and the syncing that it leaves out.
 //!
-//! sled's `flush` hands its bytes to the kernel with `sync_file_range`, which flushes neither a file's size
-//! nor the device's cache. So every commit here ends with an `fdatasync` of its log file, through a second
-//! handle, and new files of its `blobs` folder (there should be none, see `record`) are synced before that.
-//! sled also ends in panics where others return errors; these are caught and told as errors.
+//! A commit is synced in `ahead` and kept in memory beside sled; now and then all of it goes into sled as one
+//! batch. sled's `flush` hands its bytes to the kernel with `sync_file_range`, which flushes neither a file's
+//! size nor the device's cache. So every such batch ends with an `fdatasync` of its log file, through a second
+//! handle, and new files of its `blobs` folder (there should be none, see `record`) are synced before that. Only
+//! then the records ahead stop counting: the number of their epoch is part of the batch. sled also ends in panics
+//! where others return errors; these are caught and told as errors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
+use super::ahead::{Ahead, Failed};
 use super::guard::Guard;
 use super::migrate::{self, LAYOUT};
-use super::record::{COMMITS, Change, STORE_VERSION};
+use super::record::{COMMITS, Change, EPOCH, STORE_VERSION};
 use crate::seal::place;
 
 /// The journal is small; what it holds is in the scheduler's memory anyway.
@@ -26,6 +30,9 @@ const CACHE: u64 = 16 << 20;
 const SPARE: u64 = 16 << 20;
 /// sled writes a value more than once while its pages settle.
 const AMPLIFICATION: u64 = 8;
+
+/// Committed bytes go into sled when they come to this: a batch takes sled some ten milliseconds.
+const PENDING: u64 = 2 << 20;
 
 /// A lock that is held longer than a second is another daemon's.
 const LOCK_TRIES: u32 = 20;
@@ -39,11 +46,23 @@ pub(super) struct Store {
     log: File,
     /// Names in sled's `blobs` folder that are on the device.
     blobs: BTreeSet<OsString>,
+    ahead: Ahead,
+    /// What `ahead` holds and sled does not yet.
+    pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pending_bytes: u64,
+    health: Health,
     guard: Guard,
     /// Number of the last commit.
     commits: u64,
     /// Commits that were acknowledged once and were not found when the store was opened.
     cut: u64,
+}
+
+/// Whether the store may still be written to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Sound,
+    Failed,
 }
 
 impl Store {
@@ -56,9 +75,25 @@ impl Store {
             File::open(&path).map_err(|source| place::explain(&path, source))
         };
         let log = open("db")?;
-        let (blobs, guard) = (BTreeSet::new(), Guard::open(folder)?);
-        let mut store =
-            Self { folder: folder.to_owned(), db, log, blobs, guard, commits: 0, cut: 0 };
+        let epoch = guarded(|| db.get(EPOCH)).map_err(|fault| fault.at_opening(folder))?;
+        let epoch =
+            epoch.and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)));
+        let (ahead, changes) = Ahead::open(folder, epoch.unwrap_or_default())
+            .map_err(|source| place::explain(&folder.join("ahead"), source))?;
+        let mut store = Self {
+            folder: folder.to_owned(),
+            db,
+            log,
+            blobs: BTreeSet::new(),
+            ahead,
+            pending: BTreeMap::new(),
+            pending_bytes: length_of(&changes),
+            health: Health::Sound,
+            guard: Guard::open(folder)?,
+            commits: 0,
+            cut: 0,
+        };
+        store.pending.extend(changes);
         store.count().map_err(|fault| fault.at_opening(folder))?;
         store.check_layout()?;
         open("conf")?.sync_all().map_err(|source| place::explain(folder, source))?;
@@ -69,7 +104,7 @@ impl Store {
 
     /// Holds the number of the last commit against what the guard knows of.
     fn count(&mut self) -> Result<(), Fault> {
-        let found = guarded(|| self.db.get(COMMITS))?;
+        let found = self.look_up(COMMITS)?;
         let number = found.as_deref().and_then(|bytes| bytes.try_into().ok());
         let (found, known) = (number.map_or(0, u64::from_be_bytes), self.guard.number());
         self.cut = known.saturating_sub(found);
@@ -79,8 +114,8 @@ impl Store {
     }
 
     fn check_layout(&mut self) -> Result<(), Error> {
-        let found = guarded(|| self.db.get(STORE_VERSION));
-        match found.map_err(|fault| fault.at_opening(&self.folder))?.as_deref() {
+        let found = self.look_up(STORE_VERSION).map_err(|fault| fault.at_opening(&self.folder))?;
+        match found.as_deref() {
             None => self.commit([vec![(STORE_VERSION.to_vec(), Some(vec![LAYOUT]))]]),
             Some([LAYOUT]) => Ok(()),
             Some([found]) if (1..LAYOUT).contains(found) => migrate::migrate(self, *found),
@@ -99,7 +134,7 @@ impl Store {
         self.cut
     }
 
-    /// Makes groups of changes, one after the other, each as a whole; all are on the device afterwards.
+    /// Makes groups of changes, all or none; they are on the device afterwards.
     ///
     /// # Errors
     /// [`Error::Full`] before anything was changed; [`Error::Broken`] with the store in an unknown state.
@@ -107,31 +142,58 @@ impl Store {
         &mut self,
         groups: impl IntoIterator<Item = Vec<Change>>,
     ) -> Result<(), Error> {
-        let mut groups: Vec<Vec<Change>> = groups.into_iter().filter(|g| !g.is_empty()).collect();
-        let number = self.commits.saturating_add(1);
-        if let Some(last) = groups.last_mut() {
-            last.push((COMMITS.to_vec(), Some(number.to_be_bytes().to_vec())));
+        let mut changes: Vec<Change> = groups.into_iter().flatten().collect();
+        if changes.is_empty() {
+            return Ok(());
         }
-        let bytes = groups.iter().flatten().fold(0, |sum: u64, (key, value)| {
-            let length = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
-            sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
-        });
-        if place::space(&self.folder)?.free < bytes.saturating_mul(AMPLIFICATION).max(SPARE) {
+        let number = self.commits.saturating_add(1);
+        changes.push((COMMITS.to_vec(), Some(number.to_be_bytes().to_vec())));
+        let bytes = length_of(&changes);
+        let all = self.pending_bytes.saturating_add(bytes);
+        if place::space(&self.folder)?.free < all.saturating_mul(AMPLIFICATION).max(SPARE) {
             return Err(Error::Full);
         }
-        for group in groups {
-            let mut batch = sled::Batch::default();
-            for (key, value) in group {
-                match value {
-                    Some(value) => batch.insert(key, value),
-                    None => batch.remove(key),
-                }
-            }
-            guarded(|| self.db.apply_batch(batch)).map_err(Fault::while_running)?;
+        let done = self.try_commit(changes, bytes);
+        if matches!(done, Err(Error::Broken(_))) {
+            self.health = Health::Failed;
         }
-        self.sync().map_err(Fault::while_running)?;
+        done?;
         self.commits = number;
         self.guard.note(number);
+        Ok(())
+    }
+
+    fn try_commit(&mut self, changes: Vec<Change>, bytes: u64) -> Result<(), Error> {
+        if self.pending_bytes.saturating_add(bytes) > PENDING {
+            self.settle().map_err(Fault::while_running)?;
+        }
+        self.ahead.append(&changes).map_err(|failed| match failed {
+            Failed::Write(error) if place::is_full(&error) => Error::Full,
+            Failed::Write(error) | Failed::Sync(error) => Fault::from(error).while_running(),
+        })?;
+        self.pending.extend(changes);
+        self.pending_bytes = self.pending_bytes.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Brings what is pending into sled and to the device; the records ahead don't count from then on.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in &self.pending {
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        batch.insert(EPOCH, &self.ahead.next_epoch().to_be_bytes());
+        guarded(|| self.db.apply_batch(batch))?;
+        self.sync()?;
+        self.ahead.turn()?;
+        self.pending.clear();
+        self.pending_bytes = 0;
         Ok(())
     }
 
@@ -165,8 +227,14 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = guarded(|| self.db.get(key)).map_err(Fault::while_running)?;
-        Ok(value.map(|value| value.to_vec()))
+        self.look_up(key).map_err(Fault::while_running)
+    }
+
+    fn look_up(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        if let Some(value) = self.pending.get(key) {
+            return Ok(value.clone());
+        }
+        Ok(guarded(|| self.db.get(key))?.map(|value| value.to_vec()))
     }
 
     /// Calls `each` with every key that begins with `prefix`, in order, and its value.
@@ -175,19 +243,51 @@ impl Store {
         prefix: &[u8],
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let mut pending = self.pending.range::<[u8], _>(from).peekable();
         let mut entries = self.db.scan_prefix(prefix);
         loop {
             let next = guarded(|| entries.next().transpose()).map_err(Fault::while_running)?;
-            let Some((key, value)) = next else {
-                return Ok(());
-            };
-            each(&key, &value)?;
+            let Some((key, value)) = next else { break };
+            while let Some((newer, value)) =
+                pending.next_if(|(found, _)| found.as_slice() < key.as_ref())
+            {
+                value.as_ref().map_or(Ok(()), |value| each(newer, value))?;
+            }
+            match pending.next_if(|(found, _)| found.as_slice() == key.as_ref()) {
+                Some((_, Some(newer))) => each(&key, newer)?,
+                Some((_, None)) => {}
+                None => each(&key, &value)?,
+            }
         }
+        for (key, value) in pending.take_while(|(key, _)| key.starts_with(prefix)) {
+            value.as_ref().map_or(Ok(()), |value| each(key, value))?;
+        }
+        Ok(())
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+impl Drop for Store {
+    /// So that the next start has nothing to catch up on. What does not succeed here, it does.
+    fn drop(&mut self) {
+        let wanted = self.pending_bytes.saturating_mul(AMPLIFICATION).max(SPARE);
+        let space = place::space(&self.folder).is_ok_and(|space| space.free >= wanted);
+        if self.health == Health::Sound && space {
+            let _ = self.settle();
+        }
+    }
+}
+
+/// Bytes of keys and values.
+fn length_of(changes: &[Change]) -> u64 {
+    changes.iter().fold(0, |sum: u64, (key, value)| {
+        let length = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
+        sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
+    })
 }
 
 /// Opens sled's files. A store that was dropped a moment ago may still be locked by a thread of sled's that has

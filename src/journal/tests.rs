@@ -563,4 +563,5 @@ async fn a_power_cut_loses_nothing_acknowledged() {
     }
 }
 
+mod crash;
 mod kept;

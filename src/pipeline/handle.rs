@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::shared::Shared;
-use super::{Progress, Settings, Snapshot};
+use super::{Gate, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
@@ -62,18 +62,23 @@ pub struct Upload {
     pub promise: Promise,
 }
 
-/// Where C-STORE objects of one peer go until it is quiet. While one is held, it is not quiet.
+/// Where C-STORE objects of one peer go until it is quiet.
 #[derive(Clone)]
 pub struct Arrival {
     pub id: ImportId,
     pub spool: ImportSpool,
-    _busy: Arc<()>,
+    gate: Arc<Gate>,
 }
 
 impl Arrival {
-    /// `busy` is shared with whoever wants to know whether this arrival is still held.
-    pub fn new(id: ImportId, spool: ImportSpool, busy: Arc<()>) -> Self {
-        Self { id, spool, _busy: busy }
+    /// `gate` is shared with whoever ends the arrival.
+    pub fn new(id: ImportId, spool: ImportSpool, gate: Arc<Gate>) -> Self {
+        Self { id, spool, gate }
+    }
+
+    /// For one object: while the stay is held it is not quiet. `None` once the import takes no more.
+    pub fn enter(&self) -> Option<Stay> {
+        self.gate.enter()
     }
 }
 

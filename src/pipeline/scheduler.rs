@@ -20,7 +20,7 @@ use super::settings::Parts;
 use super::shared::Shared;
 use super::snapshot::Log;
 use super::stages::{Permits, Stages};
-use super::{Pipeline, Refusal, recover};
+use super::{Gate, Pipeline, Refusal, recover};
 use crate::clock::Moment;
 use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{self, Entry, Journal};
@@ -123,8 +123,8 @@ pub(super) struct Slot {
     /// Sequence of the next event.
     pub(super) next: u64,
     pub(super) cancel: CancellationToken,
-    /// Held by every arrival that still writes.
-    pub(super) busy: Arc<()>,
+    /// Passed by every object that comes in from a peer; shut with the receiving.
+    pub(super) gate: Arc<Gate>,
     /// Not buried again before then, because it failed.
     pub(super) bury_after: Option<Moment>,
     /// Where its objects go, opened once and not for each object.
@@ -173,6 +173,8 @@ impl Scheduler {
                 command = self.queue.recv() => match command {
                     Some(command) => {
                         self.take(command, &mut turn).await;
+                        // Objects that were synced together report together: one sync for all their records.
+                        tokio::task::yield_now().await;
                         while turn.entries.len() < BATCH && !turn.stop {
                             let Ok(command) = self.queue.try_recv() else { break };
                             self.take(command, &mut turn).await;
@@ -244,16 +246,17 @@ impl Scheduler {
 
     fn apply(&mut self, id: ImportId, event: Event, turn: &mut Turn) -> Result<(), Refusal> {
         let now = self.shared.clock.now();
-        let (actions, before, after) = {
+        let (actions, before, after, shuts) = {
             let mut imports = self.imports();
             let import = imports.get_mut(&id).ok_or(Refusal::Unknown)?;
             let import = Arc::make_mut(import);
-            let before = import.state.name();
+            let receives = |import: &Import| matches!(import.state, State::Receiving { .. });
+            let (before, received) = (import.state.name(), receives(import));
             let actions = import.apply(&event, now).map_err(|illegal| {
                 tracing::debug!(import = %id, %illegal, "event refused");
                 not_now(&illegal)
             })?;
-            (actions, before, import.state.name())
+            (actions, before, import.state.name(), received && !receives(import))
         };
         self.index(id);
         if before != after {
@@ -268,6 +271,9 @@ impl Scheduler {
             self.shared.note(id, "Forward", sentence);
         }
         let slot = self.slots.entry(id).or_default();
+        if shuts {
+            slot.gate.shut();
+        }
         turn.entries.push(Entry { import: id, sequence: slot.next, at: now, event });
         slot.next += 1;
         turn.actions.extend(actions.into_iter().map(|action| (id, action)));
@@ -280,8 +286,8 @@ impl Scheduler {
         };
         let known = self.imports().values().rev().find(receiving).map(|import| import.id);
         let id = known.unwrap_or_default();
-        if let Some(Slot { busy, spool: Some(spool), .. }) = self.slots.get(&id) {
-            return Ok(Arrival::new(id, spool.clone(), Arc::clone(busy)));
+        if let Some(Slot { gate, spool: Some(spool), .. }) = self.slots.get(&id) {
+            return Ok(Arrival::new(id, spool.clone(), Arc::clone(gate)));
         }
         let spool = self.shared.spool.clone();
         let opened = tokio::task::spawn_blocking(move || match known {
@@ -299,7 +305,7 @@ impl Scheduler {
         }
         let slot = self.slots.entry(id).or_default();
         slot.spool = Some(spool.clone());
-        Ok(Arrival::new(id, spool, Arc::clone(&slot.busy)))
+        Ok(Arrival::new(id, spool, Arc::clone(&slot.gate)))
     }
 
     /// Makes a turn durable, then visible.
@@ -353,8 +359,7 @@ impl Scheduler {
             match due {
                 Due::Work => drop(self.apply(id, Event::CameDue, turn)),
                 Due::Quiet => {
-                    let busy = self.slots.get(&id).is_some_and(|s| Arc::strong_count(&s.busy) > 1);
-                    if !busy {
+                    if self.slots.get(&id).is_none_or(|slot| slot.gate.close_if_empty()) {
                         drop(self.apply(id, Event::BecameQuiet, turn));
                         self.slots.entry(id).and_modify(|slot| slot.spool = None);
                     }

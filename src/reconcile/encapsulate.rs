@@ -99,10 +99,10 @@ pub struct Encapsulation {
 }
 
 /// SOP Instance UID and Series Instance UID of a document: the same for the same bytes in the same study, so
-/// that importing again makes a duplicate and not a second document. `sha256` is that of the stored bytes.
-pub fn identifiers(study: &Uid, kind: &FileKind, sha256: &str) -> (Uid, Uid) {
+/// that importing again makes a duplicate and not a second document. `digest` is that of the stored bytes.
+pub fn identifiers(study: &Uid, kind: &FileKind, digest: &str) -> (Uid, Uid) {
     let key = kind.series().key;
-    let source = kind.source().unwrap_or(sha256);
+    let source = kind.source().unwrap_or(digest);
     let instance = Uid::derived(format!("{study}/{key}/{source}").as_bytes());
     let series = Uid::derived(format!("{study}/{key}").as_bytes());
     (instance, series)

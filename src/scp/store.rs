@@ -5,21 +5,37 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::Intake;
-use crate::dicom::{Uid, inspect, scan};
+use super::plain::{self, Plain};
+use crate::dicom::{Uid, inspect};
 use crate::dimse::{self, ServerAssociation, Status, Store};
-use crate::import::{Blob, ImportId, Inspected, Kind};
-use crate::pipeline::{Arrival, Refusal};
-use crate::spool::{self, AsyncPack, ImportSpool};
+use crate::import::{Blob, Inspected, Kind};
+use crate::pipeline::{Arrival, Refusal, Stay};
+use crate::spool::{self, AsyncPack, Committer, ImportSpool};
 use crate::unpack::{self, ScanSection};
 
-/// The objects of one association: one pack as long as they go to one import.
+/// An import that we were sent to may become quiet before we get there; not often in a row.
+const ENTRIES: usize = 8;
+
+/// The objects of one association: packs as long as they go to one import.
 pub(super) struct Reception {
     intake: Arc<dyn Intake>,
     kind: Kind,
-    pack: Option<(ImportId, AsyncPack)>,
+    /// What all associations may hold of large objects for looking at them.
+    room: Arc<Semaphore>,
+    place: Option<Place>,
     stored: u64,
     refused: u64,
+}
+
+/// Where objects go at present.
+struct Place {
+    arrival: Arrival,
+    committer: Committer,
+    /// Of this association alone; for what is too large to be sealed in memory.
+    pack: Option<AsyncPack>,
 }
 
 /// What ends the reception of one object before its end.
@@ -60,8 +76,8 @@ impl From<Refusal> for Fault {
 }
 
 impl Reception {
-    pub(super) fn new(intake: Arc<dyn Intake>, kind: Kind) -> Self {
-        Self { intake, kind, pack: None, stored: 0, refused: 0 }
+    pub(super) fn new(intake: Arc<dyn Intake>, kind: Kind, room: Arc<Semaphore>) -> Self {
+        Self { intake, kind, room, place: None, stored: 0, refused: 0 }
     }
 
     /// Objects stored and refused.
@@ -82,11 +98,12 @@ impl Reception {
             }
             Err(fault) => {
                 self.refused = self.refused.saturating_add(1);
-                if let Some((_, pack)) = &mut self.pack {
+                if let Some(Place { pack: own @ Some(_), .. }) = &mut self.place
+                    && let Some(pack) = own
+                    && pack.abandon().await.is_err()
+                {
                     // A pack that can not even give a blob up is not written to again.
-                    if pack.abandon().await.is_err() {
-                        self.pack = None;
-                    }
+                    *own = None;
                 }
                 match fault {
                     Fault::Association(error) => Err(error),
@@ -101,24 +118,20 @@ impl Reception {
         association: &mut ServerAssociation,
         store: &Store,
     ) -> Result<(), Fault> {
-        let arrival = self.intake.arrival(self.kind.clone()).await?;
-        let scanning = self.intake.scan();
-        let pack = self.pack_of(&arrival).await?;
-        pack.begin().await?;
-        while let Some(bytes) = association.next_chunk().await? {
-            pack.write(bytes).await?;
+        // Held until the object is in the books: the import is not quiet meanwhile.
+        let (place, _stay) = enter(&mut self.place, self.intake.as_ref(), &self.kind).await?;
+        let mut plain = Plain::new(Arc::clone(&self.room));
+        while plain.is_small() {
+            let Some(bytes) = association.next_chunk().await? else { break };
+            plain.push(bytes);
         }
-        let blob = pack.finish().await?;
-        // The device works while we look at what it will hold.
-        let seen = Seen { spool: arrival.spool.clone(), blob: blob.clone() };
-        let look = look(seen, store.transfer_syntax.clone(), scanning);
-        let (found, synced) = tokio::join!(look, pack.sync());
-        let found = found?;
-        if found.sop_instance != store.sop_instance || found.sop_class != store.sop_class {
-            tracing::warn!("object refused, its UIDs are not those of the request");
-            return Err(Fault::Answer(Status::DOES_NOT_MATCH_CLASS));
-        }
-        synced?;
+        let (found, blob) = if plain.is_small() {
+            let found = judge(plain.look(&store.transfer_syntax), store)?;
+            (found, place.committer.commit(plain.seal(&place.arrival.spool)?).await?)
+        } else {
+            stream(place, association, store, plain).await?
+        };
+        clear(&place.arrival.spool, &blob, self.intake.scan()).await?;
         let instance = Inspected {
             sop_class: found.sop_class,
             sop_instance: found.sop_instance,
@@ -127,51 +140,114 @@ impl Reception {
             blob,
             facts: found.facts,
         };
-        self.intake.stored(&arrival, instance).await?;
-        Ok(())
-    }
-
-    /// The pack for this arrival; a new one if the quiet time has made another import of it.
-    async fn pack_of(&mut self, arrival: &Arrival) -> Result<&mut AsyncPack, Fault> {
-        let fits = self.pack.as_ref().is_some_and(|(import, _)| *import == arrival.id);
-        if !fits {
-            let spool = arrival.spool.clone();
-            let pack = tokio::task::spawn_blocking(move || spool.pack())
-                .await
-                .map_err(|_| Fault::Answer(Status::PROCESSING_FAILURE))??;
-            self.pack = Some((arrival.id, pack.into_async()));
+        let stored = self.intake.stored(&place.arrival, instance).await;
+        if stored.is_err() {
+            // It may have been cancelled; the next object asks anew.
+            self.place = None;
         }
-        match &mut self.pack {
-            Some((_, pack)) => Ok(pack),
-            None => Err(Fault::Answer(Status::PROCESSING_FAILURE)),
-        }
+        Ok(stored?)
     }
 }
 
-/// The bytes of one object, stored but not taken yet.
-struct Seen {
+/// The place of the last object, or a new one if the quiet time has made another import of it.
+async fn enter<'a>(
+    known: &'a mut Option<Place>,
+    intake: &dyn Intake,
+    kind: &Kind,
+) -> Result<(&'a mut Place, Stay), Fault> {
+    let mut stay = known.as_ref().and_then(|place| place.arrival.enter());
+    if let (Some(_), Some(place)) = (&stay, &*known) {
+        place.arrival.spool.spool().admits(0)?;
+    }
+    for _ in 0..ENTRIES {
+        if stay.is_some() {
+            break;
+        }
+        let arrival = intake.arrival(kind.clone()).await?;
+        stay = arrival.enter();
+        let committer = arrival.spool.committer();
+        *known = Some(Place { arrival, committer, pack: None });
+    }
+    known.as_mut().zip(stay).ok_or(Fault::Answer(Status::OUT_OF_RESOURCES))
+}
+
+/// Takes the rest of an object that is too large for memory, with `plain` as its beginning.
+async fn stream(
+    place: &mut Place,
+    association: &mut ServerAssociation,
+    store: &Store,
+    plain: Plain,
+) -> Result<(inspect::Found, Blob), Fault> {
+    let spool = place.arrival.spool.clone();
+    let pack = match &mut place.pack {
+        Some(pack) => pack,
+        None => {
+            let (spool, failed) = (spool.clone(), Fault::Answer(Status::PROCESSING_FAILURE));
+            let pack = tokio::task::spawn_blocking(move || spool.pack()).await;
+            place.pack.insert(pack.map_err(|_| failed)??.into_async())
+        }
+    };
+    pack.begin().await?;
+    for part in plain.parts() {
+        pack.write(part.clone()).await?;
+    }
+    let mut held = Some(plain);
+    while let Some(bytes) = association.next_chunk().await? {
+        held = held.and_then(|plain| plain.hold(bytes.clone()));
+        pack.write(bytes).await?;
+    }
+    let syntax = &store.transfer_syntax;
+    if let Some(plain) = held {
+        // The device works while we look.
+        let (blob, found) = tokio::join!(pack.commit(), async { judge(plain.look(syntax), store) });
+        return Ok((found?, blob?));
+    }
+    let blob = pack.finish().await?;
+    let look = look_at_spooled(spool, blob.clone(), syntax.clone());
+    let (found, synced) = tokio::join!(look, pack.sync());
+    let found = judge(found?, store)?;
+    synced?;
+    Ok((found, blob))
+}
+
+/// Whether what was found may be answered with success.
+fn judge(
+    found: Result<inspect::Found, inspect::Error>,
+    store: &Store,
+) -> Result<inspect::Found, Fault> {
+    let found = found.map_err(|error| {
+        tracing::warn!(%error, "object refused, it can not be read");
+        Fault::Answer(Status::CANNOT_UNDERSTAND)
+    })?;
+    if found.sop_instance != store.sop_instance || found.sop_class != store.sop_class {
+        tracing::warn!("object refused, its UIDs are not those of the request");
+        return Err(Fault::Answer(Status::DOES_NOT_MATCH_CLASS));
+    }
+    Ok(found)
+}
+
+/// Walks the stored bytes, of which not all are in memory.
+async fn look_at_spooled(
     spool: ImportSpool,
     blob: Blob,
+    transfer_syntax: Uid,
+) -> Result<Result<inspect::Found, inspect::Error>, Fault> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut reader = spool.read(&blob)?;
+        Ok::<_, spool::Error>(plain::look(&mut reader, blob.length, &transfer_syntax))
+    });
+    Ok(looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))??)
 }
 
-/// Walks the stored bytes, which proves that they can be read back too, and has them scanned where the site
-/// does so.
-async fn look(
-    seen: Seen,
-    transfer_syntax: Uid,
-    scanning: ScanSection,
-) -> Result<inspect::Found, Fault> {
-    let looked = tokio::task::spawn_blocking(move || {
-        let mut reader = seen.spool.read(&seen.blob)?;
-        let limits = scan::Limits::default();
-        let scanned = scan::scan_data_set(&mut reader, seen.blob.length, &transfer_syntax, &limits);
-        let found =
-            scanned.map_err(inspect::Error::from).and_then(inspect::inspect).map_err(|error| {
-                tracing::warn!(%error, "object refused, it can not be read");
-                Fault::Answer(Status::CANNOT_UNDERSTAND)
-            })?;
-        match unpack::objection(&scanning, &mut seen.spool.read(&seen.blob)?) {
-            Ok(None) => Ok(found),
+/// Has the stored bytes scanned for viruses where the site does so.
+async fn clear(spool: &ImportSpool, blob: &Blob, scanning: ScanSection) -> Result<(), Fault> {
+    if scanning.clamd_socket.is_none() {
+        return Ok(());
+    }
+    let (spool, blob) = (spool.clone(), blob.clone());
+    let scanned = tokio::task::spawn_blocking(move || {
+        match unpack::objection(&scanning, &mut spool.read(&blob)?) {
+            Ok(None) => Ok(()),
             Ok(Some(reason)) => {
                 tracing::warn!("object refused: {reason}");
                 Err(Fault::Answer(Status::CANNOT_UNDERSTAND))
@@ -183,5 +259,5 @@ async fn look(
             }
         }
     });
-    looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))?
+    scanned.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))?
 }

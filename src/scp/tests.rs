@@ -11,7 +11,7 @@ use super::*;
 use crate::dicom::{CharacterSets, DataSet, Syntax, Uid, VR};
 use crate::dimse::{Chunk, Client, Error, Proposed, Remote, call};
 use crate::import::{ImportId, Inspected};
-use crate::pipeline::{Arrival, Refusal};
+use crate::pipeline::{Arrival, Gate, Refusal};
 use crate::seal::Vault;
 use crate::spool::Spool;
 use crate::unpack::ScanSection;
@@ -30,7 +30,7 @@ fn title(text: &str) -> AeTitle {
 struct Fake {
     _at: tempfile::TempDir,
     spool: Spool,
-    arrival: Mutex<Arrival>,
+    arrival: Mutex<(Arrival, Arc<Gate>)>,
     stored: Mutex<Vec<Inspected>>,
     refuses: Mutex<Option<Refusal>>,
     kinds: Mutex<Vec<Kind>>,
@@ -45,7 +45,7 @@ impl Intake for Fake {
         self.kinds.lock().unwrap().push(kind);
         match self.refuses.lock().unwrap().clone() {
             Some(refusal) => Err(refusal),
-            None => Ok(self.arrival.lock().unwrap().clone()),
+            None => Ok(self.arrival.lock().unwrap().0.clone()),
         }
     }
 
@@ -81,13 +81,15 @@ impl Fake {
     }
 
     fn turn_to_new_import(&self) {
-        *self.arrival.lock().unwrap() = new_arrival(&self.spool);
+        let mut arrival = self.arrival.lock().unwrap();
+        assert!(arrival.1.close_if_empty(), "an object is under way");
+        *arrival = new_arrival(&self.spool);
     }
 }
 
-fn new_arrival(spool: &Spool) -> Arrival {
-    let id = ImportId::new();
-    Arrival::new(id, spool.create(id).unwrap(), Arc::default())
+fn new_arrival(spool: &Spool) -> (Arrival, Arc<Gate>) {
+    let (id, gate) = (ImportId::new(), Arc::new(Gate::default()));
+    (Arrival::new(id, spool.create(id).unwrap(), Arc::clone(&gate)), gate)
 }
 
 struct House {
@@ -139,6 +141,10 @@ fn contexts() -> Vec<Proposed> {
 }
 
 fn object(class: &str, instance: &str, syntax: Syntax) -> Vec<u8> {
+    object_of(300_000, class, instance, syntax)
+}
+
+fn object_of(pixels: usize, class: &str, instance: &str, syntax: Syntax) -> Vec<u8> {
     let mut set = DataSet::default();
     let sets = CharacterSets::utf8();
     for (tag, vr, text) in [
@@ -152,7 +158,7 @@ fn object(class: &str, instance: &str, syntax: Syntax) -> Vec<u8> {
     ] {
         assert!(set.put_text(tag, vr, text, &sets));
     }
-    set.put_bytes(tags::PIXEL_DATA, VR::OW, vec![3; 300_000]);
+    set.put_bytes(tags::PIXEL_DATA, VR::OW, vec![3; pixels]);
     set.write(syntax)
 }
 
@@ -197,12 +203,41 @@ async fn objects_arrive_whole_and_inspected() {
     assert_eq!(stored[0].facts.study_uid, uid("1.2.3.100"));
     assert_eq!(stored[1].layout.transfer_syntax, uid(uids::IMPLICIT_VR_LITTLE_ENDIAN));
     let mut bytes = Vec::new();
-    let arrival = house.fake.arrival.lock().unwrap().clone();
+    let arrival = house.fake.arrival.lock().unwrap().0.clone();
     arrival.spool.read(&stored[1].blob).unwrap().read_to_end(&mut bytes).unwrap();
     assert!(bytes == implicit);
     let kinds = house.fake.kinds.lock().unwrap();
     let expected = Kind::Association { peer: "station".to_owned(), ae_title: title("STATION") };
     assert!(kinds.iter().all(|kind| *kind == expected));
+}
+
+#[tokio::test]
+async fn objects_of_every_size_arrive_by_their_way() {
+    let house = house(Limits::default()).await;
+    // Sealed in memory, held while it is written, read back; and in another order on the same association.
+    let sizes = [10_000, 300_000, 3_000_000, 120_000, 131_072, 1_100_000, 20];
+    let done: Result<(), Error> = call(&house.remote("STATION"), &contexts(), async |client| {
+        for (number, size) in sizes.into_iter().enumerate() {
+            let instance = format!("1.2.3.{number}");
+            let bytes = object_of(size, CT, &instance, Syntax::ExplicitLittle);
+            let syntax = uids::EXPLICIT_VR_LITTLE_ENDIAN;
+            assert_eq!(store(client, &instance, syntax, bytes).await?, Status::SUCCESS, "{size}");
+        }
+        Ok(())
+    })
+    .await;
+    done.unwrap();
+    let spool = house.fake.arrival.lock().unwrap().0.spool.clone();
+    let stored = house.fake.stored.lock().unwrap();
+    for (number, size) in sizes.into_iter().enumerate() {
+        let mut bytes = Vec::new();
+        spool.read(&stored[number].blob).unwrap().read_to_end(&mut bytes).unwrap();
+        let sent = object_of(size, CT, &format!("1.2.3.{number}"), Syntax::ExplicitLittle);
+        assert!(bytes == sent, "{size}");
+    }
+    // The small ones share a pack.
+    assert_eq!(stored[0].blob.pack, stored[3].blob.pack);
+    assert_ne!(stored[0].blob.pack, stored[1].blob.pack);
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@
 //! blob     header  frame … frame  trailer
 //! header   "LOTSEBLB"  version  reserved (7, zero)  salt (16)
 //! frame    mark (1: 'c' a chunk, 'l' the last)  length of the plain bytes (3, big-endian)  sealed  tag (16)
-//! trailer  mark (1: 't')  length (3)  sealed {length of the blob (8, big-endian), SHA-256 (32)}  tag (16)
+//! trailer  mark (1: 't')  length (3)  sealed {length of the blob (8, big-endian), BLAKE3 (32)}  tag (16)
 //! ```
 //!
 //! Every frame but the last holds [`CHUNK`] plain bytes, so the place of a byte is arithmetic. There is always
 //! a last frame; that of an empty blob is empty. The salt makes the blob's key, the mark and the frame's number
 //! make the nonce, and the header is authenticated with every frame: cut, changed, swapped or repeated frames
-//! are refused.
+//! are refused. The digest tells whether two objects are the same; BLAKE3, because SHA-256 would cost more than
+//! sealing and writing together.
 
 use crate::import::Blob;
 use crate::seal::{Part, StreamKey, TAG_LEN};
@@ -102,16 +103,16 @@ pub(super) fn parse_mark(bytes: [u8; MARK_LEN]) -> Option<(Part, usize)> {
     }
 }
 
-pub(super) fn trailer(length: u64, sha256: [u8; 32]) -> [u8; TRAILER_PLAIN_LEN] {
+pub(super) fn trailer(length: u64, digest: [u8; 32]) -> [u8; TRAILER_PLAIN_LEN] {
     let mut bytes = [0; TRAILER_PLAIN_LEN];
-    let parts = length.to_be_bytes().into_iter().chain(sha256);
+    let parts = length.to_be_bytes().into_iter().chain(digest);
     bytes.iter_mut().zip(parts).for_each(|(into, from)| *into = from);
     bytes
 }
 
 pub(super) fn parse_trailer(bytes: &[u8]) -> Option<(u64, [u8; 32])> {
-    let (length, sha256) = bytes.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*length), sha256.try_into().ok()?))
+    let (length, digest) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*length), digest.try_into().ok()?))
 }
 
 /// Where the frames of a blob lie in its pack.

@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use sha2::{Digest, Sha256};
-
 use super::early::Early;
-use super::format::{self, CHUNK, Header, MARK_LEN};
+use super::format::CHUNK;
+use super::sealing::{Sealed, Sealing};
 use super::{AsyncPack, Error, ImportSpool, room};
 use crate::import::Blob;
-use crate::seal::{Part, StreamKey, hex};
+use crate::seal::hex;
 
 /// So many sealed bytes are gathered for one write.
 const GATHERED: usize = 4 * CHUNK;
@@ -48,16 +47,9 @@ enum Folder {
 
 /// A blob begun.
 struct Open {
-    key: StreamKey,
-    header: Header,
-    /// Number of the frame being filled.
-    index: u64,
-    /// Where that frame begins in `gathered`.
-    frame: usize,
+    sealing: Sealing,
     /// Where `gathered` goes.
     written: u64,
-    length: u64,
-    hash: Sha256,
 }
 
 impl Pack {
@@ -81,22 +73,9 @@ impl Pack {
             }
             State::Broken => return Err(BROKEN),
         }
-        let salt = StreamKey::salt()?;
-        let key = self.spool.0.key.stream(&salt)?;
-        let header = Header::new(salt);
         self.gathered.clear();
-        self.gathered.extend_from_slice(header.bytes());
-        let mut open = Open {
-            key,
-            header,
-            index: 0,
-            frame: 0,
-            written: self.end,
-            length: 0,
-            hash: Sha256::new(),
-        };
-        open.begin_frame(&mut self.gathered);
-        self.state = State::Open(Box::new(open));
+        let sealing = Sealing::begin(&self.spool.0.key, &mut self.gathered)?;
+        self.state = State::Open(Box::new(Open { sealing, written: self.end }));
         Ok(())
     }
 
@@ -104,8 +83,11 @@ impl Pack {
         let State::Open(open) = &mut self.state else {
             return Err(self.not_open());
         };
-        let result = open.write(&self.file, &mut self.gathered, bytes);
-        self.early.wrote(&self.file, open.written);
+        let Open { sealing, written } = open.as_mut();
+        let result = sealing.write(&mut self.gathered, bytes, |gathered| {
+            if gathered.len() >= GATHERED { flush(&self.file, gathered, written) } else { Ok(()) }
+        });
+        self.early.wrote(&self.file, *written);
         if result.is_err() {
             self.state = State::Failed;
         }
@@ -120,12 +102,32 @@ impl Pack {
         let State::Open(open) = std::mem::replace(&mut self.state, State::Failed) else {
             return Err(BROKEN);
         };
-        let length = open.length;
-        let (end, sha256) = open.finish(&self.file, &mut self.gathered)?;
-        let blob = Blob { pack: self.number, at: self.end, length, sha256: hex::encode(&sha256) };
+        let mut end = open.written;
+        let (length, digest) = open.sealing.finish(&mut self.gathered)?;
+        flush(&self.file, &mut self.gathered, &mut end)?;
+        let blob = Blob { pack: self.number, at: self.end, length, digest: hex::encode(&digest) };
         self.end = end;
         self.early.wrote(&self.file, end);
         self.state = State::Between;
+        Ok(blob)
+    }
+
+    /// Appends what was sealed in memory for the same import. It can be read now, but is not yet on the device.
+    pub(super) fn place(&mut self, sealed: &Sealed) -> Result<Blob, Error> {
+        if !matches!(self.state, State::Between) {
+            return Err(Error::OutOfTurn("a blob is begun already"));
+        }
+        let Sealed { bytes, length, digest } = sealed;
+        let placed = room::check(&self.file, bytes.len())
+            .and_then(|()| Ok(self.file.write_all_at(bytes, self.end)?));
+        if let Err(error) = placed {
+            self.state = State::Failed;
+            self.abandon()?;
+            return Err(error);
+        }
+        let blob =
+            Blob { pack: self.number, at: self.end, length: *length, digest: hex::encode(digest) };
+        self.end = self.end.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         Ok(blob)
     }
 
@@ -170,6 +172,11 @@ impl Pack {
             rest = u64::try_from(read).ok().and_then(|n| rest.checked_sub(n)).ok_or(too_long)?;
             self.write(buffer.get(..read).unwrap_or_default())?;
         }
+    }
+
+    /// Whether it can be written to.
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(self.state, State::Between)
     }
 
     /// Everything finished before is on the device when this returns.
@@ -219,68 +226,11 @@ impl Drop for Pack {
     }
 }
 
-impl Open {
-    fn begin_frame(&mut self, gathered: &mut Vec<u8>) {
-        self.frame = gathered.len();
-        gathered.extend_from_slice(&[0; MARK_LEN]);
-    }
-
-    /// Plain bytes in the frame being filled.
-    fn filled(&self, gathered: &[u8]) -> usize {
-        gathered.len().saturating_sub(self.frame).saturating_sub(MARK_LEN)
-    }
-
-    fn write(&mut self, file: &File, into: &mut Vec<u8>, mut bytes: &[u8]) -> Result<(), Error> {
-        self.hash.update(bytes);
-        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.length = self.length.saturating_add(more);
-        while !bytes.is_empty() {
-            // A full frame is sealed only when more bytes come, since the last one is marked.
-            if self.filled(into) == CHUNK {
-                self.seal_frame(into, Part::Chunk)?;
-                if into.len() >= GATHERED {
-                    self.flush(file, into)?;
-                }
-                self.begin_frame(into);
-            }
-            let room = CHUNK.saturating_sub(self.filled(into)).min(bytes.len());
-            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-            into.extend_from_slice(now);
-            bytes = later;
-        }
-        Ok(())
-    }
-
-    /// Returns where the blob ends, and its SHA-256.
-    fn finish(mut self, file: &File, into: &mut Vec<u8>) -> Result<(u64, [u8; 32]), Error> {
-        self.seal_frame(into, Part::Last)?;
-        let sha256: [u8; 32] = std::mem::take(&mut self.hash).finalize().into();
-        self.begin_frame(into);
-        into.extend_from_slice(&format::trailer(self.length, sha256));
-        self.seal_frame(into, Part::Trailer)?;
-        self.flush(file, into)?;
-        Ok((self.written, sha256))
-    }
-
-    fn seal_frame(&mut self, into: &mut Vec<u8>, part: Part) -> Result<(), Error> {
-        let plain = self.filled(into);
-        let frame = into.get_mut(self.frame..).unwrap_or_default();
-        let Some((mark, body)) = frame.split_first_chunk_mut::<MARK_LEN>() else {
-            return Err(Error::OutOfTurn("no frame is begun"));
-        };
-        *mark = format::mark(part, plain);
-        let tag = self.key.seal(part, self.index, self.header.bytes(), body)?;
-        into.extend_from_slice(&tag);
-        self.index = self.index.saturating_add(1);
-        Ok(())
-    }
-
-    fn flush(&mut self, file: &File, into: &mut Vec<u8>) -> Result<(), Error> {
-        room::check(file, into.len())?;
-        file.write_all_at(into, self.written)?;
-        let written = u64::try_from(into.len()).unwrap_or(u64::MAX);
-        self.written = self.written.saturating_add(written);
-        into.clear();
-        Ok(())
-    }
+fn flush(file: &File, gathered: &mut Vec<u8>, written: &mut u64) -> Result<(), Error> {
+    room::check(file, gathered.len())?;
+    file.write_all_at(gathered, *written)?;
+    let length = u64::try_from(gathered.len()).unwrap_or(u64::MAX);
+    *written = written.saturating_add(length);
+    gathered.clear();
+    Ok(())
 }

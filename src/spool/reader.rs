@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
-use sha2::{Digest, Sha256};
-
 use super::Error;
 use super::format::{self, Frames, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD, TRAILER_LEN};
 use crate::import::Blob;
@@ -53,8 +51,8 @@ impl BlobReader {
             }
             _ => None,
         };
-        let (length, sha256) = told.ok_or(Error::Damaged("it does not end where it should"))?;
-        if length != blob.length || hex::encode(&sha256) != blob.sha256 {
+        let (length, digest) = told.ok_or(Error::Damaged("it does not end where it should"))?;
+        if length != blob.length || hex::encode(&digest) != blob.digest {
             return Err(Error::Damaged("it is another blob than was recorded"));
         }
         let buffer = Vec::new();
@@ -66,10 +64,10 @@ impl BlobReader {
         self.length
     }
 
-    /// Reads everything and compares the SHA-256, whatever the position was.
+    /// Reads everything and compares the digest, whatever the position was.
     pub fn verify(mut self, blob: &Blob) -> Result<(), Error> {
         self.position = 0;
-        let mut hash = Sha256::new();
+        let mut hash = blake3::Hasher::new();
         loop {
             let bytes = self.fill_buf()?;
             if bytes.is_empty() {
@@ -79,8 +77,8 @@ impl BlobReader {
             let read = bytes.len();
             self.consume(read);
         }
-        if hex::encode(&hash.finalize()) != blob.sha256 {
-            return Err(Error::Damaged("its SHA-256 is another one"));
+        if hex::encode(hash.finalize().as_bytes()) != blob.digest {
+            return Err(Error::Damaged("its digest is another one"));
         }
         Ok(())
     }

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::Error;
 use super::format::{self, CHUNK, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD};
 use crate::import::Blob;
@@ -99,7 +97,7 @@ impl Scan<'_> {
         };
         let key = self.key.stream(&header.salt())?;
         let mut position = at.saturating_add(to_u64(HEADER_LEN));
-        let mut hash = Sha256::new();
+        let mut hash = blake3::Hasher::new();
         let (mut length, mut index, mut expected) = (0_u64, 0_u64, Part::Chunk);
         loop {
             let mut mark = [0; MARK_LEN];
@@ -136,12 +134,12 @@ impl Scan<'_> {
                     }
                 }
                 Part::Trailer => {
-                    let sha256: [u8; 32] = hash.finalize().into();
-                    if format::parse_trailer(opened) != Some((length, sha256)) {
+                    let digest: [u8; 32] = hash.finalize().into();
+                    if format::parse_trailer(opened) != Some((length, digest)) {
                         return Ok(Found::Broken);
                     }
-                    let sha256 = hex::encode(&sha256);
-                    let blob = Blob { pack: self.number, at, length, sha256 };
+                    let digest = hex::encode(&digest);
+                    let blob = Blob { pack: self.number, at, length, digest };
                     return Ok(Found::Whole { blob, end: position });
                 }
             }

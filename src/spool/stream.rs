@@ -1,26 +1,67 @@
 //! A pack for async callers: a blocking task writes what a short queue brings.
+//!
+//! Every command wakes a thread, so bytes are gathered before they are sent and the end of a blob is one command.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
-use super::format::CHUNK;
 use super::{Error, Pack};
 use crate::import::Blob;
 
-/// Chunks on their way to the task: enough to keep it busy, 512 KiB at most.
-const QUEUE: usize = 8;
+/// Pieces on their way to the task: enough to keep it busy.
+const QUEUE: usize = 2;
+/// A piece is sent when it holds so many bytes: two P-DATA PDUs of full size, as much as is written at once.
+const PIECE: usize = 240 << 10;
+/// Fewer bytes are copied to those before them: what holds them in memory may be a large buffer.
+const SMALL: usize = 4 << 10;
 
 enum Command {
     Begin,
-    Write(Bytes),
-    Finish(oneshot::Sender<Result<Blob, Error>>),
+    Write(Piece),
+    Finish(Piece, Then, oneshot::Sender<Result<Blob, Error>>),
     Abandon(oneshot::Sender<Result<(), Error>>),
     Sync(oneshot::Sender<Result<(), Error>>),
     /// What went wrong since the blob was begun.
     Fault(oneshot::Sender<Result<(), Error>>),
+}
+
+/// Bytes in the order they came.
+#[derive(Default)]
+struct Piece {
+    parts: Vec<Bytes>,
+    /// What was copied behind them.
+    tail: BytesMut,
+    length: usize,
+}
+
+/// What follows a blob that was finished.
+#[derive(Clone, Copy)]
+enum Then {
+    Nothing,
+    Sync,
+}
+
+impl Piece {
+    fn push(&mut self, bytes: Bytes) {
+        self.length = self.length.saturating_add(bytes.len());
+        if bytes.len() < SMALL {
+            self.tail.extend_from_slice(&bytes);
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.parts.push(self.tail.split().freeze());
+        }
+        self.parts.push(bytes);
+    }
+
+    fn write_to(&self, pack: &mut Pack) -> Result<(), Error> {
+        self.parts.iter().try_for_each(|part| pack.write(part))?;
+        pack.write(&self.tail)
+    }
 }
 
 /// A [`Pack`] whose work runs on the blocking pool; at most a few chunks are queued.
@@ -30,8 +71,7 @@ enum Command {
 /// whose future was dropped before it was ready leaves the blob undecided: abandon it.
 pub struct AsyncPack {
     queue: mpsc::Sender<Command>,
-    /// Bytes too few for a chunk of their own.
-    pending: BytesMut,
+    pending: Piece,
     faulty: Arc<AtomicBool>,
     number: u32,
 }
@@ -44,7 +84,7 @@ impl AsyncPack {
         let number = task.pack.number();
         // Ends by itself when the queue is closed.
         drop(tokio::task::spawn_blocking(move || task.run(commands)));
-        Self { queue, pending: BytesMut::new(), faulty, number }
+        Self { queue, pending: Piece::default(), faulty, number }
     }
 
     /// Number of the pack, as in [`Blob::pack`].
@@ -53,7 +93,7 @@ impl AsyncPack {
     }
 
     pub async fn begin(&mut self) -> Result<(), Error> {
-        self.pending.clear();
+        self.pending = Piece::default();
         self.send(Command::Begin).await
     }
 
@@ -61,44 +101,40 @@ impl AsyncPack {
         if self.faulty.load(Ordering::Acquire) {
             return self.ask(Command::Fault).await;
         }
-        if !self.pending.is_empty() {
-            let missing = CHUNK.saturating_sub(self.pending.len()).min(bytes.len());
-            self.pending.extend_from_slice(&bytes.split_to(missing));
-            if self.pending.len() >= CHUNK {
-                self.flush().await?;
+        while !bytes.is_empty() {
+            let room = PIECE.saturating_sub(self.pending.length).max(SMALL).min(bytes.len());
+            // What is little more than a piece goes as one.
+            let now = if bytes.len() < PIECE + PIECE / 2 { bytes.len() } else { room };
+            self.pending.push(bytes.split_to(now));
+            if self.pending.length >= PIECE {
+                let piece = mem::take(&mut self.pending);
+                self.send(Command::Write(piece)).await?;
             }
         }
-        while bytes.len() >= CHUNK {
-            self.send(Command::Write(bytes.split_to(CHUNK))).await?;
-        }
-        self.pending.extend_from_slice(&bytes);
         Ok(())
     }
 
     /// Ends the blob begun last. Not yet on the device. On an error the blob is given up.
     pub async fn finish(&mut self) -> Result<Blob, Error> {
-        self.flush().await?;
-        self.ask(Command::Finish).await
+        let piece = mem::take(&mut self.pending);
+        self.ask(|answer| Command::Finish(piece, Then::Nothing, answer)).await
+    }
+
+    /// As [`Self::finish`] and [`Self::sync`], in one step.
+    pub async fn commit(&mut self) -> Result<Blob, Error> {
+        let piece = mem::take(&mut self.pending);
+        self.ask(|answer| Command::Finish(piece, Then::Sync, answer)).await
     }
 
     /// Gives the blob begun last up, with any error it had.
     pub async fn abandon(&mut self) -> Result<(), Error> {
-        self.pending.clear();
+        self.pending = Piece::default();
         self.ask(Command::Abandon).await
     }
 
     /// Everything finished before is on the device when this returns.
     pub async fn sync(&mut self) -> Result<(), Error> {
         self.ask(Command::Sync).await
-    }
-
-    async fn flush(&mut self) -> Result<(), Error> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let place = self.queue.reserve().await.map_err(|_| Error::Gone)?;
-        place.send(Command::Write(self.pending.split().freeze()));
-        Ok(())
     }
 
     async fn send(&self, command: Command) -> Result<(), Error> {
@@ -131,12 +167,16 @@ impl Task {
                     let begun = self.pack.begin();
                     self.note(begun);
                 }
-                Command::Write(bytes) if self.fault.is_none() => {
-                    let written = self.pack.write(&bytes);
-                    self.note(written);
+                Command::Write(piece) => self.write(&piece),
+                Command::Finish(piece, then, answer) => {
+                    self.write(&piece);
+                    let finished = self.finish();
+                    let done = match then {
+                        Then::Nothing => finished,
+                        Then::Sync => finished.and_then(|blob| self.pack.sync().map(|()| blob)),
+                    };
+                    drop(answer.send(done));
                 }
-                Command::Write(_) => {}
-                Command::Finish(answer) => drop(answer.send(self.finish())),
                 Command::Abandon(answer) => {
                     self.clear();
                     drop(answer.send(self.pack.abandon()));
@@ -149,6 +189,13 @@ impl Task {
                     drop(answer.send(Err(fault)));
                 }
             }
+        }
+    }
+
+    fn write(&mut self, piece: &Piece) {
+        if self.fault.is_none() {
+            let written = piece.write_to(&mut self.pack);
+            self.note(written);
         }
     }
 

@@ -88,7 +88,7 @@ fn blobs_come_back() {
 fn the_hash_is_that_of_the_plain_bytes() {
     let world = World::new();
     let blob = keep(&mut world.import().pack().unwrap(), b"abc");
-    assert_eq!(blob.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(blob.digest, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_wrong_record_of_a_blob_is_refused() {
         Blob { length: 999, ..blob.clone() },
         Blob { length: 1_000_000, ..blob.clone() },
         Blob { length: huge, ..blob.clone() },
-        Blob { sha256: "00".repeat(32), ..blob.clone() },
+        Blob { digest: "00".repeat(32), ..blob.clone() },
     ];
     for blob in wrong {
         assert!(matches!(import.read(&blob), Err(Error::Damaged(_))), "{blob:?}");
@@ -563,4 +563,5 @@ fn nothing_readable_lies_on_the_disk() {
     assert!(!bytes.windows(6).any(|found| found == &CANARY[..6]));
 }
 
+mod committer;
 mod room;

@@ -9,6 +9,7 @@ written in one row and synced. `floorRatio` is our rate against that.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -68,6 +69,9 @@ def main():
             ["cargo", "install", "--quiet", "--locked", "dicom-storescp", "--version", "0.10.1",
              "--root", str(TARGET / "test-env/dicom-rs")], check=True,
         )
+    # So that the programs of a bench that is told to end are ended too.
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, lambda number, _: sys.exit(128 + number))
     data.CACHE = TARGET / "test-env/bench-data"
     stage = groups.Stage(TARGET / "test-env/bench-run", options.small, options.runs, options.with_dicom_rs)
     book = Book(options.runs)

@@ -83,12 +83,14 @@ class Process:
         end = time.monotonic() + patience
         while True:
             if self.process.poll() is not None:
+                self.kill()
                 raise SystemExit(f"{self.started[0]} ended with {self.process.returncode}; see {self.log_path}")
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return
             except OSError:
                 if time.monotonic() > end:
+                    self.kill()
                     raise SystemExit(f"{self.started[0]} does not listen; see {self.log_path}") from None
                 time.sleep(0.02)
 
@@ -109,9 +111,11 @@ class Process:
         return max(self.peak, resident(self.pid, "VmHWM"))
 
     def kill(self):
-        """At once, as if the power were gone for it."""
-        if self.process.poll() is None:
+        """At once, as if the power were gone for it; what it has forked ends with it, even if it ended before."""
+        try:
             os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         self.process.wait()
         self.log.close()
 

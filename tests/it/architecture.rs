@@ -21,6 +21,7 @@ const FLOORS: &[&[&str]] = &[
 /// Outside crates with the rooms that own them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sled", &["journal"]),
+    ("blake3", &["journal", "spool"]),
     ("dicom_ul", &["dimse"]),
     ("axum", &["http", "sim"]),
     ("hyper", &["http", "sim", "web"]),

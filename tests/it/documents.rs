@@ -77,7 +77,7 @@ impl House {
         let mut expected = BTreeMap::new();
         let stored = self.folder.path().join("pacs");
         for (number, (kind, title, blob)) in (0..).zip(&unpacked.documents) {
-            let (sop_instance, series) = identifiers(&facts.study_uid, kind, &blob.sha256);
+            let (sop_instance, series) = identifiers(&facts.study_uid, kind, &blob.digest);
             let path = stored.join(format!("{sop_instance}.dcm"));
             expected.insert(title.clone(), (kind.clone(), path));
             let origin = Origin::Created { kind: kind.clone(), title: title.clone() };
@@ -207,7 +207,7 @@ fn same_file_has_the_same_identity_and_other_files_another() {
         unpacked
             .documents
             .iter()
-            .map(|(kind, _, blob)| identifiers(&study, kind, &blob.sha256))
+            .map(|(kind, _, blob)| identifiers(&study, kind, &blob.digest))
             .collect()
     };
     let first = identities();

@@ -89,7 +89,7 @@ fn assert_in_order(calls: &[Call], daemon: &Daemon, is_answer: impl Fn(&Call) ->
 
     let answer = calls.iter().position(is_answer).unwrap();
     let is_sync = |call: &Call| matches!(call.name.as_str(), "fsync" | "fdatasync");
-    for part in [".pack", "/journal/db"] {
+    for part in [".pack", "/journal/ahead"] {
         // The one that counts is the last before the answer.
         let last =
             calls[..answer].iter().rposition(|call| is_sync(call) && call.on.ends_with(part));
@@ -114,7 +114,7 @@ fn assert_in_order(calls: &[Call], daemon: &Daemon, is_answer: impl Fn(&Call) ->
         let calls: Vec<_> = calls.iter().filter(|call| !call.on.ends_with(part)).cloned().collect();
         judge(&calls)
     };
-    assert!(!without(".pack").is_empty() && !without("/journal/db").is_empty());
+    assert!(!without(".pack").is_empty() && !without("/journal/ahead").is_empty());
     assert!(!judge(&calls[..answer]).is_empty(), "a trace without the answer proves nothing");
 }
 

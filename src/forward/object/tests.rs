@@ -18,7 +18,7 @@ fn instance(bytes: &[u8], transfer_syntax: &str) -> Instance {
             pack: 0,
             at: 0,
             length: u64::try_from(bytes.len()).unwrap(),
-            sha256: String::new(),
+            digest: String::new(),
         },
         origin: Origin::Received { layout: layout(bytes, transfer_syntax) },
     }

@@ -16,7 +16,7 @@ fn instance(class: &str, syntax: &str) -> Instance {
         sop_class: Uid::new(class).unwrap(),
         sop_instance: Uid::new("1.2.3").unwrap(),
         series: Uid::new("1.2").unwrap(),
-        blob: Blob { pack: 0, at: 0, length: 0, sha256: String::new() },
+        blob: Blob { pack: 0, at: 0, length: 0, digest: String::new() },
         origin: Origin::Received { layout },
     }
 }

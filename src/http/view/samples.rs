@@ -49,7 +49,7 @@ fn instance(number: u32) -> Instance {
         sop_class: uid("1.2.840.10008.5.1.4.1.1.2".into()),
         sop_instance: uid(format!("1.2.276.0.99.2.{number}")),
         series: uid("1.2.276.0.99.3".into()),
-        blob: crate::import::Blob { pack: 0, at: 0, length: 1000, sha256: String::new() },
+        blob: crate::import::Blob { pack: 0, at: 0, length: 1000, digest: String::new() },
         origin: crate::import::Origin::Created {
             kind: crate::import::FileKind::Pdf,
             title: "stands in".into(),

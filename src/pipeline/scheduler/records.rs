@@ -96,6 +96,7 @@ impl Scheduler {
         }
         if let Some(slot) = self.slots.get(&id) {
             slot.cancel.cancel();
+            slot.gate.shut();
         }
         let tombstone = Tombstone {
             id,

@@ -46,14 +46,14 @@ pub struct DocumentCode {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
-    /// SHA-256 of the file as it came, hexadecimal.
+    /// BLAKE3 of the file as it came, hexadecimal.
     pub source: String,
 }
 
 /// A picture, ready to be sent: pixels as they are stored, or the JPEG stream that is wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// SHA-256 of the file as it came, hexadecimal: decoders may change, and the identity must not.
+    /// BLAKE3 of the file as it came, hexadecimal: decoders may change, and the identity must not.
     pub source: String,
     pub rows: u16,
     pub columns: u16,
@@ -95,7 +95,7 @@ pub enum Shot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Video {
-    /// SHA-256 of the file as it came, hexadecimal.
+    /// BLAKE3 of the file as it came, hexadecimal.
     pub source: String,
     pub rows: u16,
     pub columns: u16,
@@ -153,7 +153,7 @@ impl FileKind {
         })
     }
 
-    /// SHA-256 of the file as it came, where that is not the SHA-256 of the stored bytes.
+    /// BLAKE3 of the file as it came, where that is not the digest of the stored bytes.
     pub(super) fn source(&self) -> Option<&str> {
         match self {
             Self::Pdf | Self::Cda(_) => None,

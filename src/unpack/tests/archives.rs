@@ -127,7 +127,7 @@ fn same_bytes_have_the_same_hash_wherever_they_came_from() {
     let world = World::new();
     let one = world.unpack_one("IM", &object(1)).unwrap();
     let two = world.unpack_one("a.zip", &zip(&[deflated("X", &object(1))])).unwrap();
-    assert_eq!(one.instances[0].blob.sha256, two.instances[0].blob.sha256);
+    assert_eq!(one.instances[0].blob.digest, two.instances[0].blob.digest);
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub fn unsafe_effects(
             _ => {}
         }
     }
-    for part in [".pack", "/journal/db"] {
+    for part in [".pack", "/journal/ahead"] {
         if !written.iter().any(|path| path.ends_with(part)) {
             found.push(format!("nothing was written to {part}"));
         }

@@ -1,0 +1,116 @@
+//! Small objects of several associations in one pack, committed in groups.
+//!
+//! One task owns the pack. It takes all that waits, writes it, syncs once, and answers everybody. Invariant:
+//! nobody is answered with success before that sync.
+
+use std::io;
+use std::sync::{Arc, PoisonError, Weak};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::sealing::Sealed;
+use super::{Error, ImportSpool, Pack};
+use crate::import::Blob;
+
+/// So many wait before the queue at most; whoever comes then waits to get in.
+const QUEUE: usize = 64;
+/// So many share one sync at most: what the queue holds.
+const GROUP: usize = QUEUE;
+
+struct Request {
+    sealed: Sealed,
+    answer: oneshot::Sender<Result<Blob, Error>>,
+}
+
+/// The pack that all who receive small objects for one import share. It ends with its last clone.
+#[derive(Clone)]
+pub struct Committer(Arc<mpsc::Sender<Request>>);
+
+/// A committer that somebody may still hold.
+#[derive(Default)]
+pub(super) struct Shared(Weak<mpsc::Sender<Request>>);
+
+impl Committer {
+    /// The one of this import. Call it inside a tokio runtime.
+    pub(super) fn of(spool: &ImportSpool) -> Self {
+        let mut shared = spool.0.committer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = shared.0.upgrade() {
+            return Self(queue);
+        }
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let queue = Arc::new(queue);
+        shared.0 = Arc::downgrade(&queue);
+        let task = Task { spool: spool.clone(), pack: None };
+        // Ends by itself when the queue is closed.
+        drop(tokio::task::spawn_blocking(move || task.run(requests)));
+        Self(queue)
+    }
+
+    /// Keeps one object; it is on the device when this returns. On an error nothing of it is kept.
+    pub async fn commit(&self, sealed: Sealed) -> Result<Blob, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Request { sealed, answer }).await.map_err(|_| Error::Gone)?;
+        answered.await.map_err(|_| Error::Gone)?
+    }
+}
+
+struct Task {
+    spool: ImportSpool,
+    /// Made for the first object; replaced after a fault.
+    pack: Option<Pack>,
+}
+
+impl Task {
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut group = Vec::new();
+        while let Some(first) = requests.blocking_recv() {
+            group.push(first);
+            // Those who were answered together come again together.
+            std::thread::yield_now();
+            while group.len() < GROUP {
+                let Ok(next) = requests.try_recv() else { break };
+                group.push(next);
+            }
+            self.commit(&mut group);
+        }
+    }
+
+    /// Whoever asked and is gone does not want the answer.
+    fn commit(&mut self, group: &mut Vec<Request>) {
+        let mut placed = Vec::with_capacity(group.len());
+        for Request { sealed, answer } in group.drain(..) {
+            match self.place(&sealed) {
+                Ok(blob) => placed.push((answer, blob)),
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        let synced = match &mut self.pack {
+            Some(pack) if !placed.is_empty() => pack.sync(),
+            _ => Ok(()),
+        };
+        // Not before: what was placed in it is synced with it.
+        if synced.is_err() || self.pack.as_ref().is_some_and(|pack| !pack.is_sound()) {
+            self.pack = None;
+        }
+        for (answer, blob) in placed {
+            drop(answer.send(synced.as_ref().map(|()| blob).map_err(again)));
+        }
+    }
+
+    fn place(&mut self, sealed: &Sealed) -> Result<Blob, Error> {
+        let pack = match &mut self.pack {
+            Some(pack) => pack,
+            None => self.pack.insert(self.spool.pack()?),
+        };
+        pack.place(sealed)
+    }
+}
+
+/// One fault of the pack, told to each of a group.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Full => Error::Full,
+        Error::Io(error) => Error::Io(io::Error::new(error.kind(), error.to_string())),
+        _ => Error::Gone,
+    }
+}
