@@ -24,9 +24,10 @@ pub(super) struct Decide {
     /// birthDate, sex.
     #[arg(long)]
     no_order: bool,
-    /// With --no-order: the patient was compared with the study once more, and what differs is meant.
+    /// With --no-order: decide nothing if name, birth date or sex differ from the study or the patient index,
+    /// but tell what does.
     #[arg(long, requires = "no_order")]
-    confirmed: bool,
+    look_again: bool,
     /// Why; kept with the decision.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -34,13 +35,13 @@ pub(super) struct Decide {
 
 impl Decide {
     pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
-        let Self { id, study, item, reject, no_order, confirmed, reason } = self;
+        let Self { id, study, item, reject, no_order, look_again, reason } = self;
         let decision = if reject {
             json!({"reject": true, "reason": reason})
         } else if no_order {
             let patient: Value = serde_json::from_str(&out::input()?)
                 .map_err(|error| BadInput(format!("the patient is no JSON: {error}")))?;
-            json!({"noOrder": patient, "confirmed": confirmed, "reason": reason})
+            json!({"noOrder": patient, "confirmed": !look_again, "reason": reason})
         } else {
             json!({"item": item, "reason": reason})
         };

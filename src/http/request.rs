@@ -65,9 +65,8 @@ pub(crate) struct DecisionRequest {
     item: Option<String>,
     no_order: Option<NoOrderRequest>,
     reject: Option<bool>,
-    /// A second look was taken at a patient without an order.
-    #[serde(default)]
-    confirmed: bool,
+    /// `false` asks for a second look at a patient without an order: refused if something differs.
+    confirmed: Option<bool>,
     reason: String,
 }
 
@@ -208,7 +207,7 @@ impl DecisionRequest {
         let choice = match (self.item, self.no_order, self.reject) {
             (Some(item), None, None) => Choice::Item { item_id: required("item", &item, LO)? },
             (None, Some(patient), None) => {
-                let seen = if self.confirmed { Seen::Again } else { Seen::Once };
+                let seen = if self.confirmed == Some(false) { Seen::Once } else { Seen::Again };
                 Choice::NoOrder { patient: patient.checked()?, seen }
             }
             (None, None, Some(true)) => Choice::Reject,
@@ -234,7 +233,7 @@ impl DecisionRequest {
                 sex: fields.get("sex").map(str::to_owned),
             }),
             reject: (choice == "reject").then_some(true),
-            confirmed: fields.get("confirmed") == Some("yes"),
+            confirmed: Some(fields.get("confirmed") == Some("yes")),
             reason: text("reason"),
         }
     }

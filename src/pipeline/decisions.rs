@@ -59,7 +59,7 @@ impl Pipeline {
                 let look = self.look_at(&import, found, &patient).await;
                 if seen == Seen::Once && !look.doubts.is_empty() {
                     return Err(Refusal::NotNow(format!(
-                        "look again at the patient: {}; send the decision with `confirmed` if he is meant",
+                        "look again at the patient: {}; send the decision as confirmed if this patient is meant",
                         look.doubts.join("; ")
                     )));
                 }

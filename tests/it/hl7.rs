@@ -233,7 +233,7 @@ async fn a_patient_without_an_order_is_looked_up_and_looked_at_twice() {
 
     let decision = format!("/api/v1{study}/decision");
     let patient = json!({"patientId": "4711", "name": "Müller^Ännchen", "birthDate": "1970-03-05", "sex": "F"});
-    let mut body = json!({"noOrder": patient, "reason": "no order will come"});
+    let mut body = json!({"noOrder": patient, "confirmed": false, "reason": "no order will come"});
     let (status, told) = api.post(&decision, &body).await;
     assert_eq!(status, 409, "{told}");
     let detail = told["detail"].as_str().unwrap();

@@ -116,9 +116,9 @@ async fn files_folders_and_requests_are_imported() {
     let uid = cd.study_uid().to_string();
     let arguments = ["decide", id, &uid, "--no-order", "--reason", "no order will come"];
     daemon.cli_with(&arguments, "Muster").await.fails(65);
-    let told = daemon.cli_with(&arguments, &patient.to_string()).await.fails(1);
+    let careful = [&arguments[..], &["--look-again"]].concat();
+    let told = daemon.cli_with(&careful, &patient.to_string()).await.fails(1);
     assert!(told.contains("look again at the patient"), "another name: {told}");
-    let arguments = [&arguments[..], &["--confirmed"]].concat();
     daemon.cli_with(&arguments, &patient.to_string()).await.ok();
     daemon.api.until_state(id, "Closed").await;
 
