@@ -176,6 +176,10 @@ fn forms(a: &Form, b: &Form) -> NameCompared {
     let whole = |form: &'_ Form| -> Vec<Arc<Token>> {
         form.family.iter().chain(&form.given).map(Arc::clone).collect()
     };
+    // Seen before anything is allocated, since names are compared by the thousand.
+    let found_in = |token: &Token, form: &Form| {
+        form.family.iter().chain(&form.given).any(|other| token.same(other))
+    };
     let (mut family, mut given) = straight;
     if !agrees(combine(family, given).agreement) {
         let swapped = (part(&a.family, &b.given, cut), part(&a.given, &b.family, cut));
@@ -189,6 +193,7 @@ fn forms(a: &Form, b: &Form) -> NameCompared {
     if words >= 2
         && same_count
         && !agrees(combine(family, given).agreement)
+        && a.family.iter().chain(&a.given).all(|token| found_in(token, b))
         && same_words(&whole(a), &whole(b))
         && !unnamed(a)
         && !unnamed(b)
@@ -308,13 +313,12 @@ fn joined(a: &[Arc<Token>], b: &[Arc<Token>]) -> Agreement {
 
 /// `J` against `Johann`.
 fn initials(short: &[Arc<Token>], long: &[Arc<Token>]) -> bool {
-    let first = |tokens: &'_ [Arc<Token>]| tokens.first().map(Arc::clone);
-    let (Some(a), Some(b)) = (first(short), first(long)) else {
+    let (Some(a), Some(b)) = (short.first(), long.first()) else {
         return false;
     };
     let one =
         |x: &Token, y: &Token| x.word().chars().nth(1).is_none() && y.word().starts_with(x.word());
-    one(&a, &b) || one(&b, &a)
+    one(a, b) || one(b, a)
 }
 
 fn begins(a: &[Arc<Token>], b: &[Arc<Token>]) -> bool {
@@ -339,13 +343,25 @@ pub(super) fn birth_dates(a: Option<BirthDate>, b: Option<BirthDate>) -> Agreeme
         x.tomorrow().is_ok_and(|next| next == y) || y.tomorrow().is_ok_and(|next| next == x);
     let swapped = x.year() == y.year() && x.month() == y.day() && x.day() == y.month();
     let year_only = x.year() == y.year() && (is_default(a) || is_default(b));
-    let (left, right) = (a.to_dicom(), b.to_dicom());
-    let digits = left.bytes().zip(right.bytes()).filter(|(l, r)| l != r).count();
-    if next_day || swapped || year_only || digits == 1 {
+    if next_day || swapped || year_only || digits_apart(x, y) == 1 {
         Agreement::Similar
     } else {
         Agreement::Different
     }
+}
+
+/// Digits of YYYYMMDD that are not the same.
+fn digits_apart(a: jiff::civil::Date, b: jiff::civil::Date) -> usize {
+    let number = |date: jiff::civil::Date| {
+        i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day())
+    };
+    let (mut a, mut b) = (number(a), number(b));
+    let mut apart = 0;
+    for _ in 0..8 {
+        apart += usize::from(a % 10 != b % 10);
+        (a, b) = (a / 10, b / 10);
+    }
+    apart
 }
 
 /// 1 January: the day that is written when only the year is known. Many people share it.
@@ -365,6 +381,10 @@ pub(super) fn sexes(a: Sex, b: Sex) -> Agreement {
         (Sex::Male, Sex::Female) | (Sex::Female, Sex::Male) => Agreement::Different,
         (Sex::Other | Sex::Unknown, _) | (_, Sex::Other | Sex::Unknown) => Agreement::Missing,
     }
+}
+
+fn without_zeros(number: &str) -> &str {
+    number.trim().trim_start_matches('0')
 }
 
 /// Compares the IDs of a header with a local one. Only IDs of one issuer can agree or contradict: a number
@@ -387,10 +407,11 @@ pub(super) fn patient_ids(
         let local_issuer = local.issuer.as_deref().map(str::trim).filter(|i| !i.is_empty());
         let same_issuer = issuer.is_some() && (issuer == local_issuer || issuer == universal);
         let same_id = id.id.trim() == local.id.trim();
-        let zeros = |text: &str| text.trim().trim_start_matches('0').to_owned();
         let this = match (same_issuer, same_id) {
             (true, true) => Agreement::Equal,
-            (true, false) if zeros(&id.id) == zeros(&local.id) => Agreement::Similar,
+            (true, false) if without_zeros(&id.id) == without_zeros(&local.id) => {
+                Agreement::Similar
+            }
             (true, false) => Agreement::Different,
             (false, true) if issuer.is_none() || local_issuer.is_none() => Agreement::Similar,
             (false, _) => Agreement::Missing,

@@ -23,6 +23,15 @@ pub(super) struct Fit {
 }
 
 impl Fit {
+    /// Not compared, or nothing to compare.
+    pub(super) const UNKNOWN: Self = Self {
+        modality: Agreement::Missing,
+        body_part: Agreement::Missing,
+        laterality: Agreement::Missing,
+        study_date: Agreement::Missing,
+        procedure: Agreement::Missing,
+    };
+
     /// The order is for something else.
     pub(super) fn excludes(&self) -> bool {
         [self.modality, self.body_part, self.laterality].contains(&Agreement::Different)

@@ -25,6 +25,10 @@ mod scan;
 /// A word that more items carry tells too little to look for somebody by it alone.
 const RARE: usize = 300;
 
+/// Items that only their names point to, which are compared: more than a person is shown, and the nearest.
+/// A common name points to thousands, of whom no rule takes anyone without a day or a number.
+const NAMED: usize = 200;
+
 /// Items that are compared where nothing at all is known of the patient.
 const BLIND_LIMIT: usize = 500;
 
@@ -165,6 +169,7 @@ impl<'a> Index<'a> {
                 rank::sort(&mut assessed);
             }
         }
+        rank::fit(study, &mut assessed);
         assessed
     }
 
@@ -179,7 +184,7 @@ impl<'a> Index<'a> {
     }
 
     /// Everyone whom a day, a number, or two words point to. Gives the items that each word points to.
-    fn near(&self, study: &Study<'_>, field: &mut Field) -> Vec<Vec<u32>> {
+    fn near(&self, study: &Study<'_>, field: &mut Field) -> Vec<Named> {
         let witnesses = &study.case.witnesses;
         let portal = study.portal.as_ref().and_then(|portal| portal.birth_date);
         let mut days: Vec<u64> = Vec::new();
@@ -200,18 +205,37 @@ impl<'a> Index<'a> {
         for number in numbers_of_study(study) {
             field.extend(self.by_number.get(number));
         }
-        let named: Vec<Vec<u32>> =
-            study.found_by.iter().map(|word| self.items_with(word)).collect();
-        let mut hits = vec![0_u8; self.items.len()];
-        for place in named.iter().flatten() {
-            let hit = usize::try_from(*place).ok().and_then(|place| hits.get_mut(place));
-            let Some(hit) = hit else { continue };
-            *hit = hit.saturating_add(1);
-            let alone = study.found_by.len() == 1 || self.is_single(*place);
-            if *hit >= 2 || alone {
-                field.add(*place);
+        let named: Vec<Named> = study.found_by.iter().map(|word| self.items_with(word)).collect();
+        let mut hits = vec![Hit::default(); self.items.len()];
+        let mut found: Vec<u32> = Vec::new();
+        for named in &named {
+            let exactly = named.exactly.iter().map(|place| (*place, 2));
+            let nearly = named.nearly.iter().map(|place| (*place, 1));
+            for (place, strength) in exactly.chain(nearly) {
+                let hit = usize::try_from(place).ok().and_then(|place| hits.get_mut(place));
+                let Some(hit) = hit else { continue };
+                hit.words = hit.words.saturating_add(1);
+                hit.strength = hit.strength.saturating_add(strength);
+                let alone = study.found_by.len() == 1 || self.is_single(place);
+                if !hit.taken && (hit.words >= 2 || alone) {
+                    hit.taken = true;
+                    found.push(place);
+                }
             }
         }
+        if found.len() > NAMED {
+            let strength = |place: u32| {
+                let at = usize::try_from(place).unwrap_or(usize::MAX);
+                hits.get(at).map_or(0, |hit| hit.strength)
+            };
+            found.sort_by_cached_key(|place| {
+                let near = self.items.get(usize::try_from(*place).unwrap_or(usize::MAX));
+                let near = near.map_or(0, |item| nearness(study, item));
+                (std::cmp::Reverse((strength(*place), near)), *place)
+            });
+            found.truncate(NAMED);
+        }
+        field.extend(found);
         if study.found_by.is_empty() && field.is_as_blind_as(self.without_birth_date.len()) {
             let open = (0_u32..).zip(self.items.iter()).filter(|(_, item)| item.is_open());
             field.extend(open.map(|(place, _)| place).take(BLIND_LIMIT));
@@ -219,9 +243,12 @@ impl<'a> Index<'a> {
         named
     }
 
-    fn near_by_one(&self, named: &[Vec<u32>], field: &mut Field) {
-        for items in named.iter().filter(|items| items.len() <= RARE) {
-            field.extend(items.iter().copied());
+    fn near_by_one(&self, named: &[Named], field: &mut Field) {
+        for named in named {
+            let items = [&named.exactly, &named.nearly];
+            if items.iter().map(|items| items.len()).sum::<usize>() <= RARE {
+                items.into_iter().for_each(|items| field.extend(items.iter().copied()));
+            }
         }
     }
 
@@ -236,29 +263,63 @@ impl<'a> Index<'a> {
         usize::try_from(place).ok().and_then(|at| self.single.get(at)).is_some_and(|single| *single)
     }
 
-    /// Items that carry this word, one close to it, or one that sounds like it; each once.
-    fn items_with(&self, word: &Token) -> Vec<u32> {
-        let mut places: Vec<u32> = Vec::new();
+    /// Items that carry this word, and those with one close to it or one that sounds like it; each once.
+    fn items_with(&self, word: &Token) -> Named {
+        let mut same: Vec<u32> = Vec::new();
         for key in &word.keys {
-            places.extend(self.by_key.get(hash("key", key)));
+            same.extend(self.by_key.get(hash("key", key)));
         }
+        let mut alike: Vec<u32> = Vec::new();
         if let Some(sound) = word.sound {
-            places.extend(self.by_sound.get(sound));
+            alike.extend(self.by_sound.get(sound));
         }
         for (shapes, other) in self.shapes.iter().zip(&self.words) {
             let near = word.shapes.iter().zip(shapes).any(|(a, b)| a.may_be_close(*b));
             if near && word.close(other) {
-                places.push(other.place);
+                alike.push(other.place);
             }
         }
-        places.sort_unstable();
-        places.dedup();
-        let mut items: Vec<u32> =
-            places.into_iter().flat_map(|place| self.by_word.get(u64::from(place))).collect();
-        items.sort_unstable();
-        items.dedup();
-        items
+        let once = |mut places: Vec<u32>| {
+            places.sort_unstable();
+            places.dedup();
+            places
+        };
+        let same = once(same);
+        alike.retain(|place| same.binary_search(place).is_err());
+        let items = |words: Vec<u32>| {
+            once(words.into_iter().flat_map(|word| self.by_word.get(u64::from(word))).collect())
+        };
+        let (exactly, mut nearly) = (items(same), items(once(alike)));
+        nearly.retain(|place| exactly.binary_search(place).is_err());
+        Named { exactly, nearly }
     }
+}
+
+/// Items that one word of the study points to.
+struct Named {
+    exactly: Vec<u32>,
+    /// By a word that is close to it or sounds like it.
+    nearly: Vec<u32>,
+}
+
+/// How the words of a study point to one item.
+#[derive(Clone, Default)]
+struct Hit {
+    words: u8,
+    strength: u8,
+    taken: bool,
+}
+
+/// What else speaks for an item of a common name, at a glance.
+fn nearness(study: &Study<'_>, item: &Item) -> u8 {
+    let (asked, patient) = (&study.header, &item.patient);
+    let sex = compare::sexes(asked.sex, patient.sex) == super::Agreement::Equal;
+    let (Some(a), Some(b)) = (asked.birth_date, patient.birth_date) else {
+        return u8::from(sex);
+    };
+    let (a, b) = (a.date(), b.date());
+    let parts = [a.year() == b.year(), a.month() == b.month(), a.day() == b.day(), sex];
+    parts.into_iter().map(u8::from).sum()
 }
 
 fn count(counts: &mut Vec<u32>, token: &Token) {

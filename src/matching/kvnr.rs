@@ -10,11 +10,6 @@ const ISSUERS: [&str; 5] =
 
 /// The immutable part of the number that an ID carries, if it is one.
 pub(super) fn of(id: &PatientId) -> Option<&str> {
-    let issuer = id.issuer.as_deref().map(str::trim).filter(|issuer| !issuer.is_empty());
-    if issuer.is_some_and(|issuer| !ISSUERS.iter().any(|known| known.eq_ignore_ascii_case(issuer)))
-    {
-        return None;
-    }
     let text = id.id.trim();
     // The full form carries the insurer's number behind it.
     let number = match text.len() {
@@ -22,6 +17,11 @@ pub(super) fn of(id: &PatientId) -> Option<&str> {
         20 | 30 => text.get(..10)?,
         _ => return None,
     };
+    let issuer = id.issuer.as_deref().map(str::trim).filter(|issuer| !issuer.is_empty());
+    if issuer.is_some_and(|issuer| !ISSUERS.iter().any(|known| known.eq_ignore_ascii_case(issuer)))
+    {
+        return None;
+    }
     is_valid(number).then_some(number)
 }
 

@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::phonetic;
+use super::postings::hash;
 
 /// Letters of a word that is compared without allocating. Longer ones are words run together.
 const LETTER_LIMIT: usize = 32;
@@ -19,6 +20,8 @@ const LETTER_LIMIT: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) keys: [Box<str>; 3],
+    /// Of the keys: most words that are compared share none, and that is seen without their letters.
+    hashes: [u64; 3],
     pub(super) sound: Option<u64>,
     pub(super) shapes: [Shape; 3],
     /// All keys are the same.
@@ -62,12 +65,14 @@ impl Token {
         let sound = phonetic::cologne(&collapsed);
         let keys = [expanded, plain, collapsed].map(String::into_boxed_str);
         let shapes = [0, 1, 2].map(|at| keys.get(at).map_or(Shape::of(""), |key| Shape::of(key)));
+        let hashes = [0, 1, 2].map(|at| keys.get(at).map_or(0, |key| hash("word", key)));
         let is_plain = keys.windows(2).all(|pair| pair.first() == pair.last());
-        Self { keys, sound, shapes, is_plain, place }
+        Self { keys, hashes, sound, shapes, is_plain, place }
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {
-        self.keys.iter().any(|key| other.keys.contains(key))
+        self.hashes.iter().any(|hash| other.hashes.contains(hash))
+            && self.keys.iter().any(|key| other.keys.contains(key))
     }
 
     /// A slip of the finger apart, or the same.
@@ -81,7 +86,7 @@ impl Token {
         let ours = self.keys.iter().zip(&self.shapes);
         ours.zip(theirs)
             .take(distinct)
-            .any(|((a, x), (b, y))| x.may_be_close(*y) && within_slips(a, b).is_some())
+            .any(|((a, x), (b, y))| x.may_be_close(*y) && slips_apart(a, b).is_some())
     }
 
     pub(super) fn word(&self) -> &str {
@@ -95,10 +100,18 @@ pub(super) fn within_slips(a: &str, b: &str) -> Option<usize> {
     if a == b {
         return Some(0);
     }
+    if !Shape::of(a).may_be_close(Shape::of(b)) {
+        return None;
+    }
+    slips_apart(a, b)
+}
+
+/// The same of two words whose shapes may be close.
+fn slips_apart(a: &str, b: &str) -> Option<usize> {
     let length = a.chars().count().max(b.chars().count());
     let most = slips(length);
-    if most == 0 || !Shape::of(a).may_be_close(Shape::of(b)) {
-        return None;
+    if most == 0 {
+        return (a == b).then_some(0);
     }
     if length > LETTER_LIMIT {
         let apart = strsim::osa_distance(a, b);

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use crate::dicom::Item;
 
 use super::compare::{self, NameCompared, agrees};
-use super::fit::Fit;
+use super::fit::{Fit, Ordered};
 use super::index::Entry;
 use super::study::{Study, contradicts_date};
 use super::weights::{self, Day};
@@ -16,6 +16,9 @@ use super::{Agreement, Candidate, Evidence};
 
 /// Candidates that are shown. A list that nobody reads to its end helps nobody.
 pub(super) const CANDIDATE_LIMIT: usize = 50;
+
+/// So many of the list are compared as orders too: more than are shown, since not all are worth it.
+const FITTED: usize = 4 * CANDIDATE_LIMIT;
 
 /// Attribute, how it compares, what that weighs in tenths of a bit.
 type Row = (&'static str, Agreement, i32);
@@ -36,7 +39,9 @@ pub(super) struct Assessed<'a> {
     portal_sex: Agreement,
     accession_number: Agreement,
     study_uid: Agreement,
+    /// How well the order fits; read by [`fit`].
     pub(super) fit: Fit,
+    ordered: &'a Ordered,
     pub(super) open: bool,
     /// What tells whose the study is.
     identity: i32,
@@ -56,6 +61,20 @@ pub(super) fn sort(assessed: &mut Vec<Assessed<'_>>) {
     assessed.dedup_by(|a, b| a.item == b.item);
 }
 
+/// Reads how well the orders fit that somebody may see or a rule may choose, which may change their order.
+pub(super) fn fit(study: &Study<'_>, assessed: &mut Vec<Assessed<'_>>) {
+    let Some((first, others)) = assessed.split_first_mut() else {
+        return;
+    };
+    for (place, other) in (1..).zip(others) {
+        if place < FITTED || other.is_likely() || other.same_patient(first) {
+            other.read_fit(study);
+        }
+    }
+    first.read_fit(study);
+    sort(assessed);
+}
+
 /// Two entries that weigh the same: any order will do, if it is always the same.
 fn by_content(a: &Item, b: &Item) -> Ordering {
     let number = |item: &Item| item.accession_number.as_ref().map(|n| n.number.clone());
@@ -70,7 +89,7 @@ fn content(item: &Item) -> String {
 }
 
 impl<'a> Assessed<'a> {
-    pub(super) fn new(study: &Study<'_>, item: &'a Item, local: &Entry, total: u32) -> Self {
+    pub(super) fn new(study: &Study<'_>, item: &'a Item, local: &'a Entry, total: u32) -> Self {
         let witnesses = &study.case.witnesses;
         let universal = item.issuer_universal.as_ref().map(|(id, _)| id.trim());
         let id = item.patient.id.as_ref();
@@ -102,7 +121,8 @@ impl<'a> Assessed<'a> {
                 Some(uid) if *uid == study.case.facts.study_uid => Agreement::Equal,
                 _ => Agreement::Missing,
             },
-            fit: study.examined.fit(item, &local.ordered),
+            fit: Fit::UNKNOWN,
+            ordered: &local.ordered,
             open: item.is_open(),
             identity: 0,
             order: 0,
@@ -114,6 +134,11 @@ impl<'a> Assessed<'a> {
         this.identity = this.identity_rows().iter().map(|(_, _, weight)| weight).sum();
         this.order = this.order_rows().iter().map(|(_, _, weight)| weight).sum();
         this
+    }
+
+    fn read_fit(&mut self, study: &Study<'_>) {
+        self.fit = study.examined.fit(self.item, self.ordered);
+        self.order = self.order_rows().iter().map(|(_, _, weight)| weight).sum();
     }
 
     fn identity_rows(&self) -> [Row; 12] {

@@ -16,6 +16,7 @@ impl Index<'_> {
         let study = Study::new(case);
         let mut assessed = self.compare(&study, self.places());
         rank::sort(&mut assessed);
+        rank::fit(&study, &mut assessed);
         decide::climbed(&study, &assessed, completeness, policy)
     }
 
@@ -58,6 +59,7 @@ impl Index<'_> {
         }
         let mut assessed = self.compare(&study, field.into_iter().collect());
         rank::sort(&mut assessed);
+        rank::fit(&study, &mut assessed);
         decide::climbed(&study, &assessed, completeness, policy)
     }
 
