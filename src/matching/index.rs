@@ -35,6 +35,7 @@ const BLIND_LIMIT: usize = 500;
 /// What is kept of one item beside itself.
 pub(super) struct Entry {
     pub(super) name: Option<Name>,
+    is_plain: bool,
     /// Items that carry the rarest family name and given name of this one.
     family_count: u32,
     given_count: u32,
@@ -106,7 +107,8 @@ impl<'a> Index<'a> {
                 let form = name.as_ref().and_then(|name| name.forms.first());
                 let family_count = form.map_or(0, |form| rarest(&families, &form.family));
                 let given_count = form.map_or(0, |form| rarest(&givens, &form.given));
-                Entry { name, family_count, given_count, ordered: wordings.read(item) }
+                let is_plain = name.as_ref().is_some_and(Name::is_plain);
+                Entry { name, is_plain, family_count, given_count, ordered: wordings.read(item) }
             })
             .collect();
         let words = lexicon.into_tokens();
@@ -188,12 +190,13 @@ impl<'a> Index<'a> {
         let witnesses = &study.case.witnesses;
         let portal = study.portal.as_ref().and_then(|portal| portal.birth_date);
         let mut days: Vec<u64> = Vec::new();
+        let mut same_year: Vec<u32> = Vec::new();
         for date in [study.header.birth_date, witnesses.typed_birth_date, portal] {
             let known = date.filter(|date| !compare::is_unknown(*date));
             days.extend(known.map(slips_of).into_iter().flatten());
             if let Some(date) = known.filter(|date| compare::is_default(*date)) {
                 let year = day(date) / 10_000 * 10_000;
-                field.extend(self.by_birth_date.range(year, year + 9_999));
+                same_year.extend(self.by_birth_date.range(year, year + 9_999));
             }
         }
         days.sort_unstable();
@@ -223,15 +226,14 @@ impl<'a> Index<'a> {
                 }
             }
         }
+        // 1 January is every day of its year, and a year holds thousands.
+        same_year.retain(|place| !self.differs(study, *place) || hit(&hits, *place).words > 0);
+        field.extend(same_year);
         if found.len() > NAMED {
-            let strength = |place: u32| {
-                let at = usize::try_from(place).unwrap_or(usize::MAX);
-                hits.get(at).map_or(0, |hit| hit.strength)
-            };
             found.sort_by_cached_key(|place| {
                 let near = self.items.get(usize::try_from(*place).unwrap_or(usize::MAX));
                 let near = near.map_or(0, |item| nearness(study, item));
-                (std::cmp::Reverse((strength(*place), near)), *place)
+                (std::cmp::Reverse((hit(&hits, *place).strength, near)), *place)
             });
             found.truncate(NAMED);
         }
@@ -241,6 +243,13 @@ impl<'a> Index<'a> {
             field.extend(open.map(|(place, _)| place).take(BLIND_LIMIT));
         }
         named
+    }
+
+    /// Whether the names differ unless they share a word (see [`Name::is_plain`]), and nothing else was told.
+    fn differs(&self, study: &Study<'_>, place: u32) -> bool {
+        let entry = usize::try_from(place).ok().and_then(|at| self.entries.get(at));
+        let asked = study.header.name.as_ref().is_some_and(Name::is_plain);
+        asked && study.portal.is_none() && entry.is_some_and(|entry| entry.is_plain)
     }
 
     fn near_by_one(&self, named: &[Named], field: &mut Field) {
@@ -303,11 +312,15 @@ struct Named {
 }
 
 /// How the words of a study point to one item.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Hit {
     words: u8,
     strength: u8,
     taken: bool,
+}
+
+fn hit(hits: &[Hit], place: u32) -> Hit {
+    usize::try_from(place).ok().and_then(|at| hits.get(at)).copied().unwrap_or_default()
 }
 
 /// What else speaks for an item of a common name, at a glance.
