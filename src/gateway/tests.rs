@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Moment};
-use crate::import::{Actor, ImportId, Link, Request};
+use crate::import::{Actor, ImportId, Link, Request, State};
 use crate::pipeline::Refusal;
 
 fn config(home: &Path) -> Config {
@@ -70,6 +70,9 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     let (config, clock) = (config(home.path()), clock());
     let gateway = started(&config, &clock).await;
     let id = import(&gateway).await;
+    // The pull makes the folder, and would make it again.
+    let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
+    until("the pull does not fail", ended).await;
     // What is no folder cannot be removed as one.
     let spool = config.below("spool").join(id.to_string());
     std::fs::remove_dir_all(&spool).unwrap();
@@ -83,12 +86,8 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(failures(), 1, "once, not five times a second");
     std::fs::remove_file(&spool).unwrap();
-    // The pull is due at the same time, and may be in the way once more.
-    let gone = || {
-        clock.advance(Duration::from_secs(60));
-        gateway.pipeline.import(id).is_none()
-    };
-    until("it is not tried again", gone).await;
+    clock.advance(Duration::from_secs(60));
+    until("it is not tried again", || gateway.pipeline.import(id).is_none()).await;
     gateway.stop().await.unwrap();
 }
 
