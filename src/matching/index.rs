@@ -190,19 +190,20 @@ impl<'a> Index<'a> {
         let witnesses = &study.case.witnesses;
         let portal = study.portal.as_ref().and_then(|portal| portal.birth_date);
         let mut days: Vec<u64> = Vec::new();
-        let mut same_year: Vec<u32> = Vec::new();
+        let mut by_slip: Vec<u32> = Vec::new();
         for date in [study.header.birth_date, witnesses.typed_birth_date, portal] {
             let known = date.filter(|date| !compare::is_unknown(*date));
             days.extend(known.map(slips_of).into_iter().flatten());
+            field.extend(known.into_iter().flat_map(|date| self.by_birth_date.get(day(date))));
             if let Some(date) = known.filter(|date| compare::is_default(*date)) {
                 let year = day(date) / 10_000 * 10_000;
-                same_year.extend(self.by_birth_date.range(year, year + 9_999));
+                by_slip.extend(self.by_birth_date.range(year, year + 9_999));
             }
         }
         days.sort_unstable();
         days.dedup();
         for day in days {
-            field.extend(self.by_birth_date.get(day));
+            by_slip.extend(self.by_birth_date.get(day));
         }
         field.extend(self.without_birth_date.iter().copied());
         for number in numbers_of_study(study) {
@@ -226,9 +227,10 @@ impl<'a> Index<'a> {
                 }
             }
         }
-        // 1 January is every day of its year, and a year holds thousands.
-        same_year.retain(|place| !self.differs(study, *place) || hit(&hits, *place).words > 0);
-        field.extend(same_year);
+        // A slip of the day and another name are nobody who could be meant. 1 January is every day of its year, and
+        // its slips are those of many others: thousands.
+        by_slip.retain(|place| !self.differs(study, *place) || hit(&hits, *place).words > 0);
+        field.extend(by_slip);
         if found.len() > NAMED {
             found.sort_by_cached_key(|place| {
                 let near = self.items.get(usize::try_from(*place).unwrap_or(usize::MAX));

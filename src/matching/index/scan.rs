@@ -76,10 +76,8 @@ impl Index<'_> {
         let by_date = dates.into_iter().any(|date| {
             matches!(compare::birth_dates(date, born), Agreement::Equal | Agreement::Similar)
         });
-        // What only shares the year of a 1 January has to share a word as well.
-        let slipped = born.is_some_and(|born| {
-            dates.into_iter().flatten().any(|date| slips_of(date).contains(&day(born)))
-        });
+        // What only shares a slip of the day, or the year of a 1 January, has to share a word as well.
+        let exactly = dates.into_iter().flatten().any(|date| Some(date) == born);
         let undated = born.is_none_or(compare::is_unknown);
         let theirs = numbers_of(item);
         let by_number = numbers_of_study(study).iter().any(|number| theirs.contains(number));
@@ -92,7 +90,7 @@ impl Index<'_> {
             .filter(|word| words.iter().any(|other| finds(word, other)))
             .count();
         let alone = study.found_by.len() == 1 || words.len() <= 1;
-        let by_date = by_date && (slipped || shared > 0 || !self.differs(study, place));
+        let by_date = by_date && (exactly || shared > 0 || !self.differs(study, place));
         by_date || undated || by_number || shared >= 2 || (alone && shared == 1)
     }
 }
