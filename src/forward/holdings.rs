@@ -86,6 +86,13 @@ pub(super) async fn of_subject(
         Err(dimse::Error::ContextRefused { .. }) => {
             return Ok(Held::Unknown(NOT_TAKEN.to_owned()));
         }
+        // Some accept every class they are offered and hang up when it is used. Waiting for them would be for ever.
+        Err(
+            error @ (dimse::Error::Closed(_)
+            | dimse::Error::Released(_)
+            | dimse::Error::Aborted(_)
+            | dimse::Error::Protocol { .. }),
+        ) => return Ok(Held::Unknown(format!("it accepted the query, but {error}"))),
         Err(error) => return Err(error),
     };
     let held = judge(&found.identifiers, subject, patient);

@@ -41,6 +41,10 @@ fn failing(_: &DataSet) -> (Vec<DataSet>, u16) {
     (vec![], 0xC001)
 }
 
+fn hangs_up(_: &DataSet) -> (Vec<DataSet>, u16) {
+    (vec![], HANGS_UP)
+}
+
 fn busy(_: &DataSet) -> (Vec<DataSet>, u16) {
     (vec![], 0xA700)
 }
@@ -95,7 +99,8 @@ async fn a_study_that_is_not_held_or_held_for_our_patient_is_sent() {
 async fn a_destination_that_cannot_be_asked_gets_the_study_unless_it_has_to_answer() {
     let mute = Pacs::start(Door::default(), |_, _| Reply::Status(0)).await;
     let faulty = pacs(failing, 0).await;
-    for pacs in [&mute, &faulty] {
+    let rude = pacs(hangs_up, 0).await;
+    for pacs in [&mute, &faulty, &rude] {
         assert_eq!(run_with(pacs, |_, _| {}).await.0, Ended::Complete);
         let (ended, book) =
             run_with(pacs, |_, destination| destination.check.existing = Existing::Require).await;

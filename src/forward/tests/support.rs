@@ -228,6 +228,9 @@ pub(in crate::forward) struct Pacs {
     _tasks: JoinSet<()>,
 }
 
+/// No status at all: the peer hangs up instead of answering a query.
+pub(in crate::forward) const HANGS_UP: u16 = 0xFFFE;
+
 pub(in crate::forward) struct Door {
     pub(in crate::forward) offers: fn() -> Vec<Offer>,
     pub(in crate::forward) rejects: Option<Rejection>,
@@ -287,6 +290,9 @@ impl Pacs {
                             Request::Store(store) => store,
                             Request::Find(find) => {
                                 let (found, status) = (door.finds)(&find.identifier);
+                                if status == HANGS_UP {
+                                    return;
+                                }
                                 for found in &found {
                                     association.respond_match(&find, found).await.unwrap();
                                 }
