@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::dicom::Item;
 use crate::matching::Completeness;
 
+pub mod attributes;
 mod cache;
 mod entry;
 mod filter;

@@ -163,24 +163,8 @@ fn large_documents_are_spliced_like_pixels() {
         assert_eq!(layout.bulk.len(), 1);
         assert!(layout.header_length() < 1000);
         for name in ["Meier^Hans", "Ørsted^Łucja"] {
-            let (plan, facts, to) = (plan(name), facts(), uid(to));
-            let job = Job {
-                plan: &plan,
-                facts: &facts,
-                number: 0,
-                instance: &instance,
-                transfer_syntax: &to,
-            };
-            let mut reader = Cursor::new(&bytes);
-            let mut out = Vec::new();
-            let prepared = prepare(&mut reader, &job).unwrap();
-            prepared
-                .stream(&mut reader, &mut |piece| {
-                    out.extend_from_slice(&piece);
-                    Ok(())
-                })
-                .unwrap();
-            let read = DataSet::read(&out, Syntax::of(&to)).unwrap();
+            let out = sent_as(instance.clone(), &bytes, to, name).unwrap();
+            let read = DataSet::read(&out, Syntax::of(&uid(to))).unwrap();
             let sent = read.get(Tag(0x0042, 0x0011)).and_then(|element| element.bytes());
             assert!(sent == Some(&document[..]), "{from} {to}");
             assert!(read.text(Tag(0x0042, 0x0012)).as_deref() == Some("application/pdf"));
@@ -198,18 +182,7 @@ fn derived_uids_are_written_and_traced() {
     let Origin::Received { layout } = &mut instance.origin else { unreachable!() };
     layout.derived = vec![DerivedUid::SopInstance];
     instance.sop_instance = uid("2.25.77");
-    let (plan, facts, to) = (plan("Meier^Hans"), facts(), uid(EXPLICIT));
-    let job =
-        Job { plan: &plan, facts: &facts, number: 0, instance: &instance, transfer_syntax: &to };
-    let mut reader = Cursor::new(&bytes);
-    let mut out = Vec::new();
-    let prepared = prepare(&mut reader, &job).unwrap();
-    prepared
-        .stream(&mut reader, &mut |piece| {
-            out.extend_from_slice(&piece);
-            Ok(())
-        })
-        .unwrap();
+    let out = sent_as(instance, &bytes, EXPLICIT, "Meier^Hans").unwrap();
     let read = DataSet::read(&out, Syntax::ExplicitLittle).unwrap();
     assert_eq!(read.uid(Tag(0x0008, 0x0018)), Some(uid("2.25.77")));
     let originals = read.items(Tag(0x0400, 0x0561));
