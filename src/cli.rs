@@ -17,6 +17,7 @@ mod journal;
 mod matches;
 pub mod matching;
 mod out;
+mod route;
 mod show;
 mod status;
 mod worklist;
@@ -71,6 +72,8 @@ enum Command {
     Worklist(worklist::Worklist),
     /// Try the matching rules on a worklist and studies, without a daemon.
     Match(matches::Match),
+    /// Show where a study would go, by the routes of the configuration.
+    Route(route::Route),
     /// Ask a peer of the configuration whether it is there (C-ECHO).
     Echo(echo::Echo),
     /// Show the state of the gateway.
@@ -157,6 +160,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Demo(demo) => demo.run().await,
         Command::Check(check) => check.run(file).await,
         Command::Match(matches) => matches.run(),
+        Command::Route(route) => route.run(file),
         Command::Conformance(conformance) => conformance.run(),
         Command::Journal(journal) => journal.run(file).await,
         Command::Echo(echo) => echo.run(file).await,

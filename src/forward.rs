@@ -5,16 +5,20 @@
 //! destination said so for this instance; an object is sent whole or not at all; pixel data goes through
 //! untouched and never into memory; every outcome is with the [`Recorder`] before the run ends.
 
+mod decode;
+mod fileset;
 mod folder;
 mod holdings;
 mod ledger;
 mod object;
+mod part10;
 mod peer;
 mod recoding;
 mod rewrite;
 mod route;
 mod section;
 mod source;
+mod stow;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -27,18 +31,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dicom::{StudyFacts, Uid};
 use crate::dimse;
-use crate::import::{DestinationName, Instance, InstanceOutcome};
+use crate::import::{Compressed, DestinationName, Instance, InstanceOutcome};
 use crate::reconcile::{CoercionSection, Plan};
 use crate::spool::ImportSpool;
 
 pub use holdings::{Check, Held, ask};
-pub use section::{DestinationSection, Existing, Faulty, TargetSection};
+pub use section::{DestinationSection, Existing, Faulty, FolderLayout, TargetSection};
+pub use stow::{Credentials, Stow};
+
+/// Whether images of this transfer syntax are decoded for a destination that does not take it.
+pub fn decodes(transfer_syntax: &Uid) -> bool {
+    decode::Codec::of(transfer_syntax).is_some()
+}
 
 /// One run: the instances of one study that the destination has not answered for.
 pub struct Run {
     pub study: Uid,
     pub facts: StudyFacts,
     pub plan: Plan,
+    pub compressed: Compressed,
     pub stored: Stored,
     pub runs: Runs,
     /// What a person decided against: contradictions, and what a destination held.
@@ -102,6 +113,7 @@ pub enum Target {
         remote: dimse::Remote,
     },
     Folder(PathBuf),
+    Stow(Stow),
 }
 
 /// One destination.
@@ -113,13 +125,27 @@ pub struct Destination {
     pub check: Check,
     /// What is coerced otherwise than at the site.
     pub coercion: CoercionSection,
+    /// For studies whose route says nothing of it.
+    pub compressed: Compressed,
+    /// Of a folder.
+    pub layout: FolderLayout,
+    /// Studies that came from this peer go back to it.
+    pub send_back: bool,
 }
 
 impl Destination {
     /// With everything else at its default.
     pub fn new(target: Target, associations: usize) -> Self {
         let (check, coercion) = (Check::default(), CoercionSection::default());
-        Self { target, associations, check, coercion }
+        Self {
+            target,
+            associations,
+            check,
+            coercion,
+            compressed: Compressed::default(),
+            layout: FolderLayout::default(),
+            send_back: false,
+        }
     }
 }
 
@@ -165,9 +191,15 @@ impl Destinations {
             Target::Peer { name, remote } => {
                 let workers = open.destination.associations.max(1);
                 let (permits, check) = (&open.permits, &open.destination.check);
-                peer::deliver(peer::Peer { name, remote, permits, workers, check }, run).await
+                let compressed = run.compressed;
+                peer::deliver(peer::Peer { name, remote, compressed, permits, workers, check }, run)
+                    .await
             }
-            Target::Folder(folder) => folder::deliver(folder, &open.permits, run).await,
+            Target::Folder(folder) => {
+                let layout = open.destination.layout;
+                folder::deliver(folder, layout, &open.permits, run).await
+            }
+            Target::Stow(stow) => stow::deliver(&to.0, stow, &open.permits, run).await,
         }
     }
 }

@@ -19,6 +19,8 @@ mod due;
 mod event;
 mod id;
 mod question;
+pub mod routes;
+mod routing;
 mod state;
 mod study;
 
@@ -28,6 +30,7 @@ pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
 pub use id::ImportId;
 pub use question::{Question, QuestionKind};
+pub use routing::Compressed;
 pub use state::{
     Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
     Link, Origin, Request, SetAside, State, Study, StudyState, Work,

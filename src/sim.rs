@@ -8,4 +8,5 @@ pub mod pacs;
 pub mod portal;
 pub mod ris;
 pub mod sample;
+pub mod stow;
 pub mod world;

@@ -19,10 +19,12 @@ mod error;
 mod guard;
 mod request;
 mod roots;
+mod upload;
 
 pub use error::{Error, TlsFault};
 pub use guard::{Found, Lookup, forbidden};
 pub use request::{Answer, Bearer, Limits, Request};
+pub use upload::{Upload, UploadLimits};
 
 /// Time for name resolution, TCP and TLS together: a portal that needs longer is down for our purpose.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -7,7 +7,8 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use serde_json::{Value, json};
 
 use super::{Code, out};
-use crate::{dimse, scp};
+use crate::dicom::Uid;
+use crate::{dimse, forward, scp};
 
 #[derive(Debug, Args)]
 pub(super) struct Conformance {
@@ -50,7 +51,10 @@ fn statement() -> Value {
     let syntaxes = TransferSyntaxRegistry
         .iter()
         .filter(|syntax| dimse::is_stored_syntax(syntax.uid()))
-        .map(|syntax| json!({"name": syntax.name(), "uid": syntax.uid()}));
+        .map(|syntax| {
+            let decoded = Uid::new(syntax.uid()).is_ok_and(|uid| forward::decodes(&uid));
+            json!({"name": syntax.name(), "uid": syntax.uid(), "decoded": decoded})
+        });
     let timeouts = dimse::Timeouts::default();
     json!({
         "product": "Lotse",
@@ -143,8 +147,25 @@ fn markdown(statement: &Value) {
             yes(key, "inStep")
         ));
     }
-    out::line("\n| Transfer syntax for storage | UID |\n| --- | --- |");
+    out::line(
+        "\nObjects leave in the transfer syntax they came in, else with their header rewritten, else, where the \
+         destination accepts no other presentation context, decoded. Decoded images have Planar Configuration 0; \
+         YBR_FULL and YBR_FULL_422 of JPEG and YBR_RCT and YBR_ICT of JPEG 2000 become RGB; Lossy Image Compression \
+         and its ratio and method stay. Above 128 presentation contexts a study goes over several associations.\n",
+    );
+    out::line("| Transfer syntax for storage | UID | Decoded |\n| --- | --- | --- |");
     for syntax in out::items(statement, "/transferSyntaxes") {
-        out::line(&format!("| {} | {} |", out::text(syntax, "/name"), out::text(syntax, "/uid")));
+        out::line(&format!(
+            "| {} | {} | {} |",
+            out::text(syntax, "/name"),
+            out::text(syntax, "/uid"),
+            yes(syntax, "decoded")
+        ));
     }
+    out::line(
+        "\nSTOW-RS (PS3.18 10.5) as user agent: `multipart/related; type=\"application/dicom\"`, at most 50 \
+         instances a request, answers as DICOM JSON or Native DICOM Model. Media (PS3.10) as file-set creator and \
+         updater: a folder with DICOMDIR, Explicit VR Little Endian; keys of type 1 that an object lacks are made up \
+         in its record.",
+    );
 }

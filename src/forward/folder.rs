@@ -1,4 +1,5 @@
-//! A folder as destination: one file an instance, one folder a study, named by their UIDs.
+//! A folder as destination: one file an instance, one folder a study, named by their UIDs; or a file-set with a
+//! DICOMDIR, as on a medium.
 //!
 //! A [`Uid`] is digits and dots without `..`, so it may be a file name; nothing else that came from outside
 //! is one. Invariants: a file under its final name is whole and on the device; a file that is there is never
@@ -6,29 +7,30 @@
 //! nothing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
-use dicom_object::FileMetaTableBuilder;
 use tokio::sync::Semaphore;
 
 use super::ledger::Ledger;
 use super::object::{self, Closed, Fault, Job};
 use super::source::Source;
-use super::{Ended, Recorder, Run, route};
-use crate::dicom::{DataSet, StudyFacts, Uid, scan};
-use crate::import::{ImportId, Instance, InstanceOutcome, Origin};
+use super::{Ended, FolderLayout, Recorder, Run, fileset, part10, route};
+use crate::dicom::{StudyFacts, Uid};
+use crate::import::{Compressed, ImportId, Instance, InstanceOutcome, Origin};
 use crate::reconcile::Plan;
 
 /// What a run to a folder needs on the blocking pool.
 struct Writing {
     folder: PathBuf,
+    layout: FolderLayout,
     import: ImportId,
     study: Uid,
     plan: Plan,
+    compressed: Compressed,
     facts: StudyFacts,
     source: Arc<dyn Source>,
     recorder: Arc<dyn Recorder>,
@@ -45,7 +47,12 @@ enum Unwritten {
     Other,
 }
 
-pub(super) async fn deliver(folder: &Path, permits: &Arc<Semaphore>, run: Run) -> Ended {
+pub(super) async fn deliver(
+    folder: &Path,
+    layout: FolderLayout,
+    permits: &Arc<Semaphore>,
+    run: Run,
+) -> Ended {
     let postponed = |sentence: String| Ended::Postponed { sentence, pause_destination: false };
     let stopped = || postponed("sending was stopped; it goes on when the import does".to_owned());
     let permit = tokio::select! {
@@ -58,15 +65,18 @@ pub(super) async fn deliver(folder: &Path, permits: &Arc<Semaphore>, run: Run) -
     }
     let writing = Arc::new(Writing {
         folder: folder.to_owned(),
+        layout,
         import: run.spool.id(),
         study: run.study,
         plan: run.plan,
+        compressed: run.compressed,
         facts: run.facts,
         source: Arc::new(run.spool),
         recorder: Arc::clone(&run.recorder),
     });
     let mut ledger = Ledger::new(run.recorder);
     let mut ended = Ended::Complete;
+    let mut unlisted = Vec::new();
     for (number, instance) in run.instances {
         if run.cancel.is_cancelled() {
             ended = stopped();
@@ -87,8 +97,28 @@ pub(super) async fn deliver(folder: &Path, permits: &Arc<Semaphore>, run: Run) -
                 break;
             }
         };
-        if ledger.push(number, outcome).await.is_err() {
-            return stopped();
+        match layout {
+            FolderLayout::FileSet => unlisted.push((number, outcome)),
+            FolderLayout::ByUid => {
+                if ledger.push(number, outcome).await.is_err() {
+                    return stopped();
+                }
+            }
+        }
+    }
+    // Nothing of a file-set is delivered that its DICOMDIR does not list.
+    if !unlisted.is_empty() {
+        let task = {
+            let writing = Arc::clone(&writing);
+            tokio::task::spawn_blocking(move || writing.list())
+        };
+        if let Err(error) = task.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            return unwritable(folder, &error);
+        }
+        for (number, outcome) in unlisted {
+            if ledger.push(number, outcome).await.is_err() {
+                return stopped();
+            }
         }
     }
     match ledger.finish().await {
@@ -101,8 +131,7 @@ fn outcome(written: Result<(), Unwritten>, folder: &Path) -> Result<InstanceOutc
     let refused = |sentence: &str| {
         Ok(InstanceOutcome::Refused { status: None, sentence: sentence.to_owned() })
     };
-    let postponed =
-        |sentence: String, pause_destination| Err(Ended::Postponed { sentence, pause_destination });
+    let postponed = |sentence: String| Err(Ended::Postponed { sentence, pause_destination: false });
     match written {
         Ok(()) => Ok(InstanceOutcome::Delivered { status: 0 }),
         Err(Unwritten::Object(fault)) if fault.is_damage() => {
@@ -110,51 +139,115 @@ fn outcome(written: Result<(), Unwritten>, folder: &Path) -> Result<InstanceOutc
         }
         Err(Unwritten::Object(Fault::Object(sentence))) => refused(&sentence),
         Err(Unwritten::Object(fault @ (Fault::Read(_) | Fault::Closed))) => {
-            postponed(format!("{fault}; check the disk of the spool"), false)
+            postponed(format!("{fault}; check the disk of the spool"))
         }
         Err(Unwritten::Other) => refused(
             "the folder holds another object with this SOP Instance UID; move that one away, then retry",
         ),
-        Err(Unwritten::Io(error)) => postponed(
-            format!(
-                "{} cannot be written: {error}; give the gateway space and permission there",
-                folder.display()
-            ),
-            true,
+        Err(Unwritten::Io(error)) => Err(unwritable(folder, &error)),
+    }
+}
+
+fn unwritable(folder: &Path, error: &io::Error) -> Ended {
+    let folder = folder.display();
+    Ended::Postponed {
+        sentence: format!(
+            "{folder} cannot be written: {error}; give the gateway space and permission there"
         ),
+        pause_destination: true,
     }
 }
 
 impl Writing {
     /// Blocking. Returns when the file is on the device under its final name.
     fn write(&self, number: u32, instance: &Instance) -> Result<(), Unwritten> {
-        let folder = self.folder.join(self.study.as_str());
+        let mut folder = self.folder.clone();
         // The parents are the administrator's: a path that does not exist may be a disk that is not mounted.
-        match DirBuilder::new().mode(0o750).create(&folder) {
-            Ok(()) => sync_folder(&self.folder)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
+        for name in self.folders(instance) {
+            let inside = folder.join(name);
+            match DirBuilder::new().mode(0o750).create(&inside) {
+                Ok(()) => sync_folder(&folder)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.into()),
+            }
+            folder = inside;
         }
-        let path = folder.join(format!("{}.dcm", instance.sop_instance));
         let partial = Partial::create(&folder, self.import, number)?;
         self.fill(&partial, number, instance, &self.plan)?;
-        match File::open(&path) {
-            Ok(there) => {
-                if same(there, File::open(&partial.path)?)? {
-                    return Ok(());
+        for path in self.paths(instance) {
+            match File::open(&path) {
+                Ok(_) if same(File::open(&path)?, File::open(&partial.path)?)? => return Ok(()),
+                // Another object may have got this name by chance.
+                Ok(_) if self.is_others(&path, instance) => {}
+                Ok(_) => {
+                    // Gone before another one takes its name.
+                    drop(partial);
+                    return self.again(&path, &folder, number, instance);
                 }
-                // Gone before another one takes its name.
-                drop(partial);
-                let plan = coerced_at(&path, instance).map(|at| self.plan.carried_out_at(&at));
-                let plan = plan.ok_or(Unwritten::Other)?;
-                let partial = Partial::create(&folder, self.import, number)?;
-                self.fill(&partial, number, instance, &plan)?;
-                let equal = same(File::open(&path)?, File::open(&partial.path)?)?;
-                if equal { Ok(()) } else { Err(Unwritten::Other) }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return partial.rename(&path, &folder);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => partial.rename(&path, &folder),
-            Err(error) => Err(error.into()),
         }
+        Err(Unwritten::Other)
+    }
+
+    /// Whether the file that is there is this object as it was coerced at another time.
+    fn again(
+        &self,
+        path: &Path,
+        folder: &Path,
+        number: u32,
+        instance: &Instance,
+    ) -> Result<(), Unwritten> {
+        let plan = coerced_at(path, instance).map(|at| self.plan.carried_out_at(&at));
+        let plan = plan.ok_or(Unwritten::Other)?;
+        let partial = Partial::create(folder, self.import, number)?;
+        self.fill(&partial, number, instance, &plan)?;
+        let equal = same(File::open(path)?, File::open(&partial.path)?)?;
+        if equal { Ok(()) } else { Err(Unwritten::Other) }
+    }
+
+    /// Names of the folders between the destination's own and the file.
+    fn folders(&self, instance: &Instance) -> Vec<String> {
+        match self.layout {
+            FolderLayout::ByUid => vec![self.study.to_string()],
+            FolderLayout::FileSet => {
+                let [study, series, _] = self.place(instance, 0);
+                vec![study, series]
+            }
+        }
+    }
+
+    /// Where the file may lie, in this order.
+    fn paths(&self, instance: &Instance) -> Vec<PathBuf> {
+        match self.layout {
+            FolderLayout::ByUid => {
+                let name = format!("{}.dcm", instance.sop_instance);
+                vec![self.folder.join(self.study.as_str()).join(name)]
+            }
+            FolderLayout::FileSet => (0..fileset::TRIES)
+                .map(|tried| fileset::path(&self.folder, &self.place(instance, tried)))
+                .collect(),
+        }
+    }
+
+    fn place(&self, instance: &Instance, tried: u32) -> [String; 3] {
+        fileset::place(&self.study, &instance.series, &instance.sop_instance, tried)
+    }
+
+    fn is_others(&self, path: &Path, instance: &Instance) -> bool {
+        self.layout == FolderLayout::FileSet
+            && fileset::header_of(path).is_some_and(|(_, scan)| {
+                scan.meta.sop_instance.as_ref() != Some(&instance.sop_instance)
+            })
+    }
+
+    /// Blocking. Brings the DICOMDIR up to date.
+    fn list(&self) -> io::Result<()> {
+        let [study, ..] = fileset::place(&self.study, &self.study, &self.study, 0);
+        fileset::list(&self.folder, &study)
     }
 
     fn fill(
@@ -164,13 +257,13 @@ impl Writing {
         instance: &Instance,
         plan: &Plan,
     ) -> Result<(), Unwritten> {
-        let candidates = route::candidates(&instance.origin);
+        let candidates = route::candidates(&instance.origin, self.compressed);
         let transfer_syntax = candidates.first().ok_or(Fault::Closed)?;
         let mut reader = self.source.open(&instance.blob)?;
         let job = Job { plan, facts: &self.facts, number, instance, transfer_syntax };
         let prepared = object::prepare(&mut reader, &job)?;
         let mut out = &partial.file;
-        out.write_all(&head(instance, transfer_syntax, &plan.modifying_system)?)?;
+        out.write_all(&part10::head(instance, transfer_syntax, &plan.modifying_system)?)?;
         let mut failed = None;
         let streamed = prepared.stream(&mut reader, &mut |bytes| {
             out.write_all(&bytes).map_err(|error| {
@@ -187,24 +280,6 @@ impl Writing {
         partial.file.sync_all()?;
         Ok(())
     }
-}
-
-/// Preamble and file meta group (PS3.10 7.1).
-fn head(instance: &Instance, transfer_syntax: &Uid, ae_title: &str) -> Result<Vec<u8>, Fault> {
-    let meta = FileMetaTableBuilder::new()
-        .media_storage_sop_class_uid(instance.sop_class.as_str())
-        .media_storage_sop_instance_uid(instance.sop_instance.as_str())
-        .transfer_syntax(transfer_syntax.as_str())
-        .source_application_entity_title(ae_title)
-        .build();
-    let mut head = vec![0; 128];
-    head.extend_from_slice(b"DICM");
-    meta.ok().and_then(|meta| meta.write(&mut head).ok()).ok_or_else(|| {
-        Fault::Object(
-            "the object's file meta group cannot be written; check it at its source".into(),
-        )
-    })?;
-    Ok(head)
 }
 
 /// A file that is not there yet: removed again unless it got its final name.
@@ -254,11 +329,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// When the object in a file was coerced, or made of a document, as it says itself.
 fn coerced_at(path: &Path, instance: &Instance) -> Option<String> {
-    let mut file = BufReader::new(File::open(path).ok()?);
-    let length = file.get_ref().metadata().ok()?.len();
-    let scanned = scan::scan_file(&mut file, length, &scan::Limits::default()).ok()?;
-    let syntax = scanned.layout.syntax();
-    let header = DataSet::read(&scanned.header, syntax).ok()?;
+    let (header, _) = fileset::header_of(path)?;
     match instance.origin {
         Origin::Received { .. } => header.text(tags::INSTANCE_COERCION_DATE_TIME),
         Origin::Created { .. } => {

@@ -1,17 +1,19 @@
 //! One object on its way out: a coerced header, and around it the bytes that stay.
 //!
 //! Invariant: pixel data is copied from the reader to the sink in pieces of [`PIECE`] bytes and never looked
-//! at. Everything that may fail for reasons of the object is done in [`prepare`], before the first byte
-//! leaves. Blocking: runs on the blocking pool.
+//! at, unless the destination leaves no choice but to decode it. Everything that may fail for reasons of the object is done in
+//! [`prepare`], before the first byte leaves; but of several compressed frames each is decoded when it is its turn.
+//! Blocking: runs on the blocking pool.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 
+use super::decode::Decoding;
 use super::recoding::{Recoding, Until};
 use super::{rewrite, route};
-use crate::dicom::{Bulk, DerivedUid, Layout, StudyFacts, Syntax, Uid, bulk, scan};
+use crate::dicom::{Bulk, DataSet, DerivedUid, Layout, StudyFacts, Syntax, Uid, bulk, scan};
 use crate::import::{FileKind, Instance, Origin};
 use crate::reconcile::{self, Change, NewElement, NewValue, Plan, Tail, encapsulate};
 
@@ -68,6 +70,8 @@ enum Part {
     },
     /// The data set of the reader, written anew.
     Recoded(Recoding),
+    /// Compressed pixel data of the reader, decoded frame by frame.
+    Decoded(Box<Decoding>),
 }
 
 /// An object ready to leave.
@@ -81,6 +85,11 @@ pub(super) fn prepare<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<P
         Origin::Created { kind, title } => created(job, kind, title),
         Origin::Received { layout } if route::is_re_encoded(&layout.transfer_syntax) => {
             re_encoded(reader, job, layout)
+        }
+        Origin::Received { layout }
+            if route::is_decoded(&layout.transfer_syntax, job.transfer_syntax) =>
+        {
+            decoded(reader, job, layout)
         }
         Origin::Received { layout } => received(reader, job, layout),
     }
@@ -119,6 +128,37 @@ fn received<R: Read + Seek>(
             }
             parts.push(Part::Bytes(translated(bytes, from, to)?));
         }
+    }
+    Ok(Prepared { parts })
+}
+
+/// Compressed, for a destination that takes nothing compressed.
+fn decoded<R: Read + Seek>(
+    reader: &mut R,
+    job: &Job<'_>,
+    layout: &Layout,
+) -> Result<Prepared, Fault> {
+    let from = layout.syntax();
+    let to = Syntax::of(job.transfer_syntax);
+    let header = read_header(reader, layout)?;
+    let coerced = coerce(job, &header, from)?;
+    let lost = |error| object(reconcile::Error::Header(error));
+    let mut header = DataSet::read(&coerced.header, from).map_err(lost)?;
+    let Some(pixel) = layout.pixel_data else {
+        let parts = with_bulk(header.write(to), to, &layout.bulk)?;
+        return Ok(Prepared { parts });
+    };
+    let decoding = Decoding::begin(reader, layout, &mut header)?;
+    let mut parts = with_bulk(header.write(to), to, &layout.bulk)?;
+    parts.push(Part::Bytes(decoding.head(to)));
+    parts.push(Part::Decoded(Box::new(decoding)));
+    let tail = layout.ends_at.saturating_sub(pixel.ends_at);
+    if tail > 0 {
+        let mut bytes = read_part(reader, pixel.ends_at, tail)?;
+        if let Tail::Convert { from: old, to: new } = &coerced.tail {
+            bytes = reconcile::coerce_tail(&bytes, from, old, new).map_err(object)?;
+        }
+        parts.push(Part::Bytes(translated(bytes, from, to)?));
     }
     Ok(Prepared { parts })
 }
@@ -241,6 +281,7 @@ impl Prepared {
                 }
                 Part::Span { at, length } => span(reader, at, length, sink)?,
                 Part::Recoded(recoding) => recoding.stream(reader, sink)?,
+                Part::Decoded(decoding) => decoding.stream(reader, sink)?,
             }
         }
         Ok(())

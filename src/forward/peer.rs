@@ -21,7 +21,7 @@ use super::verdict::{self, When};
 use super::{Check, Ended, Gone, Recorder, Run, route};
 use crate::dicom::StudyFacts;
 use crate::dimse::{self, Proposed, Remote};
-use crate::import::Instance;
+use crate::import::{Compressed, Instance};
 use crate::reconcile::Plan;
 
 /// New associations that a worker opens after the peer ended one, so that an object that makes the peer
@@ -35,6 +35,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Peer<'a> {
     pub(super) name: &'a str,
     pub(super) remote: &'a Remote,
+    pub(super) compressed: Compressed,
     /// One for each association at once, over all runs.
     pub(super) permits: &'a Arc<Semaphore>,
     pub(super) workers: usize,
@@ -46,6 +47,7 @@ struct Shared {
     name: String,
     remote: Remote,
     contexts: Vec<Proposed>,
+    compressed: Compressed,
     plan: Plan,
     facts: StudyFacts,
     source: Arc<dyn Source>,
@@ -158,11 +160,12 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
     };
     let cancel = run.cancel.child_token();
     let source: Arc<dyn Source> = Arc::new(run.spool);
-    for batch in route::batches(run.instances) {
+    for batch in route::batches(run.instances, peer.compressed) {
         let shared = Arc::new(Shared {
             name: peer.name.to_owned(),
             remote: peer.remote.clone(),
             contexts: batch.contexts,
+            compressed: peer.compressed,
             plan: run.plan.clone(),
             facts: run.facts.clone(),
             source: Arc::clone(&source),

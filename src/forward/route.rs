@@ -6,9 +6,10 @@ use dicom_dictionary_std::uids;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use crate::dicom::{Uid, syntax};
+use super::decode::Codec;
+use crate::dicom::{Syntax, Uid, syntax};
 use crate::dimse::Proposed;
-use crate::import::{Instance, Origin};
+use crate::import::{Compressed, Instance, Origin};
 
 /// Presentation contexts of one association (PS3.8 9.3.2.2): odd numbers from 1 to 255.
 const CONTEXTS: usize = 128;
@@ -21,13 +22,13 @@ pub(super) struct Batch {
 
 /// Splits the instances so that each batch needs no more contexts than an association holds. One batch in
 /// all but strange studies.
-pub(super) fn batches(instances: Vec<(u32, Instance)>) -> Vec<Batch> {
+pub(super) fn batches(instances: Vec<(u32, Instance)>, compressed: Compressed) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut pairs: Vec<(Uid, Uid)> = Vec::new();
     let mut known = BTreeSet::new();
     let mut gathered = Vec::new();
     for (number, instance) in instances {
-        let candidates = candidates(&instance.origin);
+        let candidates = candidates(&instance.origin, compressed);
         let pair = |syntax: &Uid| (instance.sop_class.clone(), syntax.clone());
         let new: Vec<_> =
             candidates.iter().map(pair).filter(|pair| !known.contains(pair)).collect();
@@ -68,8 +69,9 @@ fn proposed(pairs: &[(Uid, Uid)]) -> Vec<Proposed> {
 }
 
 /// The transfer syntaxes in which this object can be written, the preferred one first: as it came, else
-/// another uncompressed one, for which only the header is rewritten. Encapsulated objects go as they are.
-pub(super) fn candidates(origin: &Origin) -> Vec<Uid> {
+/// another uncompressed one, for which only the header is rewritten. Encapsulated objects go as they are, or
+/// decoded where the destination leaves no choice, if it may be.
+pub(super) fn candidates(origin: &Origin, compressed: Compressed) -> Vec<Uid> {
     let explicit = known(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let implicit = known(uids::IMPLICIT_VR_LITTLE_ENDIAN);
     let layout = match origin {
@@ -81,8 +83,22 @@ pub(super) fn candidates(origin: &Origin) -> Vec<Uid> {
         uids::IMPLICIT_VR_LITTLE_ENDIAN => implicit.into_iter().chain(explicit).collect(),
         uids::EXPLICIT_VR_LITTLE_ENDIAN => explicit.into_iter().chain(implicit).collect(),
         _ if is_re_encoded(own) => explicit.into_iter().chain(implicit).collect(),
-        _ => vec![own.clone()],
+        _ if Codec::of(own).is_none() => vec![own.clone()],
+        _ => {
+            let own = std::iter::once(own.clone());
+            let native = explicit.into_iter().chain(implicit);
+            match compressed {
+                Compressed::AsIs => own.collect(),
+                Compressed::NativeIfNeeded => own.chain(native).collect(),
+                Compressed::Native => native.collect(),
+            }
+        }
     }
+}
+
+/// Whether an object that is stored in one syntax has to be decoded to leave in the other.
+pub(super) fn is_decoded(stored: &Uid, sent: &Uid) -> bool {
+    Codec::of(stored).is_some() && Syntax::is_native(sent)
 }
 
 /// Deflated and big-endian objects are written anew: few peers take the one, and the other is retired
@@ -92,14 +108,14 @@ pub(super) fn is_re_encoded(transfer_syntax: &Uid) -> bool {
 }
 
 /// The first candidate that the destination accepted for this object's class.
-pub(super) fn choose(instance: &Instance, accepted: &[Uid]) -> Option<Uid> {
-    candidates(&instance.origin).into_iter().find(|syntax| accepted.contains(syntax))
+pub(super) fn choose(instance: &Instance, compressed: Compressed, accepted: &[Uid]) -> Option<Uid> {
+    candidates(&instance.origin, compressed).into_iter().find(|syntax| accepted.contains(syntax))
 }
 
 /// What a person reads if there is no such candidate.
-pub(super) fn refusal(instance: &Instance) -> String {
+pub(super) fn refusal(instance: &Instance, compressed: Compressed) -> String {
     let class = &instance.sop_class;
-    let syntaxes: Vec<String> = candidates(&instance.origin).iter().map(name).collect();
+    let syntaxes: Vec<String> = candidates(&instance.origin, compressed).iter().map(name).collect();
     format!(
         "the destination does not take SOP class {class} as {}; enable it there or choose another destination, then retry",
         syntaxes.join(" or ")

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use url::Url;
 
+use super::Credentials;
+use crate::import::Compressed;
 use crate::reconcile::CoercionSection;
 
 /// Associations at once to one destination if the section does not say: one association is lock-step, so
@@ -22,8 +25,26 @@ pub struct DestinationSection {
     pub peer: Option<String>,
     #[serde(default)]
     pub folder: Option<PathBuf>,
+    /// For `folder`: how files lie in it.
     #[serde(default)]
-    pub stow_url: Option<String>,
+    pub layout: Option<FolderLayout>,
+    /// The studies resource of a DICOMweb server.
+    #[serde(default)]
+    pub stow_url: Option<Url>,
+    /// For `stow-url`: without TLS.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// For `stow-url`: PEM file of a certificate authority that is trusted beside the public ones.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// For `stow-url`: file with a bearer token, read before each run.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// For `stow-url`: user name, which needs `password-file`.
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
     /// Associations at once, 1 to 64.
     #[serde(default)]
     pub associations: Option<usize>,
@@ -36,6 +57,23 @@ pub struct DestinationSection {
     /// What is coerced otherwise than at the site.
     #[serde(default)]
     pub coercion: CoercionSection,
+    /// For `peer`: studies that came from it go back to it.
+    #[serde(default)]
+    pub send_back: bool,
+    /// What becomes of compressed images.
+    #[serde(default)]
+    pub compressed: Compressed,
+}
+
+/// How the files of a folder lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FolderLayout {
+    /// A folder a study, named by UIDs.
+    #[default]
+    ByUid,
+    /// As on a medium: short names and a DICOMDIR.
+    FileSet,
 }
 
 /// What a PACS that holds a study already, for another patient, is worth.
@@ -56,20 +94,34 @@ pub enum Existing {
 pub enum TargetSection {
     Peer(String),
     Folder(PathBuf),
+    /// With what lets us in.
+    Stow(Url, Credentials),
 }
 
 /// What is wrong with a section; the key it is about stands in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Faulty {
-    #[error("a destination needs exactly one of `peer` and `folder`")]
+    #[error("a destination needs exactly one of `peer`, `folder` and `stow-url`")]
     NotOneTarget,
-    #[error("`stow-url` is not built yet; use `peer` or `folder`")]
+    #[error(
+        "`stow-url` is an https URL, or an http URL with `allow-http = true`, without user name"
+    )]
     StowUrl,
+    #[error(
+        "`allow-http`, `ca-file`, `token-file`, `user` and `password-file` are for a `stow-url`; leave them out"
+    )]
+    StowKeys,
+    #[error("give `token-file`, or `user` with `password-file`, or none of them")]
+    Credentials,
     #[error("`associations` is between 1 and {MOST_ASSOCIATIONS}")]
     Associations,
+    #[error("`send-back` is for a `peer`; leave it out")]
+    SendBack,
+    #[error("`layout` is for a `folder`; leave it out")]
+    Layout,
     #[error("`associations` is for a `peer`; leave it out for a `folder`")]
     AssociationsToFolder,
-    #[error("`existing-study` and `query-peer` are for a `peer`; leave them out for a `folder`")]
+    #[error("`existing-study` and `query-peer` are for a `peer`; leave them out")]
     AskedFolder,
     #[error("`query-peer` names whom to ask; leave it out if `existing-study` is \"ignore\"")]
     AskedAndIgnored,
@@ -86,26 +138,34 @@ impl DestinationSection {
     /// Checks the section; all faults are reported together.
     pub fn target(&self) -> Result<TargetSection, Vec<Faulty>> {
         let mut faults = Vec::new();
-        if self.stow_url.is_some() {
-            faults.push(Faulty::StowUrl);
-        }
         if self.associations.is_some_and(|n| n == 0 || n > MOST_ASSOCIATIONS) {
             faults.push(Faulty::Associations);
         }
-        let target = match (&self.peer, &self.folder) {
-            (Some(peer), None) => Some(TargetSection::Peer(peer.clone())),
-            (None, Some(folder)) => Some(TargetSection::Folder(folder.clone())),
-            (None, None) if self.stow_url.is_some() => None,
-            (None, None) | (Some(_), Some(_)) => {
+        let target = match (&self.peer, &self.folder, &self.stow_url) {
+            (Some(peer), None, None) => Some(TargetSection::Peer(peer.clone())),
+            (None, Some(folder), None) => Some(TargetSection::Folder(folder.clone())),
+            (None, None, Some(url)) => self.stow(url, &mut faults),
+            _ => {
                 faults.push(Faulty::NotOneTarget);
                 None
             }
         };
+        let keys =
+            [&self.ca_file, &self.token_file, &self.password_file].iter().any(|k| k.is_some());
+        if self.stow_url.is_none() && (keys || self.allow_http || self.user.is_some()) {
+            faults.push(Faulty::StowKeys);
+        }
         if self.folder.is_some() && self.associations.is_some() {
             faults.push(Faulty::AssociationsToFolder);
         }
+        if self.peer.is_none() && self.send_back {
+            faults.push(Faulty::SendBack);
+        }
+        if self.folder.is_none() && self.layout.is_some() {
+            faults.push(Faulty::Layout);
+        }
         let asks = self.existing_study.is_some() || self.query_peer.is_some();
-        if self.folder.is_some() && asks {
+        if self.peer.is_none() && asks {
             faults.push(Faulty::AskedFolder);
         }
         if self.existing_study == Some(Existing::Ignore) && self.query_peer.is_some() {
@@ -116,6 +176,27 @@ impl DestinationSection {
             Some(target) if faults.is_empty() => Ok(target),
             Some(_) | None => Err(faults),
         }
+    }
+
+    fn stow(&self, url: &Url, faults: &mut Vec<Faulty>) -> Option<TargetSection> {
+        let secure = url.scheme() == "https" || (url.scheme() == "http" && self.allow_http);
+        let bare = url.username().is_empty() && url.password().is_none();
+        if !(secure && bare && url.has_host()) {
+            faults.push(Faulty::StowUrl);
+            return None;
+        }
+        let credentials = match (&self.token_file, &self.user, &self.password_file) {
+            (None, None, None) => Credentials::Nobody,
+            (Some(file), None, None) => Credentials::Token(file.clone()),
+            (None, Some(user), Some(file)) => {
+                Credentials::Password { user: user.clone(), file: file.clone() }
+            }
+            _ => {
+                faults.push(Faulty::Credentials);
+                return None;
+            }
+        };
+        Some(TargetSection::Stow(url.clone(), credentials))
     }
 
     /// Associations at once; files of a folder are written one after the other.

@@ -153,7 +153,7 @@ async fn a_peer_that_takes_only_implicit_gets_native_objects_rewritten() {
     let Some(InstanceOutcome::Refused { sentence, .. }) = book.outcomes().remove(&2) else {
         panic!()
     };
-    assert!(sentence.contains("JPEG Baseline"), "{sentence}");
+    assert!(sentence.contains("cannot be decoded"), "{sentence}");
     for (instance, syntax, data) in pacs.received() {
         assert_eq!(syntax.as_str(), IMPLICIT);
         let read = DataSet::read(&data, Syntax::ImplicitLittle).unwrap();
@@ -226,11 +226,7 @@ async fn a_damaged_local_copy_is_refused_and_the_others_go() {
         (EXPLICIT, 100),
     ]);
     house.instances[2].1.blob.at += 3;
-    let path = pack(&house.folder.path().join("spool"));
-    let mut bytes = std::fs::read(&path).unwrap();
-    let middle = usize::try_from(house.instances[1].1.blob.at).unwrap() + 2_000_000;
-    bytes[middle] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
+    house.damage(1);
     let pacs = Pacs::start(Door::default(), |_, _| Reply::Status(0)).await;
     let (name, destinations) = pacs.destinations(1);
     let book = Arc::new(Book::default());
@@ -254,10 +250,39 @@ fn sections_have_exactly_one_target() {
     assert_eq!(section("peer = 'pacs'").unwrap().target(), Ok(TargetSection::Peer("pacs".into())));
     assert_eq!(section("folder = '/x'").unwrap().target(), Ok(TargetSection::Folder("/x".into())));
     assert_eq!(section("").unwrap().target(), Err(vec![Faulty::NotOneTarget]));
-    assert_eq!(section("stow-url = 'https://x'").unwrap().target(), Err(vec![Faulty::StowUrl]));
+    let stow = |more: &str| section(&format!("stow-url = '{more}")).unwrap().target();
+    assert!(matches!(stow("https://x/studies'"), Ok(TargetSection::Stow(_, Credentials::Nobody))));
+    assert!(stow("http://x/studies'\nallow-http = true\nuser = 'a'\npassword-file = '/p'").is_ok());
+    for (more, fault) in [
+        ("http://x/studies'", Faulty::StowUrl),
+        ("ftp://x/studies'", Faulty::StowUrl),
+        ("https://u:p@x/studies'", Faulty::StowUrl),
+        ("https://x/studies'\nuser = 'a'", Faulty::Credentials),
+        ("https://x/studies'\nexisting-study = 'ask'", Faulty::AskedFolder),
+        ("https://x/studies'\nfolder = '/x'", Faulty::NotOneTarget),
+    ] {
+        assert_eq!(stow(more), Err(vec![fault]), "{more}");
+    }
+    let keys = section("peer = 'p'\ntoken-file = '/t'").unwrap().target();
+    assert_eq!(keys, Err(vec![Faulty::StowKeys]));
     let both =
         section("peer = 'p'\nfolder = '/x'\nassociations = 0").unwrap().target().unwrap_err();
     assert!(both.contains(&Faulty::NotOneTarget) && both.contains(&Faulty::Associations));
     assert!(section("per = 'pacs'").is_err());
     assert_eq!(section("peer = 'pacs'").unwrap().associations(), 3);
+}
+
+#[tokio::test]
+async fn more_contexts_than_one_association_holds_arrive_over_several() {
+    // Explicit and Implicit VR for each of 70 classes: 140 presentation contexts.
+    let mut house = House::new(&[(EXPLICIT, 10); 70]);
+    for (n, instance) in &mut house.instances {
+        instance.sop_class = uid(&format!("1.2.840.10008.5.1.4.1.1.{n}"));
+    }
+    let pacs = Pacs::start(Door::default(), |_, _| Reply::Status(0)).await;
+    let (name, destinations) = pacs.destinations(2);
+    let book = Arc::new(Book::default());
+    assert_eq!(destinations.deliver(&name, house.run(&book)).await, Ended::Complete);
+    let different: HashSet<Uid> = pacs.received().into_iter().map(|(uid, ..)| uid).collect();
+    assert_eq!((different.len(), pacs.received().len()), (70, 70));
 }

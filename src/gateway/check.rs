@@ -6,6 +6,7 @@ use super::config::Config;
 use super::faults::Faults;
 use crate::forward::{DestinationSection, TargetSection};
 use crate::http;
+use crate::import::routes;
 use crate::worklist::SourceSection;
 
 /// Fills in the embedded default: loopback, a folder as worklist, a folder as destination.
@@ -46,6 +47,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     check_matching(config, faults);
     check_worklist(config, faults);
     check_destinations(config, faults);
+    check_routes(config, faults);
     for (name, portal) in &config.portals {
         if portal.hosts.is_empty() {
             faults.add(format!("portals.{name}.hosts"), "name at least one host");
@@ -105,7 +107,7 @@ fn check_destinations(config: &Config, faults: &mut Faults) {
     if config.destinations.is_empty() {
         faults.add(
             "destinations",
-            "there is no destination; add `[destinations.pacs]` with `peer` or `folder`",
+            "there is no destination; add `[destinations.pacs]` with `peer`, `folder` or `stow-url`",
         );
     }
     if let Some((key, sentence)) = config.coercion.faults() {
@@ -120,9 +122,24 @@ fn check_destinations(config: &Config, faults: &mut Faults) {
             Ok(TargetSection::Peer(peer)) => {
                 reference(config, &format!("{key}.peer"), &peer, faults)
             }
-            Ok(TargetSection::Folder(_)) => {}
+            Ok(TargetSection::Folder(_) | TargetSection::Stow(..)) => {}
             Err(found) => found.iter().for_each(|fault| faults.add(&key, fault.to_string())),
         }
+    }
+}
+
+fn check_routes(config: &Config, faults: &mut Faults) {
+    let hosts = || config.portals.values().flat_map(|portal| &portal.hosts);
+    let is_source = |name: &str| {
+        // A link may be of any host, and a host has a dot.
+        name == "upload"
+            || name.contains('.')
+            || config.peers.contains_key(name)
+            || hosts().any(|h| h == name)
+    };
+    let is_destination = |name: &str| config.destinations.contains_key(name);
+    for (n, sentence) in routes::faults(&config.routes, is_destination, is_source) {
+        faults.add(format!("routes.{n}"), sentence);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::expire::RetentionSection;
 use crate::fetch::FetchSection;
 use crate::forward::DestinationSection;
 use crate::http::HttpSection;
+use crate::import::routes::RouteSection;
 use crate::matching::MatchingSection;
 use crate::mllp::Hl7Section;
 use crate::reconcile::CoercionSection;
@@ -78,6 +79,7 @@ pub struct Config {
     pub peers: BTreeMap<String, PeerSection>,
     pub worklist: WorklistSection,
     pub destinations: BTreeMap<String, DestinationSection>,
+    pub routes: Vec<RouteSection>,
     pub portals: BTreeMap<String, PortalSection>,
     pub matching: MatchingSection,
     pub coercion: CoercionSection,
@@ -221,7 +223,7 @@ fn scalar(text: &str) -> config::Value {
     }
 }
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "version",
     "gateway",
     "spool",
@@ -229,6 +231,7 @@ const SECTIONS: [&str; 17] = [
     "peers",
     "worklist",
     "destinations",
+    "routes",
     "portals",
     "matching",
     "coercion",
@@ -260,6 +263,8 @@ fn check(
         Some(_) => faults.add("version", "this release reads version 1"),
         None => faults.add("version", "write `version = 1` at the top of the file"),
     }
+    let routes = tree.remove("routes").unwrap_or_else(|| Value::Array(vec![]));
+    let routes = faults.section::<Vec<RouteSection>>("routes", routes);
     let mut take =
         |key: &str| tree.remove(key).unwrap_or_else(|| Value::Object(Default::default()));
     let gateway = faults.section::<GatewaySection>("gateway", take("gateway"));
@@ -293,6 +298,7 @@ fn check(
         peers: peers?,
         worklist: worklist?,
         destinations: destinations?,
+        routes: routes?,
         portals: portals?,
         matching: matching?,
         coercion: coercion?,

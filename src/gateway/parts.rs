@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::config::{Config, MasterKey};
 use crate::clock::Clock;
 use crate::dimse::Remote;
-use crate::forward::{Check, Destination, Destinations, Existing, Target, TargetSection};
+use crate::forward::{Check, Destination, Destinations, Existing, Stow, Target, TargetSection};
 use crate::import::{DestinationName, Times};
 use crate::journal::{Journal, Recovered};
 use crate::pipeline::{Backoff, Parts, Settings};
@@ -125,7 +125,8 @@ pub(super) fn settings(
         client: Client::new(&config.portals).context("portals")?,
         fetch: config.fetch.clone(),
         worklist,
-        destinations: Destinations::new(destinations(config)),
+        destinations: Destinations::new(destinations(config)?),
+        routes: config.routes.clone(),
     })
 }
 
@@ -155,27 +156,39 @@ fn sources(config: &Config) -> Vec<Source> {
     sources.collect()
 }
 
-fn destinations(config: &Config) -> BTreeMap<DestinationName, Destination> {
-    let destinations = config.destinations.iter().filter_map(|(name, section)| {
-        let target = match section.target().ok()? {
-            TargetSection::Folder(folder) => Target::Folder(folder),
-            TargetSection::Peer(peer) => {
-                let remote = config.peers.get(&peer)?.remote(&config.dicom.ae_title);
-                Target::Peer { name: peer, remote }
+fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Destination>> {
+    let mut destinations = BTreeMap::new();
+    for (name, section) in &config.destinations {
+        let remote = |peer: &String| Some(config.peers.get(peer)?.remote(&config.dicom.ae_title));
+        let target = match section.target() {
+            Ok(TargetSection::Folder(folder)) => Target::Folder(folder),
+            Ok(TargetSection::Peer(peer)) => match remote(&peer) {
+                Some(remote) => Target::Peer { name: peer, remote },
+                None => continue,
+            },
+            Ok(TargetSection::Stow(url, credentials)) => {
+                let (http, ca_file) = (section.allow_http, section.ca_file.clone());
+                let stow = Stow::new(url, http, ca_file, credentials)
+                    .map_err(|why| anyhow::anyhow!("destinations.{name}: {why}"))?;
+                Target::Stow(stow)
             }
+            // Told by the check of the configuration.
+            Err(_) => continue,
         };
-        let query = section.query_peer.as_ref().and_then(|peer| {
-            Some((peer.clone(), config.peers.get(peer)?.remote(&config.dicom.ae_title)))
-        });
+        let query =
+            section.query_peer.as_ref().and_then(|peer| Some((peer.clone(), remote(peer)?)));
         let destination = Destination {
             target,
             associations: section.associations(),
             check: Check { existing: section.existing_study.unwrap_or_default(), query },
             coercion: section.coercion.clone(),
+            compressed: section.compressed,
+            layout: section.layout.unwrap_or_default(),
+            send_back: section.send_back,
         };
-        Some((DestinationName(name.clone()), destination))
-    });
-    destinations.collect()
+        destinations.insert(DestinationName(name.clone()), destination);
+    }
+    Ok(destinations)
 }
 
 /// The destinations that are asked what they hold, with whom to ask.
@@ -187,7 +200,7 @@ pub fn asked(config: &Config) -> Vec<(String, Remote)> {
         let Check { existing, query } = destination.check;
         (existing != Existing::Ignore).then(|| (name.0, query.map_or(remote, |(_, peer)| peer)))
     };
-    destinations(config).into_iter().filter_map(asked).collect()
+    destinations(config).unwrap_or_default().into_iter().filter_map(asked).collect()
 }
 
 /// A folder of the configuration that cannot be worked in.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
-use super::{Blob, FileKind, ImportId, Question};
+use super::{Blob, Compressed, FileKind, ImportId, Question};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};
@@ -36,6 +36,12 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<DestinationName, Plan>,
     pub destinations: Vec<DestinationName>,
+    /// The route by which they were chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// What the route says of compressed images, instead of the destinations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed: Option<Compressed>,
 }
 
 /// A fact about one import. Events are what the journal keeps.

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ImportId;
 use super::question::Question;
+use super::{Compressed, ImportId};
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
 use crate::matching::{Decision, Outcome};
@@ -258,6 +258,12 @@ pub struct Work {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<DestinationName, Plan>,
     pub deliveries: Vec<Delivery>,
+    /// The route by which the destinations were chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// What the route says of compressed images, instead of the destinations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed: Option<Compressed>,
 }
 
 impl Work {

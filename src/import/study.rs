@@ -86,6 +86,8 @@ impl Study {
             plan: order.plan.clone(),
             plans: order.plans.clone(),
             deliveries: order.destinations.iter().cloned().map(Delivery::new).collect(),
+            route: order.route.clone(),
+            compressed: order.compressed,
         }));
         let send = |destination: &DestinationName| Action::Send {
             study: self.uid.clone(),

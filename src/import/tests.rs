@@ -79,6 +79,8 @@ fn order() -> Box<Order> {
         plan: Plan::default(),
         plans: BTreeMap::new(),
         destinations: vec![DestinationName("pacs".into())],
+        route: None,
+        compressed: None,
     })
 }
 

@@ -65,7 +65,7 @@ impl Pipeline {
 }
 
 /// The first object that was received, with what is needed to read its header.
-fn first(import: &Import, study: &Study) -> Option<(Blob, u64, Uid)> {
+pub(super) fn first(import: &Import, study: &Study) -> Option<(Blob, u64, Uid)> {
     let instances = study.instances.iter().filter_map(|number| {
         let instance: &Instance = import.instances.get(usize::try_from(*number).ok()?)?;
         match &instance.origin {
@@ -79,7 +79,10 @@ fn first(import: &Import, study: &Study) -> Option<(Blob, u64, Uid)> {
 }
 
 /// Blocking.
-fn header(spool: &ImportSpool, (blob, at, syntax): &(Blob, u64, Uid)) -> Option<DataSet> {
+pub(super) fn header(
+    spool: &ImportSpool,
+    (blob, at, syntax): &(Blob, u64, Uid),
+) -> Option<DataSet> {
     let mut reader = spool.read(blob).ok()?;
     reader.seek(SeekFrom::Start(*at)).ok()?;
     let length = blob.length.checked_sub(*at)?;

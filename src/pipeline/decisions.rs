@@ -1,9 +1,10 @@
 //! From a decision to an order: a person's word, the plan, and where the study goes.
 
-use super::Settings;
 use super::handle::{Choice, Pipeline, Refusal, Seen};
+use super::{Settings, compared, stages};
 use crate::dicom::{Item, Uid};
 use crate::forward;
+use crate::import::routes::{self, Decided, RouteSection, Traits};
 use crate::import::{
     Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState,
 };
@@ -46,7 +47,7 @@ impl Pipeline {
                     rejected: not_taken(found, &item_id),
                     at: self.shared.clock.now(),
                 };
-                self.order(&import, found, decision)?
+                self.order(&import, found, decision).await?
             }
             Choice::NoOrder { patient, seen } => {
                 let complete = patient.id.as_ref().is_some_and(|id| !id.id.trim().is_empty())
@@ -71,21 +72,22 @@ impl Pipeline {
                     rejected: vec![],
                     at: self.shared.clock.now(),
                 };
-                self.order(&import, found, decision)?
+                self.order(&import, found, decision).await?
             }
         };
         self.report(id, event).await
     }
 
-    /// The order for a decision: its plan and destinations, fixed at this moment.
-    pub(super) fn order(
+    /// The order for a decision: its plan, and the way it takes, fixed at this moment.
+    pub(super) async fn order(
         &self,
         import: &Import,
         study: &Study,
         decision: Decision,
     ) -> Result<Event, Refusal> {
         let settings = self.shared.settings();
-        let destinations = destinations(import, &settings)?;
+        let route = self.route(import, study, &decision, &settings).await?;
+        let destinations = destinations(import, route, &settings)?;
         let local = match &decision.target {
             Target::Order(item) => Local::Order(item),
             Target::NoOrder(patient) => Local::NoOrder(patient),
@@ -94,7 +96,10 @@ impl Pipeline {
         let plan = reconcile::plan(local, &study.facts, &settings.site, &at);
         let own = |name: &DestinationName| {
             let section = &settings.destinations.get(name)?.coercion;
-            let coercion = settings.site.coercion.with(section);
+            let mut coercion = settings.site.coercion.with(section);
+            if let Some(route) = route {
+                coercion = coercion.with(&route.coercion);
+            }
             if coercion == settings.site.coercion {
                 return None;
             }
@@ -102,8 +107,43 @@ impl Pipeline {
             Some((name.clone(), reconcile::plan(local, &study.facts, &site, &at)))
         };
         let plans = destinations.iter().filter_map(own).collect();
-        let order = Box::new(Order { decision, plan, plans, destinations });
+        let compressed = route.and_then(|route| route.compressed);
+        let route = route.map(|route| route.name.clone());
+        let order = Box::new(Order { decision, plan, plans, destinations, route, compressed });
         Ok(Event::Decided { study: study.uid.clone(), order })
+    }
+
+    /// The route that the study takes, unless the request names a destination.
+    async fn route<'a>(
+        &self,
+        import: &Import,
+        study: &Study,
+        decision: &Decision,
+        settings: &'a Settings,
+    ) -> Result<Option<&'a RouteSection>, Refusal> {
+        if import.request.destination.is_some() || settings.routes.is_empty() {
+            return Ok(None);
+        }
+        let looks_inside = settings.routes.iter().any(|route| !route.tags.is_empty());
+        let header = match compared::first(import, study).filter(|_| looks_inside) {
+            None => None,
+            Some(first) => {
+                let unreadable = || {
+                    Refusal::NotNow("the local copy of this study cannot be read, so no route can be chosen; import it again".into())
+                };
+                let spool = self.shared.spool.import(import.id).map_err(|_| unreadable())?;
+                let read = tokio::task::spawn_blocking(move || compared::header(&spool, &first));
+                Some(read.await.ok().flatten().ok_or_else(unreadable)?)
+            }
+        };
+        let traits = Traits {
+            source: stages::source(import).unwrap_or("upload"),
+            facts: &study.facts,
+            modalities: &study.modalities,
+            decided: &Decided::of(decision),
+            text: &|tag| header.as_ref()?.text(tag),
+        };
+        Ok(routes::choose(&settings.routes, &traits))
     }
 
     /// The item that a person named: among the candidates, or else in the worklist as it is now.
@@ -145,20 +185,31 @@ fn not_taken(study: &Study, item_id: &str) -> Vec<Rejected> {
     }
 }
 
-/// Where a study of this import goes: as requested, else everywhere but back to the peer it came from.
-fn destinations(import: &Import, settings: &Settings) -> Result<Vec<DestinationName>, Refusal> {
+/// Where a study of this import goes: as requested, else by its route, else everywhere; but not back to the peer
+/// it came from, unless it is asked for or the destination says so.
+fn destinations(
+    import: &Import,
+    route: Option<&RouteSection>,
+    settings: &Settings,
+) -> Result<Vec<DestinationName>, Refusal> {
     let from = match &import.kind {
         Kind::Association { peer, .. } => Some(peer.as_str()),
         Kind::Link { .. } | Kind::Upload => None,
     };
     let back = |name: &DestinationName| {
-        let peer = settings.destinations.get(name).map(|destination| &destination.target);
-        matches!(peer, Some(forward::Target::Peer { name, .. }) if Some(name.as_str()) == from)
+        settings.destinations.get(name).is_some_and(|destination| {
+            let peer = match &destination.target {
+                forward::Target::Peer { name, .. } => Some(name.as_str()),
+                forward::Target::Folder(_) | forward::Target::Stow(_) => None,
+            };
+            peer.is_some() && peer == from && !destination.send_back
+        })
     };
     let mut names = settings.destinations.names();
-    names.retain(|name| match &import.request.destination {
-        Some(wanted) => wanted == name,
-        None => !back(name),
+    names.retain(|name| match (&import.request.destination, route) {
+        (Some(wanted), _) => wanted == name,
+        (None, Some(route)) => route.destinations.contains(&name.0) && !back(name),
+        (None, None) => !back(name),
     });
     if names.is_empty() {
         return Err(Refusal::NotNow(

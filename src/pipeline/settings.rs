@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::forward::Destinations;
 use crate::import::Times;
+use crate::import::routes::RouteSection;
 use crate::journal::{Journal, Recovered};
 use crate::matching::MatchingSection;
 use crate::spool::Spool;
@@ -25,6 +26,7 @@ pub struct Settings {
     pub fetch: fetch::FetchSection,
     pub worklist: Worklist,
     pub destinations: Destinations,
+    pub routes: Vec<RouteSection>,
 }
 
 /// What the scheduler is started with.

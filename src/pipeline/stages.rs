@@ -234,7 +234,7 @@ impl Stages {
         let filed = match shared.earlier_decision(import, study) {
             Some(Earlier::Agrees(target)) => {
                 let decision = decision(target, Authority::Earlier, vec![], shared.clock.now());
-                return Some(self.order(import, study, decision));
+                return Some(self.order(import, study, decision).await);
             }
             Some(Earlier::Differs(target)) => Some(target),
             None => None,
@@ -293,7 +293,7 @@ impl Stages {
                 let evidence = best.evidence.clone();
                 let mut decision = decision(target, authority, evidence, shared.clock.now());
                 decision.rejected = matching::rejected(&outcome.candidates, &best.item_id);
-                Some(self.order(import, study, decision))
+                Some(self.order(import, study, decision).await)
             }
             _ => Some(Event::Ranked { study: uid.clone(), outcome: Box::new(outcome) }),
         }
@@ -319,8 +319,8 @@ impl Stages {
         self.judge.decide(case, answer.items, completeness, policy).await
     }
 
-    fn order(&self, import: &Import, study: &Study, decision: Decision) -> Event {
-        match self.pipeline.order(import, study, decision) {
+    async fn order(&self, import: &Import, study: &Study, decision: Decision) -> Event {
+        match self.pipeline.order(import, study, decision).await {
             Ok(event) => event,
             Err(refusal) => failed(Stage::Worklist, Some(study.uid.clone()), refusal.to_string()),
         }
@@ -358,6 +358,10 @@ impl Stages {
             study: uid.clone(),
             facts: study.facts.clone(),
             plan: work.plan_for(&destination).clone(),
+            compressed: match work.compressed {
+                Some(compressed) => compressed,
+                None => settings.destinations.get(&destination)?.compressed,
+            },
             stored: match delivery.delivered() {
                 0 => Stored::Nothing,
                 _ => Stored::Some,
@@ -466,7 +470,7 @@ fn decision(
 }
 
 /// What a policy of its own may be given to.
-fn source(import: &Import) -> Option<&str> {
+pub(super) fn source(import: &Import) -> Option<&str> {
     match &import.kind {
         Kind::Link { host } => Some(host),
         Kind::Association { peer, .. } => Some(peer),

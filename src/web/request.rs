@@ -59,6 +59,34 @@ impl Bearer {
         value.set_sensitive(true);
         Some(Self(value))
     }
+
+    /// User name and password instead of a token (RFC 7617); the name holds no colon.
+    pub fn basic(user: &str, password: &str) -> Option<Self> {
+        let fits = !user.contains(':') && user.len().saturating_add(password.len()) < Self::LONGEST;
+        let text = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
+        let mut value = HeaderValue::from_str(&text).ok().filter(|_| fits)?;
+        value.set_sensitive(true);
+        Some(Self(value))
+    }
+
+    pub(super) fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+/// RFC 4648 section 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let padded = three.iter().chain([&0; 2]).take(3);
+        let bits = padded.fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        for n in 0..4_usize {
+            let letter = LETTERS.get(bits >> (18 - 6 * n) & 63).copied().unwrap_or(b'=');
+            text.push(char::from(if n > three.len() { b'=' } else { letter }));
+        }
+    }
+    text
 }
 
 /// A request being made.
@@ -181,7 +209,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(
+    pub(super) fn new(
         response: reqwest::Response,
         url: Url,
         host: String,
@@ -306,6 +334,18 @@ mod tests {
             .body(Vec::new())
             .unwrap();
         next_hop(&Url::parse(from).unwrap(), &response.into())
+    }
+
+    #[test]
+    fn names_and_passwords_are_written_as_rfc_7617_shows() {
+        let basic = Bearer::basic("Aladdin", "open sesame").unwrap();
+        assert_eq!(basic.value().to_str().unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        for (text, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(base64(text.as_bytes()), coded);
+        }
+        assert!(Bearer::basic("a:b", "c").is_none());
     }
 
     #[test]

@@ -15,7 +15,9 @@ use std::time::Duration;
 use lotse::dicom::{AeTitle, DataSet, Syntax, Uid};
 use lotse::dimse::{MAX_PDU, Remote, Timeouts};
 use lotse::forward::{Destination, Destinations, Ended, Gone, Recorder, Run, Runs, Stored, Target};
-use lotse::import::{DestinationName, File, ImportId, Instance, InstanceOutcome, Origin};
+use lotse::import::{
+    Compressed, DestinationName, File, ImportId, Instance, InstanceOutcome, Origin,
+};
 use lotse::reconcile::encapsulate::{FileKind, identifiers};
 use lotse::reconcile::{self, Local, Site};
 use lotse::seal::Vault;
@@ -103,6 +105,7 @@ impl House {
             study: facts.study_uid.clone(),
             facts,
             plan,
+            compressed: Compressed::default(),
             stored: Stored::Nothing,
             runs: Runs::First,
             overridden: vec![],

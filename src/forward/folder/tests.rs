@@ -6,7 +6,8 @@ use crate::dicom::scan;
 use crate::forward::tests::{BIG, Book, EXPLICIT, House, JPEG};
 
 async fn run(house: &House, folder: &Path, book: &Arc<Book>) -> Ended {
-    deliver(folder, &Arc::new(Semaphore::new(1)), house.run(book)).await
+    let permits = Arc::new(Semaphore::new(1));
+    deliver(folder, FolderLayout::ByUid, &permits, house.run(book)).await
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -68,7 +69,7 @@ async fn importing_again_at_another_time_changes_no_file() {
     let again = async |plan: Plan| {
         let book = Arc::new(Book::default());
         let run = Run { plan, ..house.run(&book) };
-        assert_eq!(deliver(&target, &permits, run).await, Ended::Complete);
+        assert_eq!(deliver(&target, FolderLayout::ByUid, &permits, run).await, Ended::Complete);
         assert_eq!(names(&study).iter().map(read).collect::<Vec<_>>(), before);
         let refused =
             |outcome: &InstanceOutcome| matches!(outcome, InstanceOutcome::Refused { .. });

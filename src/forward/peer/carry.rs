@@ -84,10 +84,13 @@ async fn begin<A: Association>(
     ledger: &mut Ledger,
 ) -> Result<Option<Sending>, Stopped> {
     while let Some((number, instance)) = shared.take() {
-        if let Some(syntax) = route::choose(&instance, &client.accepted(&instance.sop_class)) {
+        if let Some(syntax) =
+            route::choose(&instance, shared.compressed, &client.accepted(&instance.sop_class))
+        {
             return Ok(Some(Sending::begin(shared, number, instance, syntax)));
         }
-        record(shared, ledger, number, refused(route::refusal(&instance))).await?;
+        record(shared, ledger, number, refused(route::refusal(&instance, shared.compressed)))
+            .await?;
     }
     Ok(None)
 }
@@ -121,7 +124,7 @@ async fn one<A: Association>(
     let status = match answer {
         Ok(status) => status,
         Err(dimse::Error::ContextRefused { .. }) => {
-            let sentence = route::refusal(&current.instance);
+            let sentence = route::refusal(&current.instance, shared.compressed);
             return record(shared, ledger, current.number, refused(sentence)).await;
         }
         // The association is aborted, so that the peer keeps no half object.

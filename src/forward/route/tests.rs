@@ -21,6 +21,10 @@ fn instance(class: &str, syntax: &str) -> Instance {
     }
 }
 
+fn native_batches(instances: Vec<(u32, Instance)>) -> Vec<Batch> {
+    batches(instances, Compressed::default())
+}
+
 fn uids_of(list: &[Uid]) -> Vec<&str> {
     list.iter().map(Uid::as_str).collect()
 }
@@ -34,22 +38,29 @@ fn objects_go_as_they_came_if_they_may() {
         (implicit, vec![implicit, explicit]),
         ("1.2.840.10008.1.2.1.99", vec![explicit, implicit]),
         ("1.2.840.10008.1.2.2", vec![explicit, implicit]),
-        ("1.2.840.10008.1.2.4.70", vec!["1.2.840.10008.1.2.4.70"]),
+        ("1.2.840.10008.1.2.4.70", vec!["1.2.840.10008.1.2.4.70", explicit, implicit]),
+        ("1.2.840.10008.1.2.4.80", vec!["1.2.840.10008.1.2.4.80"]),
         ("1.3.46.670589.33.1.4.1", vec!["1.3.46.670589.33.1.4.1"]),
     ] {
-        assert_eq!(uids_of(&candidates(&instance("1.2", own).origin)), expected);
+        assert_eq!(
+            uids_of(&candidates(&instance("1.2", own).origin, Compressed::NativeIfNeeded)),
+            expected
+        );
     }
     let created = Origin::Created { kind: FileKind::Pdf, title: String::new() };
-    assert_eq!(uids_of(&candidates(&created)), vec![explicit]);
+    assert_eq!(uids_of(&candidates(&created, Compressed::Native)), vec![explicit]);
     let ct = instance("1.2", implicit);
-    assert_eq!(choose(&ct, &[Uid::new(explicit).unwrap()]).unwrap().as_str(), explicit);
-    assert!(choose(&ct, &[]).is_none());
+    assert_eq!(
+        choose(&ct, Compressed::AsIs, &[Uid::new(explicit).unwrap()]).unwrap().as_str(),
+        explicit
+    );
+    assert!(choose(&ct, Compressed::AsIs, &[]).is_none());
 }
 
 #[test]
 fn one_class_is_proposed_once_with_its_own_syntax_first() {
     let explicit = uids::EXPLICIT_VR_LITTLE_ENDIAN;
-    let batches = batches(vec![
+    let batches = native_batches(vec![
         (0, instance("1.2.1", "1.2.840.10008.1.2.4.70")),
         (1, instance("1.2.1", explicit)),
         (2, instance("1.2.1", explicit)),
@@ -66,7 +77,7 @@ fn one_class_is_proposed_once_with_its_own_syntax_first() {
 fn more_classes_than_one_association_holds_are_split() {
     let explicit = uids::EXPLICIT_VR_LITTLE_ENDIAN;
     let all = (0..200).map(|n| (n, instance(&format!("1.2.{n}"), explicit))).collect();
-    let batches = batches(all);
+    let batches = native_batches(all);
     assert_eq!(batches.iter().map(|batch| batch.instances.len()).sum::<usize>(), 200);
     for batch in &batches {
         let pairs: usize = batch.contexts.iter().map(|c| c.transfer_syntaxes.len()).sum();

@@ -119,6 +119,18 @@ pub(in crate::forward) struct House {
 
 impl House {
     pub(in crate::forward) fn new(objects: &[(&str, usize)]) -> Self {
+        let made = (0_u32..).zip(objects).map(|(n, (syntax, length))| {
+            let bytes = match syntax.is_empty() {
+                true => pixels(*length),
+                false => object(n, syntax, &pixels(*length)),
+            };
+            (*syntax, bytes)
+        });
+        Self::with(&made.collect::<Vec<_>>())
+    }
+
+    /// Of objects, or documents that have no syntax.
+    pub(in crate::forward) fn with(objects: &[(&str, Vec<u8>)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         let vault = Vault::open_or_create(&keys, &folder.path().join("master")).unwrap();
@@ -126,18 +138,13 @@ impl House {
         let spool = spool.create(ImportId::new()).unwrap();
         let mut pack = spool.pack().unwrap();
         let mut instances = Vec::new();
-        for (n, (syntax, length)) in (0_u32..).zip(objects) {
-            let bytes = if syntax.is_empty() {
-                pixels(*length)
-            } else {
-                object(n, syntax, &pixels(*length))
-            };
-            let blob = pack.append(&mut Cursor::new(&bytes), u64::MAX).unwrap();
+        for (n, (syntax, bytes)) in (0_u32..).zip(objects) {
+            let blob = pack.append(&mut Cursor::new(bytes), u64::MAX).unwrap();
             let (sop_class, origin) = if syntax.is_empty() {
                 let origin = Origin::Created { kind: FileKind::Pdf, title: "Befund.pdf".into() };
                 (uids::ENCAPSULATED_PDF_STORAGE, origin)
             } else {
-                (uids::CT_IMAGE_STORAGE, Origin::Received { layout: layout(&bytes, syntax) })
+                (uids::CT_IMAGE_STORAGE, Origin::Received { layout: layout(bytes, syntax) })
             };
             let instance = Instance {
                 sop_class: uid(sop_class),
@@ -152,6 +159,16 @@ impl House {
         Self { folder, spool, instances }
     }
 
+    /// Flips a bit two thirds into the stored bytes of an instance.
+    pub(in crate::forward) fn damage(&self, n: usize) {
+        let path = super::pack(&self.folder.path().join("spool"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let blob = &self.instances[n].1.blob;
+        let middle = usize::try_from(blob.at + blob.length * 2 / 3).unwrap();
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+
     pub(in crate::forward) fn run(&self, book: &Arc<Book>) -> Run {
         let known: HashSet<u32> = book.outcomes().into_keys().collect();
         let open = self.instances.iter().filter(|(n, _)| !known.contains(n)).cloned();
@@ -159,6 +176,7 @@ impl House {
             study: uid("1.2.3.4"),
             facts: facts(),
             plan: plan("Müller^Jörg"),
+            compressed: Compressed::default(),
             stored: if known.is_empty() { Stored::Nothing } else { Stored::Some },
             runs: Runs::First,
             overridden: vec![],

@@ -71,7 +71,7 @@ fn a_stray_key_in_any_table_is_refused_by_name_and_line_all_at_once() {
         }
     }
     let faults = load(&text).unwrap_err();
-    assert_eq!(expected.len(), 22, "{expected:?}");
+    assert_eq!(expected.len(), 25, "{expected:?}");
     for (line, table) in expected {
         let told = faults.0.iter().any(|fault| {
             fault.line == Some(line)
@@ -135,4 +135,22 @@ fn what_is_no_toml_and_what_refers_to_nothing_is_told() {
     );
     let told = load("").unwrap_err().to_string();
     assert!(told.contains("version = 1"), "{told}");
+}
+
+#[test]
+fn a_peer_that_is_the_gateway_itself_gets_nothing() {
+    let text = uncommented();
+    for (from, key) in
+        [("peer = \"ris\"", "worklist.sources"), ("peer = \"pacs\"", "destinations.pacs")]
+    {
+        for (listener, address) in
+            [("127.0.0.1:21112", "127.0.0.1:21112"), ("0.0.0.0:21112", "localhost:21112")]
+        {
+            let own = format!("[peers.own]\nae-title = \"OWN\"\naddress = \"{address}\"\n");
+            let listeners = format!("[[dicom.listeners]]\naddress = \"{listener}\"\n");
+            let text = text.replace(from, "peer = \"own\"") + "\n" + &own + &listeners;
+            let told = load(&text).unwrap_err().to_string();
+            assert!(told.contains(key) && told.contains("is the gateway itself"), "{told}");
+        }
+    }
 }

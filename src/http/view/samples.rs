@@ -154,6 +154,8 @@ pub(crate) fn forwarding() -> Import {
         },
         plan,
         plans: BTreeMap::new(),
+        route: None,
+        compressed: None,
         deliveries: vec![Delivery {
             destination: DestinationName("pacs".into()),
             outcomes: BTreeMap::from([(0, delivered), (1, refused)]),

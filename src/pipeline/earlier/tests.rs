@@ -58,6 +58,8 @@ fn work() -> Box<Work> {
         plan: Plan::default(),
         plans: Default::default(),
         deliveries: vec![],
+        route: None,
+        compressed: None,
     })
 }
 

@@ -81,6 +81,11 @@ pub struct Orthanc {
 
 impl Orthanc {
     pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// With plugins, as paths.
+    pub async fn start_with(folder: &Path, plugins: &[&str]) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let dicom = free_port();
         let configured = |http: u16| {
@@ -89,7 +94,7 @@ impl Orthanc {
                 "HttpPort": http, "DicomPort": dicom, "DicomAet": "PACS",
                 "DicomCheckCalledAet": false, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
                 "DicomAlwaysAllowFind": true,
-                "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
+                "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": plugins,
             });
             let file = folder.join("orthanc.json");
             std::fs::write(&file, settings.to_string()).unwrap();

@@ -72,6 +72,12 @@ impl Setup {
         self
     }
 
+    /// Destinations are in a table of the test.
+    pub fn no_folder(mut self) -> Self {
+        self.destination = true;
+        self
+    }
+
     /// `200ms` and `1s` if not said.
     pub fn retry(mut self, first: &str, longest: &str) -> Self {
         self.retry = (first.to_owned(), longest.to_owned());
