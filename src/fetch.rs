@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::dicom::Patient;
-use crate::import::{File, Link, Question};
+use crate::import::{Chosen, File, Link, Listing, Question, Session};
 use crate::spool::ImportSpool;
 use crate::web;
 
@@ -23,19 +23,25 @@ mod dlx;
 mod error;
 mod locate;
 mod name;
+mod reading;
 mod recognise;
 mod section;
 mod store;
 mod wire;
 
 pub use error::{Class, Error};
-pub use section::FetchSection;
+pub use reading::{Understood, understand};
+pub use section::{Choose, FetchSection};
 
 /// What a pull needs. Dropping the future, or cancelling, stops it.
 pub struct Pull {
     pub link: Link,
     /// By the portal's question ID or its type.
     pub answers: BTreeMap<String, String>,
+    /// What is wanted of a list, if that was said.
+    pub chosen: Option<Chosen>,
+    /// A session that was left open for the choice.
+    pub session: Option<Session>,
     pub spool: ImportSpool,
     pub cancel: CancellationToken,
     pub observer: Arc<dyn Observer>,
@@ -48,12 +54,16 @@ pub trait Observer: Send + Sync {
     fn downloading(&self, total_bytes: Option<u64>, total_files: Option<u64>);
     /// So many bytes more have come.
     fn received(&self, bytes: u64);
+    /// Remarks on what came, for people.
+    fn noted(&self, _notes: Vec<String>) {}
 }
 
 /// How a pull ended without a fault.
 pub enum Pulled {
     /// The portal asks what the answers do not hold, or refused them (`note` says so in a sentence).
     Asked { questions: Vec<Question>, note: Option<String> },
+    /// There are several examinations, and nobody said which are wanted. The session stays open for the choice.
+    Listed { listing: Box<Listing>, session: Option<Session> },
     /// The portal is fetching the examination itself; ask again after `wait`.
     Preparing { wait: Duration },
     /// Files are synced in the spool. `portal`: the patient as the portal's list told it.
@@ -65,6 +75,7 @@ impl Pulled {
     fn outcome(&self) -> &'static str {
         match self {
             Self::Asked { .. } => "asked",
+            Self::Listed { .. } => "listed",
             Self::Preparing { .. } => "preparing",
             Self::Done { .. } => "done",
         }

@@ -6,13 +6,14 @@
 //! refused event changes nothing.
 //!
 //! ```text
-//! a link:  Requested → Asking ⇄ Requested → Preparing → Downloading ┐
-//! pushed:  Receiving ───────────────────────────────────────────────┴→ Received → Unpacked → Closed
+//! a link:  Requested → Asking ⇄ Requested ⇄ Choosing → Preparing → Downloading ┐
+//! pushed:  Receiving ──────────────────────────────────────────────────────────┴→ Received → Unpacked → Closed
 //! study:   Inspected → AwaitingWorklist → AwaitingDecision → Forwarding → Confirming → Confirmed
 //! aside:   import Failed; study Quarantined, Rejected, Cancelled
 //! ```
 
 mod apply;
+mod choice;
 mod counts;
 mod documents;
 mod due;
@@ -25,6 +26,7 @@ mod state;
 mod study;
 
 pub use apply::{INTERRUPTIONS, PULL_ATTEMPTS};
+pub use choice::{Chosen, DicomWeb, Listing, Offer, Session};
 pub use counts::Counts;
 pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};

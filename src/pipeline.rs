@@ -5,6 +5,7 @@
 //! the device; an action starts only after the event that asked for it is; nobody else changes an import.
 
 mod backoff;
+mod choosing;
 mod compared;
 mod decisions;
 mod due;
@@ -14,6 +15,7 @@ mod handle;
 mod judge;
 mod patients;
 mod progress;
+mod rate;
 mod recover;
 mod scheduler;
 mod settings;

@@ -15,19 +15,27 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 pub mod control;
+mod date;
 mod error;
 mod guard;
+mod proxy;
 mod request;
+mod resume;
 mod roots;
 mod upload;
 
 pub use error::{Error, TlsFault};
 pub use guard::{Found, Lookup, forbidden};
+pub use proxy::Proxy;
 pub use request::{Answer, Bearer, Limits, Request};
+pub use resume::{Told, Validator, read_head};
 pub use upload::{Upload, UploadLimits};
 
 /// Time for name resolution, TCP and TLS together: a portal that needs longer is down for our purpose.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// For the look at a name that the proxy resolves anyway; where names of the outside are not known, it takes long.
+const JUDGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// More header lines than this is no portal but an attack.
 const MAX_HEADERS: usize = 100;
@@ -65,6 +73,8 @@ struct Site {
     hosts: Vec<String>,
     reach: Reach,
     allow_http: bool,
+    /// Through the proxy.
+    proxied: bool,
     http: reqwest::Client,
 }
 
@@ -80,6 +90,7 @@ impl Site {
 pub struct Client {
     /// The default comes last; the first that names the host counts.
     sites: Arc<[Site]>,
+    lookup: Arc<dyn Lookup>,
 }
 
 impl Client {
@@ -88,10 +99,26 @@ impl Client {
         Self::with_lookup(portals, Arc::new(guard::System))
     }
 
+    /// The same through a proxy, except for sections with `allow-private`.
+    pub fn through(
+        portals: &BTreeMap<String, PortalSection>,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, Error> {
+        Self::built(portals, Arc::new(guard::System), proxy)
+    }
+
     /// The same with another name resolution.
     pub fn with_lookup(
         portals: &BTreeMap<String, PortalSection>,
         lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, Error> {
+        Self::built(portals, lookup, None)
+    }
+
+    fn built(
+        portals: &BTreeMap<String, PortalSection>,
+        lookup: Arc<dyn Lookup>,
+        proxy: Option<&Proxy>,
     ) -> Result<Self, Error> {
         let mut sites = Vec::with_capacity(portals.len().saturating_add(1));
         for (name, section) in portals {
@@ -100,6 +127,8 @@ impl Client {
                 return Err(Error::NoHosts { section: name.clone() });
             }
             let reach = if section.allow_private { Reach::Site } else { Reach::Public };
+            // What is inside is not reached by way of the outside.
+            let proxy = proxy.filter(|_| reach == Reach::Public);
             sites.push(Site {
                 hosts: section
                     .hosts
@@ -109,12 +138,19 @@ impl Client {
                     .collect(),
                 reach,
                 allow_http: section.allow_http,
-                http: http_client(section.ca_file.as_deref(), reach, Arc::clone(&lookup))?,
+                proxied: proxy.is_some(),
+                http: http_client(section.ca_file.as_deref(), reach, Arc::clone(&lookup), proxy)?,
             });
         }
-        let http = http_client(None, Reach::Public, lookup)?;
-        sites.push(Site { hosts: Vec::new(), reach: Reach::Public, allow_http: false, http });
-        Ok(Self { sites: sites.into() })
+        let http = http_client(None, Reach::Public, Arc::clone(&lookup), proxy)?;
+        sites.push(Site {
+            hosts: Vec::new(),
+            reach: Reach::Public,
+            allow_http: false,
+            proxied: proxy.is_some(),
+            http,
+        });
+        Ok(Self { sites: sites.into(), lookup })
     }
 
     /// Begins a GET.
@@ -171,6 +207,20 @@ impl Client {
         }
         Ok((index, site))
     }
+
+    /// What a proxy is asked for is judged as far as names are known here: it would also reach hosts inside.
+    async fn judge_proxied(&self, url: &Url, site: &Site) -> Result<(), Error> {
+        let Some(Host::Domain(name)) = url.host().filter(|_| site.proxied) else {
+            return Ok(());
+        };
+        let found = tokio::time::timeout(JUDGE_TIMEOUT, self.lookup.lookup(name)).await;
+        // Many a hospital knows no names of the outside: the proxy does.
+        let Ok(Ok(found)) = found else { return Ok(()) };
+        match found.into_iter().find_map(|address| forbidden(address, site.reach)) {
+            Some(kind) => Err(Error::Address { host: host_of(url), kind }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The host as it is compared and shown: lower case, without brackets and trailing dot; cut, since it is
@@ -194,13 +244,20 @@ fn http_client(
     ca_file: Option<&std::path::Path>,
     reach: Reach,
     lookup: Arc<dyn Lookup>,
+    proxy: Option<&Proxy>,
 ) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let builder = match proxy {
+        // The only name resolved here is that of the proxy, which is inside.
+        Some(proxy) => {
+            builder.dns_resolver(guard::Resolver::new(lookup, Reach::Site)).proxy(proxy.ready()?)
+        }
+        None => builder.dns_resolver(guard::Resolver::new(lookup, reach)).no_proxy(),
+    };
+    builder
         .tls_backend_preconfigured(roots::client_config(ca_file)?)
-        .dns_resolver(guard::Resolver::new(lookup, reach))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy()
         .referer(false)
         .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)

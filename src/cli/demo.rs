@@ -148,7 +148,7 @@ impl Stages {
             };
             let ended = match &import.state {
                 State::Closed { .. } | State::Failed { .. } | State::Cancelled { .. } => true,
-                State::Asking { .. } => true,
+                State::Asking { .. } | State::Choosing { .. } => true,
                 State::Unpacked => !studies.is_empty() && studies.iter().all(|s| held(&s.state)),
                 State::Requested { .. }
                 | State::Preparing { .. }

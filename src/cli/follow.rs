@@ -85,7 +85,7 @@ fn stand(import: &Value) -> Stand {
         )
     };
     match out::text(import, "/state") {
-        "Asking" => Stand::Asking,
+        "Asking" | "Choosing" => Stand::Asking,
         "Failed" | "Cancelled" | "Expired" | "Erased" => Stand::Held,
         "Closed" if studies.iter().all(|s| out::text(s, "/state") == "Confirmed") => {
             Stand::Delivered
@@ -130,7 +130,7 @@ impl Shown {
         }
         if let Some(bar) = &self.bar {
             let (done, total) = progress(import);
-            bar.set_message(told);
+            bar.set_message(format!("{told}{}", pace(import)));
             bar.set_length(total.max(done));
             bar.set_position(done);
         } else if told != self.last {
@@ -152,6 +152,17 @@ impl Shown {
             out::line(&format!("{}  {next}", out::text(import, "/state")));
         }
     }
+}
+
+/// Rate and time left, while bytes come.
+fn pace(import: &Value) -> String {
+    let rate = out::number(import, "/progress/bytesPerSecond");
+    if rate == 0 {
+        return String::new();
+    }
+    let left = import.pointer("/progress/secondsLeft").and_then(Value::as_u64);
+    let left = left.map(|left| format!(", {left} s left")).unwrap_or_default();
+    format!(" {:.1} MB/s{left}", rate as f64 / 1e6)
 }
 
 /// Instances if their number is known, else bytes.

@@ -6,6 +6,9 @@ use super::wire::Asked;
 use crate::dicom::patient::parse_date;
 use crate::import::{Question, QuestionKind};
 
+/// A question of version 0.9: no password, so it may be answered again.
+const OLD_INSURANCE_NUMBER: &str = "KV_NUMBER";
+
 /// What is known before a login.
 pub(super) enum Prepared {
     /// The body of the login.
@@ -62,6 +65,9 @@ pub(super) fn shown(asked: &Asked) -> Question {
         (true, QuestionKind::PatBirthDate) => "Birth date of the patient".to_owned(),
         (true, QuestionKind::StudyDate) => "Date of the examination".to_owned(),
         (true, QuestionKind::Password) => "Password".to_owned(),
+        (true, QuestionKind::Custom) if asked.kind == OLD_INSURANCE_NUMBER => {
+            "Health insurance number".to_owned()
+        }
         (true, QuestionKind::Custom) => "The portal asks without saying what for".to_owned(),
     };
     Question { key: asked.id.clone(), kind, text, format: asked.format.clone() }

@@ -108,26 +108,38 @@ impl Tail {
     /// Whether this was the end of a whole ZIP: an end-of-central-directory record whose comment fits, and
     /// whose central directory lies before it (APPNOTE 4.3.16). A cut archive has none.
     pub(super) fn ends_zip(&self) -> bool {
+        self.zip_end().is_some()
+    }
+
+    /// Entries in the ZIP that ends here, folders included; `None` if it is none, or has more than its end
+    /// record can tell.
+    pub(super) fn entries(&self) -> Option<u64> {
+        self.zip_end().filter(|entries| *entries != u16::MAX).map(u64::from)
+    }
+
+    fn zip_end(&self) -> Option<u16> {
         let before =
             self.length.saturating_sub(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX));
-        self.bytes.windows(22).enumerate().any(|(at, record)| {
+        self.bytes.windows(22).enumerate().find_map(|(at, record)| {
             let at = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(before);
             ends_here(record, at, self.length)
         })
     }
 }
 
-fn ends_here(record: &[u8], at: u64, length: u64) -> bool {
-    let [b'P', b'K', 5, 6, _, _, _, _, _, _, _, _, size @ .., c0, c1] = record else {
-        return false;
+/// The number of entries, if a ZIP ends with this record.
+fn ends_here(record: &[u8], at: u64, length: u64) -> Option<u16> {
+    let [b'P', b'K', 5, 6, _, _, _, _, _, _, n0, n1, size @ .., c0, c1] = record else {
+        return None;
     };
     let [s0, s1, s2, s3, o0, o1, o2, o3] = size else {
-        return false;
+        return None;
     };
     let comment = u64::from(u16::from_le_bytes([*c0, *c1]));
     let size = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
     let offset = u32::from_le_bytes([*o0, *o1, *o2, *o3]);
     let fits = at.saturating_add(22).saturating_add(comment) <= length;
     let zip64 = size == u32::MAX || offset == u32::MAX;
-    fits && (zip64 || u64::from(size).saturating_add(u64::from(offset)) <= at)
+    let before = zip64 || u64::from(size).saturating_add(u64::from(offset)) <= at;
+    (fits && before).then(|| u16::from_le_bytes([*n0, *n1]))
 }

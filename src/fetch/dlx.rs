@@ -1,25 +1,22 @@
-//! A DLX session: login, list, downloads (consumer calls of interface version 1).
+//! A DLX session: login, list, choice, downloads (consumer calls of interface version 1; 0.9 and 2 alike).
 
 use bytes::Bytes;
 use url::Url;
 
 use super::answers::{self, Prepared};
-use super::recognise::wait;
+use super::section::Choose;
 use super::wire::{self, Asked, Item, Questions};
 use super::{Error, Halt, Pull, Pulled, locate, store};
-use crate::import::{Question, QuestionKind};
+use crate::import::{self, Chosen, DicomWeb, File, Link, Listing, Offer, Question, QuestionKind};
 use crate::spool::AsyncPack;
-use crate::web::{self, Answer, Bearer};
+use crate::web;
+use session::{Login, Session, Waits};
 
-/// Logins of one pull, the first included: a short-lived session costs one per file in the worst case.
-const MAX_LOGINS: u32 = 10;
+mod session;
 
-/// A session token is below a kilobyte or two.
-const MAX_LOGIN_ANSWER: u64 = 64 << 10;
+const LIST_CHANGED: &str = "the portal's list has changed since; choose again";
 
-const REJECTED: &str = "the portal did not accept the answer, or does not know the link: check both, then answer again";
-
-/// Logs in and downloads everything. `answered` is the URL that gave the questions.
+/// Logs in and downloads everything, or what was chosen. `answered` is the URL that gave the questions.
 pub(super) async fn pull(
     client: &web::Client,
     pull: &Pull,
@@ -31,225 +28,256 @@ pub(super) async fn pull(
     let host = base.host_str().unwrap_or("").to_owned();
     let token = locate::token(answered, link)
         .ok_or(Error::Answer { host: host.clone(), what: "the link holds no token" })?;
-    let body = match answers::prepare(&questions.questions, &pull.answers) {
+    let asked = &questions.questions;
+    let body = match answers::prepare(asked, &usable(pull, asked)) {
         Prepared::Ready(body) => Bytes::from(body),
-        Prepared::Missing { questions, note } => return Ok(Pulled::Asked { questions, note }),
+        Prepared::Missing { questions, note } => {
+            let note = note.or_else(|| closed(pull));
+            return Ok(Pulled::Asked { questions, note });
+        }
     };
-    let mut session = Session {
-        client,
-        pull,
-        login: locate::call(&base, &["tokentfa", &token]),
-        base,
-        host,
-        one_time: questions
-            .questions
-            .iter()
-            .any(|asked| answers::kind(asked) == QuestionKind::Password),
-        questions: &questions.questions,
+    let told = |told: Option<String>| {
+        let url = answered.join(told?.trim()).ok()?;
+        // The token goes there, so it has to be the portal's own.
+        (locate::is_own(client, answered, link, &url)).then(|| Link::new(url.as_str()))?
+    };
+    let (qido_rs, wado_rs) =
+        (told(questions.dicomweb.0.clone()), told(questions.dicomweb.1.clone()));
+    let dicomweb =
+        (qido_rs.is_some() || wado_rs.is_some()).then_some(DicomWeb { qido_rs, wado_rs });
+    let login = Login {
+        url: locate::call(&base, &["tokentfa", &token]),
         body,
-        bearer: None,
-        logins: 0,
-        renewed: false,
-        kept: 0,
+        questions: asked,
+        vendor: questions.vendor.as_deref(),
     };
+    let one_time = asked.iter().any(|asked| answers::kind(asked) == QuestionKind::Password);
+    let mut session = Session::new(client, pull, base, one_time, Some(login));
     session.login().await?;
-    match session.download().await {
-        Err(Halt::Fault(cause)) if session.one_time && !matches!(cause, Error::Cancelled) => {
-            Err(Error::OneTime { host: session.host, cause: Box::new(cause) }.into())
+    let mut work = Work { session, dicomweb };
+    match work.download().await {
+        Err(Halt::Fault(cause)) if one_time && !matches!(cause, Error::Cancelled) => {
+            let error = Error::OneTime { host, cause: Box::new(cause) };
+            Ok(again(asked, error.sentence()))
         }
         other => other,
     }
 }
 
-struct Session<'a> {
-    client: &'a web::Client,
-    pull: &'a Pull,
-    base: Url,
-    login: Url,
-    host: String,
-    questions: &'a [Asked],
-    /// The answers, ready to be posted.
-    body: Bytes,
-    /// Whether an answer is a password that may be good for one login only.
-    one_time: bool,
-    bearer: Option<Bearer>,
-    logins: u32,
-    /// The login was repeated and nothing has succeeded since.
-    renewed: bool,
-    /// Bytes stored so far.
-    kept: u64,
+/// Goes on with the session that was left open for a person's choice; `None` if it has ended.
+pub(super) async fn go_on(
+    client: &web::Client,
+    pull: &Pull,
+    kept: &import::Session,
+) -> Result<Option<Pulled>, Halt> {
+    let mut session = Session::new(client, pull, kept.base.url().clone(), kept.one_time, None);
+    if !session.take_over(&kept.token) {
+        return Ok(None);
+    }
+    match (Work { session, dicomweb: None }).download().await {
+        Err(Halt::Fault(Error::SessionLost { .. })) => Ok(None),
+        Err(Halt::Fault(cause)) if kept.one_time && !matches!(cause, Error::Cancelled) => {
+            let host = kept.base.host().to_owned();
+            Err(Error::OneTime { host, cause: Box::new(cause) }.into())
+        }
+        other => other.map(Some),
+    }
 }
 
-impl Session<'_> {
-    /// Posts the answers once.
-    async fn login(&mut self) -> Result<(), Halt> {
-        let host = || self.host.clone();
-        let in_doubt = || Error::LoginInDoubt { host: host() };
-        self.logins = self.logins.saturating_add(1);
-        let sent = self
-            .client
-            .post_json(self.login.clone(), self.body.clone())
-            .limits(self.pull.section.short())
-            .send()
-            .await;
-        let mut answer = match sent {
-            Ok(answer) => answer,
-            Err(error) if error.is_unsent() || !error.is_passing() => return Err(error.into()),
-            Err(_) => return Err(in_doubt().into()),
-        };
-        match answer.status() {
-            200..=299 => {
-                let body = answer.bytes(MAX_LOGIN_ANSWER).await.map_err(|_| in_doubt())?;
-                let token = wire::session_token(&String::from_utf8_lossy(&body));
-                self.bearer = token.and_then(|token| Bearer::new(&token));
-                if self.bearer.is_none() {
-                    let what = "the login brought no session token";
-                    return Err(Error::Answer { host: host(), what }.into());
-                }
-                Ok(())
-            }
-            // 401 tells neither link nor answer apart, by design; older servers say 400 or 404.
-            400 | 401 | 404 | 422 if self.logins == 1 => Err(Halt::Ended(Pulled::Asked {
-                questions: self.questions.iter().map(answers::shown).collect::<Vec<Question>>(),
-                note: Some(REJECTED.to_owned()),
-            })),
-            400 | 401 | 404 | 422 => Err(Error::SessionLost { host: host() }.into()),
-            403 => Err(Error::Expired { host: host() }.into()),
-            // The password may be used up by now.
-            429 | 503 if self.one_time => Err(in_doubt().into()),
-            429 | 503 => Err(Halt::Ended(Pulled::Preparing { wait: wait(&mut answer).await })),
-            _ => Err(in_doubt().into()),
+/// The answers that may be posted: not the password that opened the session which has ended since.
+fn usable(pull: &Pull, asked: &[Asked]) -> std::collections::BTreeMap<String, String> {
+    let mut answers = pull.answers.clone();
+    if pull.session.as_ref().is_some_and(|session| session.one_time) {
+        let passwords = asked.iter().filter(|asked| answers::kind(asked) == QuestionKind::Password);
+        for password in passwords {
+            answers.remove(&password.id);
+            answers.remove(&password.kind);
         }
     }
+    answers
+}
 
+fn closed(pull: &Pull) -> Option<String> {
+    let lost = pull.session.as_ref().is_some_and(|session| session.one_time);
+    lost.then(|| {
+        "the session at the portal ended before everything was here; get a new password and enter it"
+            .to_owned()
+    })
+}
+
+/// Asks for what is used up; everything else is known.
+fn again(asked: &[Asked], note: String) -> Pulled {
+    let is_password = |asked: &&Asked| answers::kind(asked) == QuestionKind::Password;
+    let questions: Vec<Question> = asked.iter().filter(is_password).map(answers::shown).collect();
+    Pulled::Asked { questions, note: Some(note) }
+}
+
+/// What is done in a session.
+struct Work<'a> {
+    session: Session<'a>,
+    dicomweb: Option<DicomWeb>,
+}
+
+impl Work<'_> {
     async fn download(&mut self) -> Result<Pulled, Halt> {
-        let observer = self.pull.observer.as_ref();
         let items = self.list().await?;
-        let mut pack = store::pack(&self.pull.spool).await?;
+        if let Some(listing) = self.choice(&items) {
+            let session = self.session.handed_over();
+            return Ok(Pulled::Listed { listing: Box::new(listing), session });
+        }
+        let pull = self.session.pull;
+        let wanted: Vec<&Item> = items
+            .iter()
+            .filter(|item| pull.chosen.as_ref().is_none_or(|chosen| chosen.takes(&item.id)))
+            .collect();
+        let mut pack = store::pack(&pull.spool).await?;
+        let mut notes = Vec::new();
+        // A session that cannot be renewed may end between two files, so everything comes in one.
+        let at_once = self.session.one_time && wanted.len() > 1 && wanted.len() == items.len();
         let mut files = Vec::new();
-        if items.is_empty() {
-            observer.downloading(None, None);
-            let url = locate::call(&self.base, &["downloadall"]);
-            match self.file(&mut pack, url, None, Announce::Length).await {
-                Err(Halt::Fault(Error::Missing { host, .. })) => {
+        if wanted.is_empty() || at_once {
+            match self.all(&mut pack, &wanted, &mut notes).await {
+                Err(Halt::Fault(Error::Missing { host, .. })) if wanted.is_empty() => {
                     return Err(Error::Nothing { host }.into());
                 }
+                Err(Halt::Fault(Error::Missing { .. })) => {}
                 other => files.push(other?),
             }
-        } else {
-            let total_files =
-                items.iter().try_fold(0_u64, |sum, item| sum.checked_add(item.files.unwrap_or(1)));
-            observer.downloading(None, total_files);
-            let announce = match items.as_slice() {
-                [only] => Announce::LengthOf(only.files),
-                _ => Announce::Nothing,
-            };
-            for item in &items {
-                let url = locate::call(&self.base, &["download", &item.id]);
-                let description = item.description.as_deref();
-                files.push(self.file(&mut pack, url, description, announce).await?);
-            }
+        }
+        if files.is_empty() {
+            files = self.each(&mut pack, &wanted, &mut notes).await?;
         }
         pack.sync().await?;
-        Ok(Pulled::Done { files, portal: wire::common_patient(&items) })
+        if !notes.is_empty() {
+            pull.observer.noted(notes);
+        }
+        Ok(Pulled::Done { files, portal: wire::common_patient(&wanted) })
+    }
+
+    /// What a person has to be shown first; `None` if it is clear what is wanted.
+    fn choice(&self, items: &[Item]) -> Option<Listing> {
+        let pull = self.session.pull;
+        let note = match &pull.chosen {
+            Some(Chosen::All) => return None,
+            Some(Chosen::Only(keys)) => {
+                let is_there = |key: &String| items.iter().any(|item| item.id == *key);
+                if keys.iter().all(is_there) {
+                    return None;
+                }
+                Some(LIST_CHANGED.to_owned())
+            }
+            None => {
+                let asks = match pull.section.choose {
+                    Choose::Never => false,
+                    Choose::SeveralDates => wire::occasions(items) > 1,
+                    Choose::Always => items.len() > 1,
+                };
+                if !asks {
+                    return None;
+                }
+                None
+            }
+        };
+        if items.is_empty() {
+            return None;
+        }
+        let offers = items.iter().map(offer).collect();
+        Some(Listing { offers, dicomweb: self.dicomweb.clone(), note })
     }
 
     /// The list; empty if the portal has none, which leaves `/downloadall`.
     async fn list(&mut self) -> Result<Vec<Item>, Halt> {
-        let url = locate::call(&self.base, &["list"]);
-        let mut answer = self.get(url, self.pull.section.short()).await?;
+        let url = locate::call(&self.session.base, &["list"]);
+        let limits = self.session.pull.section.short();
+        let mut answer = self.session.get(url, limits, Waits::ComesBack).await?;
         match answer.status() {
             200..=299 => {
                 let document = answer.json::<serde_json::Value>().await?;
                 let what = "its list has no usable form";
-                Ok(wire::items(&document).ok_or(Error::Answer { host: self.host.clone(), what })?)
+                let host = self.session.host.clone();
+                Ok(wire::items(&document).ok_or(Error::Answer { host, what })?)
             }
             404 | 405 | 501 => Ok(Vec::new()),
-            status => Err(self.status(status).into()),
+            status => Err(self.session.status(status).into()),
         }
     }
 
-    async fn file(
+    async fn all(
         &mut self,
         pack: &mut AsyncPack,
-        url: Url,
-        description: Option<&str>,
-        announce: Announce,
-    ) -> Result<crate::import::File, Halt> {
-        let observer = self.pull.observer.as_ref();
-        let left = self.pull.section.max_download.saturating_sub(self.kept);
-        let mut answer = self.get(url, self.pull.section.long(left)).await?;
-        match answer.status() {
-            200..=299 => {}
-            status @ (400 | 404 | 410) => {
-                return Err(Error::Missing { host: self.host.clone(), status }.into());
-            }
-            status => return Err(self.status(status).into()),
-        }
-        match announce {
-            Announce::Nothing => {}
-            Announce::Length => observer.downloading(answer.content_length(), None),
-            Announce::LengthOf(files) => observer.downloading(answer.content_length(), files),
-        }
-        let file = store::file(&mut answer, pack, description, observer).await?;
-        self.kept = self.kept.saturating_add(file.blob.length);
+        wanted: &[&Item],
+        notes: &mut Vec<String>,
+    ) -> Result<File, Halt> {
+        let told = wanted.iter().map(|item| item.files).sum::<Option<u64>>();
+        let told = told.filter(|_| !wanted.is_empty());
+        self.session.pull.observer.downloading(None, told);
+        let url = locate::call(&self.session.base, &["downloadall"]);
+        let (file, note) = self.session.file(pack, url, None, Announce::LengthOf(told)).await?;
+        notes.extend(note);
         Ok(file)
     }
 
-    /// A GET with the session's token. Logs in again once if the session has ended, and waits if the portal
-    /// is preparing and going back would cost what is here already.
-    async fn get(&mut self, url: Url, limits: web::Limits) -> Result<Answer, Halt> {
-        loop {
-            let lost = || Error::SessionLost { host: self.host.clone() };
-            let bearer = self.bearer.as_ref().ok_or_else(lost)?;
-            let mut answer = self
-                .client
-                .get(url.clone())
-                .bearer(bearer)
-                .limits(limits)
-                .send()
-                .await
-                .map_err(store::too_large)?;
-            // An empty success is how some servers refuse an expired session.
-            let ended = answer.status() == 401
-                || answer.is_success()
-                    && answer.peek(1).await.map_err(store::too_large)?.is_empty();
-            if ended {
-                if self.renewed || self.one_time || self.logins >= MAX_LOGINS {
-                    return Err(lost().into());
-                }
-                self.login().await?;
-                self.renewed = true;
-                continue;
-            }
-            self.renewed = false;
-            if matches!(answer.status(), 429 | 503) {
-                let wait = wait(&mut answer).await;
-                if self.kept == 0 && !self.one_time {
-                    return Err(Halt::Ended(Pulled::Preparing { wait }));
-                }
-                tokio::time::sleep(wait).await;
-                continue;
-            }
-            return Ok(answer);
+    async fn each(
+        &mut self,
+        pack: &mut AsyncPack,
+        wanted: &[&Item],
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<File>, Halt> {
+        let total =
+            wanted.iter().try_fold(0_u64, |sum, item| sum.checked_add(item.files.unwrap_or(1)));
+        self.session.pull.observer.downloading(None, total);
+        let mut files = Vec::with_capacity(wanted.len());
+        for item in wanted {
+            let announce = match wanted {
+                [only] => Announce::LengthOf(only.files),
+                _ => Announce::Files(item.files),
+            };
+            let url = locate::call(&self.session.base, &["download", &item.id]);
+            let description = item.description.as_deref();
+            let (file, note) = self.session.file(pack, url, description, announce).await?;
+            notes.extend(note);
+            files.push(file);
         }
+        Ok(files)
     }
+}
 
-    fn status(&self, status: u16) -> Error {
-        let host = self.host.clone();
-        match status {
-            500..=599 => Error::Unavailable { host, status },
-            _ => Error::Refused { host, status },
+/// What is known when a file begins.
+#[derive(Clone, Copy)]
+enum Announce {
+    /// Files in it; its length is not that of the whole.
+    Files(Option<u64>),
+    /// Files in it; it is everything.
+    LengthOf(Option<u64>),
+}
+
+impl Announce {
+    fn files(self) -> Option<u64> {
+        match self {
+            Self::Files(files) | Self::LengthOf(files) => files,
         }
     }
 }
 
-/// What an observer is told when a file begins.
-#[derive(Clone, Copy)]
-enum Announce {
-    /// Its length is not that of the whole.
-    Nothing,
-    Length,
-    /// With the number of files in it.
-    LengthOf(Option<u64>),
+/// Fewer files than announced are a remark, not a fault: portals count differently.
+fn shortfall(name: &str, told: Option<u64>, found: Option<u64>) -> Option<String> {
+    let (told, found) = told.zip(found).filter(|(told, found)| found < told)?;
+    Some(format!(
+        "{name}: the portal announced {told} files, {found} came; ask the sender whether something is missing"
+    ))
+}
+
+/// An entry of the list as a person sees it.
+pub(super) fn offer(item: &Item) -> Offer {
+    Offer {
+        key: item.id.clone(),
+        description: item.description.as_deref().map(|text| super::name::clean(text, 200)),
+        study_uid: item.study_uid.clone(),
+        date: item.date,
+        modalities: item.modalities.clone(),
+        patient: item.patient.clone(),
+        accession_number: item.accession_number.clone(),
+        media_type: item.media_type.clone(),
+        files: item.files,
+    }
 }

@@ -54,7 +54,7 @@ pub(super) fn base(
     if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
         return Err(fault("its interface has no usable address"));
     }
-    if !client.same_portal(answered, &base) && !client.same_portal(link, &base) {
+    if !is_own(client, answered, link, &base) {
         let other = super::name::clean(base.host_str().unwrap_or(""), 255);
         return Err(Error::Elsewhere { host, other });
     }
@@ -71,6 +71,11 @@ pub(super) fn base(
     base.set_query(None);
     base.set_fragment(None);
     Ok(base)
+}
+
+/// Whether an address that a portal told is on its own hosts.
+pub(super) fn is_own(client: &web::Client, answered: &Url, link: &Url, told: &Url) -> bool {
+    client.same_portal(answered, told) || client.same_portal(link, told)
 }
 
 fn before_token(url: &Url) -> Option<Url> {

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use super::content::{self, Content};
+use super::store::Source;
 use super::{Error, Halt, Pull, Pulled, dlx, store, wire};
-use crate::web::{self, Answer};
+use crate::web::{self, Answer, Validator};
 
 /// Asks a portal to speak DLX. The value is not evaluated, but an empty one counts as missing.
 const DLX_HEADER: &str = "x-dicom-link-exchange";
+
+/// The same before version 1.
+const OLD_HEADER: &str = "x-dlx-api";
 
 /// Until a portal that named no time is asked again.
 const BACK_OFF: Duration = Duration::from_secs(30);
@@ -17,14 +21,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// Follows the link as far as it goes.
 pub(super) async fn follow(client: &web::Client, pull: &Pull) -> Result<Pulled, Halt> {
-    let limits = pull.section.long(pull.section.max_download);
-    let mut answer = client
-        .get(pull.link.url().clone())
-        .header(DLX_HEADER, "1")
-        .header("accept", "application/json, */*;q=0.5")
-        .limits(limits)
-        .send()
-        .await?;
+    if let Some(session) = &pull.session
+        && let Some(pulled) = Box::pin(dlx::go_on(client, pull, session)).await?
+    {
+        return Ok(pulled);
+    }
+    let mut answer = request(client, pull, 0).send().await?;
     let host = answer.host().to_owned();
     match answer.status() {
         200..=299 => {}
@@ -50,29 +52,52 @@ pub(super) async fn follow(client: &web::Client, pull: &Pull) -> Result<Pulled, 
                 .ok_or(Error::NotDlx { host })?;
             Box::pin(dlx::pull(client, pull, &url, questions)).await
         }
-        kind if kind.is_examination() => download(pull, answer).await,
+        kind if kind.is_examination() => Box::pin(download(client, pull, answer)).await,
         _ => Err(Error::NotDlx { host }.into()),
     }
 }
 
+/// The link itself, with `kept` bytes of what it leads to here already.
+fn request<'a>(client: &'a web::Client, pull: &Pull, kept: u64) -> web::Request<'a> {
+    client
+        .get(pull.link.url().clone())
+        .header(DLX_HEADER, "1")
+        .header(OLD_HEADER, "1")
+        .header("accept", "application/json, */*;q=0.5")
+        .limits(pull.section.long(pull.section.max_download.saturating_sub(kept)))
+}
+
+/// A link that is the download can be asked for again.
+struct Again<'a> {
+    client: &'a web::Client,
+    pull: &'a Pull,
+}
+
+impl Source for Again<'_> {
+    async fn rest(&mut self, from: u64, validator: &Validator) -> Result<Answer, Halt> {
+        Ok(request(self.client, self.pull, from).resume(from, validator).send().await?)
+    }
+}
+
 /// The link is the download itself.
-async fn download(pull: &Pull, mut answer: Answer) -> Result<Pulled, Halt> {
+async fn download(client: &web::Client, pull: &Pull, answer: Answer) -> Result<Pulled, Halt> {
     let observer = pull.observer.as_ref();
     observer.downloading(answer.content_length(), None);
     let mut pack = store::pack(&pull.spool).await?;
-    let file = store::file(&mut answer, &mut pack, None, observer).await?;
+    let mut source = Again { client, pull };
+    let stored = store::file(answer, &mut source, &mut pack, None, observer).await?;
     pack.sync().await?;
-    Ok(Pulled::Done { files: vec![file], portal: None })
+    Ok(Pulled::Done { files: vec![stored.file], portal: None })
 }
 
-/// How long a portal wants to be left alone, if it says so: in the body, else in `Retry-After` (seconds).
+/// How long a portal wants to be left alone, if it says so: in the body, else in `Retry-After`.
 pub(super) async fn told_wait(answer: &mut Answer) -> Option<Duration> {
-    let header = answer.header("retry-after").and_then(|value| value.trim().parse().ok());
+    let header = answer.retry_after();
     let body = match answer.json::<serde_json::Value>().await {
         Ok(document) => wire::time_out(&document),
         Err(_) => None,
     };
-    body.or(header).map(Duration::from_secs).map(bounded)
+    body.map(Duration::from_secs).or(header).map(bounded)
 }
 
 /// The same, or a usual time.

@@ -1,11 +1,12 @@
 //! `[fetch]`: how much and how long a download may be.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
 use crate::clock;
-use crate::web::Limits;
+use crate::web::{Limits, Proxy};
 
 /// `[fetch]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +26,25 @@ pub struct FetchSection {
     pub deadline: Duration,
     /// Languages of the portal's questions, best first (ISO 639). Any other is taken if none is there.
     pub languages: Vec<String>,
+    /// When a person is asked which entries of a portal's list are wanted: `"several-dates"`.
+    pub choose: Choose,
+    /// `"http://proxy.klinikum.example:3128"`
+    pub proxy: Option<String>,
+    /// A file with `name:password` for the proxy.
+    pub proxy_credentials_file: Option<PathBuf>,
+}
+
+/// When a person chooses among the entries of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choose {
+    /// Everything is taken.
+    Never,
+    /// If the entries are of different days: a click too many is worse for all others.
+    #[default]
+    SeveralDates,
+    /// If there is more than one.
+    Always,
 }
 
 impl Default for FetchSection {
@@ -37,11 +57,44 @@ impl Default for FetchSection {
             // 64 GiB at 3 MB/s.
             deadline: Duration::from_secs(6 * 3600),
             languages: vec!["de".to_owned(), "en".to_owned()],
+            choose: Choose::default(),
+            proxy: None,
+            proxy_credentials_file: None,
         }
     }
 }
 
 impl FetchSection {
+    /// What is wrong with the proxy as it is written: the key, and a sentence.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        match (&self.proxy, &self.proxy_credentials_file) {
+            (None, Some(_)) => Some(("proxy-credentials-file", "set proxy too".to_owned())),
+            (Some(address), _) if Proxy::new(address).is_none() => Some((
+                "proxy",
+                "write the address as `http://proxy.klinikum.example:3128`, credentials into proxy-credentials-file"
+                    .to_owned(),
+            )),
+            _ => None,
+        }
+    }
+
+    /// The proxy that portals are reached through.
+    ///
+    /// # Errors
+    /// The key that is wrong, and a sentence; also if the file of credentials cannot be used.
+    pub fn proxy(&self) -> Result<Option<Proxy>, (&'static str, String)> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        let Some(proxy) = self.proxy.as_deref().and_then(Proxy::new) else { return Ok(None) };
+        let Some(path) = &self.proxy_credentials_file else { return Ok(Some(proxy)) };
+        let fault = |why: String| ("proxy-credentials-file", why);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| fault(format!("{} cannot be read: {error}", path.display())))?;
+        let ready = proxy.with_credentials(&text);
+        ready.map(Some).ok_or_else(|| fault("write one line `name:password` into it".to_owned()))
+    }
+
     /// For questions, logins and lists.
     pub(super) fn short(&self) -> Limits {
         Limits { answer: self.answer_timeout, stall: self.stall_timeout, ..Limits::SHORT }

@@ -1,10 +1,38 @@
-//! One body into the spool, judged by its content on the way.
+//! One body into the spool, judged by its content on the way, and gone on with when it is cut.
+//!
+//! Invariant: a blob holds the bytes of one version of one file, in order; what cannot be proven to be the rest
+//! of it is never appended.
+
+use std::time::Duration;
 
 use super::content::{self, Content, Tail};
-use super::{Error, Observer, name};
+use super::{Error, Halt, Observer, name};
 use crate::import::File;
+use crate::spool;
 use crate::spool::{AsyncPack, ImportSpool};
-use crate::{spool, web};
+use crate::web::{self, Answer, Validator};
+
+/// Attempts to go on with a cut body that bring next to nothing.
+const MAX_RESUMES: u32 = 6;
+
+/// So many bytes are progress.
+const PROGRESS: u64 = 1 << 20;
+
+/// The first wait before going on, doubled each time up to sixteenfold. Unit tests have less patience.
+const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
+
+/// A file that is here.
+pub(super) struct Stored {
+    pub(super) file: File,
+    /// Entries if it is a ZIP that tells, else 1.
+    pub(super) entries: Option<u64>,
+}
+
+/// Who can be asked for the rest of a body.
+pub(super) trait Source {
+    /// What comes from byte `from` on, whatever its status is.
+    async fn rest(&mut self, from: u64, validator: &Validator) -> Result<Answer, Halt>;
+}
 
 /// A new pack of the import.
 pub(super) async fn pack(spool: &ImportSpool) -> Result<AsyncPack, Error> {
@@ -13,49 +41,109 @@ pub(super) async fn pack(spool: &ImportSpool) -> Result<AsyncPack, Error> {
     Ok(pack.map_err(|_| Error::Cancelled)??)
 }
 
-/// Writes the body as one blob. What is no file of an examination, or ends in the middle, is given up again.
+/// Writes the body as one blob. What is no file of an examination, or ends in the middle for good, is given up
+/// again.
 pub(super) async fn file(
-    answer: &mut web::Answer,
+    mut answer: Answer,
+    source: &mut impl Source,
     pack: &mut AsyncPack,
     description: Option<&str>,
     observer: &dyn Observer,
-) -> Result<File, Error> {
+) -> Result<Stored, Halt> {
     let host = answer.host().to_owned();
-    let content = content::judge(answer.peek(content::HEAD).await?);
+    let content = content::judge(answer.peek(content::HEAD).await.map_err(too_large)?);
     match content {
-        Content::Page => return Err(Error::Page { host }),
+        Content::Page => return Err(Error::Page { host }.into()),
         Content::Json => {
-            return Err(Error::Answer { host, what: "JSON instead of a file" });
+            return Err(Error::Answer { host, what: "JSON instead of a file" }.into());
         }
-        Content::Empty => return Err(Error::Cut { host }),
+        Content::Empty => return Err(Error::Cut { host }.into()),
         Content::Zip | Content::Dicom | Content::Pdf | Content::Image | Content::Other => {}
     }
     let name = name::display(answer.header("content-disposition").as_deref(), description, content);
     pack.begin().await?;
-    match stream(answer, pack, content, observer).await {
-        Ok(()) => Ok(File { name, blob: pack.finish().await? }),
-        Err(error) => {
+    let mut tail = Tail::new();
+    match Box::pin(stream(answer, source, pack, &mut tail, content, observer)).await {
+        Ok(()) => {
+            let entries = if content == Content::Zip { tail.entries() } else { Some(1) };
+            Ok(Stored { file: File { name, blob: pack.finish().await? }, entries })
+        }
+        Err(halt) => {
             pack.abandon().await?;
-            Err(error)
+            Err(halt)
         }
     }
 }
 
 async fn stream(
-    answer: &mut web::Answer,
+    mut answer: Answer,
+    source: &mut impl Source,
     pack: &mut AsyncPack,
+    tail: &mut Tail,
     content: Content,
     observer: &dyn Observer,
+) -> Result<(), Halt> {
+    let host = answer.host().to_owned();
+    let (validator, whole) = (answer.validator(), answer.content_length());
+    let (mut tries, mut mark) = (0, 0);
+    loop {
+        let ended = drain(&mut answer, pack, tail, observer).await;
+        let cut = match ended {
+            Ok(()) if whole.is_none_or(|whole| whole == tail.length()) => break,
+            Ok(()) => Error::Cut { host: host.clone() },
+            Err(Error::Web(error)) if error.is_passing() => Error::Web(error),
+            Err(other) => return Err(other.into()),
+        };
+        let Some(validator) = &validator else { return Err(cut.into()) };
+        if tail.length() >= PROGRESS.saturating_add(mark) {
+            (tries, mark) = (0, tail.length());
+        }
+        answer = rest(source, tail.length(), validator, &mut tries, cut).await?;
+        let is_rest = answer.rest().is_some_and(|(from, told)| {
+            from == tail.length() && (told.is_none() || whole.is_none() || told == whole)
+        });
+        if !is_rest {
+            // The file has changed, or the portal thought better of it: the next attempt begins anew.
+            return Err(Error::Cut { host }.into());
+        }
+        tracing::debug!(host, "a download that was cut goes on");
+    }
+    if content == Content::Zip && !tail.ends_zip() {
+        return Err(Error::Cut { host }.into());
+    }
+    Ok(())
+}
+
+/// Asks for the rest until somebody answers, with growing waits; gives up with `cut`.
+async fn rest(
+    source: &mut impl Source,
+    from: u64,
+    validator: &Validator,
+    tries: &mut u32,
+    cut: Error,
+) -> Result<Answer, Halt> {
+    while *tries < MAX_RESUMES {
+        tokio::time::sleep(FIRST_WAIT.saturating_mul(1 << (*tries).min(4))).await;
+        *tries = tries.saturating_add(1);
+        match source.rest(from, validator).await {
+            Err(Halt::Fault(Error::Web(error))) if error.is_passing() => {}
+            other => return other,
+        }
+    }
+    Err(cut.into())
+}
+
+/// Takes what comes until it ends, well or not.
+async fn drain(
+    answer: &mut Answer,
+    pack: &mut AsyncPack,
+    tail: &mut Tail,
+    observer: &dyn Observer,
 ) -> Result<(), Error> {
-    let mut tail = Tail::new();
     while let Some(piece) = answer.chunk().await.map_err(too_large)? {
         tail.push(&piece);
         observer.received(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         pack.write(piece).await?;
-    }
-    let short = answer.content_length().is_some_and(|told| told != tail.length());
-    if short || (content == Content::Zip && !tail.ends_zip()) {
-        return Err(Error::Cut { host: answer.host().to_owned() });
     }
     Ok(())
 }

@@ -158,14 +158,15 @@ fn lists_are_read_in_every_form() {
     let items = wire::items(&document).unwrap();
     assert_eq!((items[0].id.as_str(), items[0].files), ("5", Some(12)));
     assert_eq!(items[1].description.as_deref(), Some("Befund"));
-    let patient = wire::common_patient(&items).unwrap();
+    let patient = wire::common_patient(&items.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!(patient.name.unwrap().as_str(), "Muster^Erika");
     assert_eq!(patient.birth_date.unwrap().to_dicom(), "19700131");
     assert_eq!(patient.sex.as_str(), "F");
     let mixed = json!({ "dataItem": [
         { "id": "1", "patientsName": "A^B", "patientsSex": "M" }, { "id": "2", "patientsName": "C^D" },
     ]});
-    let patient = wire::common_patient(&wire::items(&mixed).unwrap()).unwrap();
+    let patient =
+        wire::common_patient(&wire::items(&mixed).unwrap().iter().collect::<Vec<_>>()).unwrap();
     assert!(patient.name.is_none());
     let many: Vec<_> = (0..3000).map(|n| json!({ "id": n })).collect();
     for bad in [
@@ -280,4 +281,33 @@ fn the_section_has_units_and_refuses_strays() {
         assert!(toml::from_str::<FetchSection>(bad).is_err(), "{bad}");
     }
     assert_eq!(parse_size("99999999999TiB"), None);
+}
+
+#[test]
+fn a_proxy_is_checked_before_it_is_used() {
+    let section = |text: &str| toml::from_str::<FetchSection>(text).unwrap();
+    let choose = |text: &str| section(text).choose;
+    assert_eq!(choose(""), Choose::SeveralDates);
+    assert_eq!(choose("choose = \"never\""), Choose::Never);
+    assert!(toml::from_str::<FetchSection>("choose = \"sometimes\"").is_err());
+    assert!(section("").proxy().unwrap().is_none());
+    assert!(section("proxy = \"http://proxy:3128\"").proxy().unwrap().is_some());
+    for (text, key) in [
+        ("proxy = \"proxy:3128\"", "proxy"),
+        ("proxy = \"http://user:word@proxy:3128\"", "proxy"),
+        ("proxy-credentials-file = \"/nowhere\"", "proxy-credentials-file"),
+    ] {
+        assert_eq!(section(text).fault().unwrap().0, key);
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let with = || {
+        section(&format!(
+            "proxy = \"http://proxy:3128\"\nproxy-credentials-file = {:?}",
+            file.path()
+        ))
+    };
+    assert!(with().fault().is_none());
+    assert_eq!(with().proxy().unwrap_err().0, "proxy-credentials-file");
+    std::fs::write(file.path(), "lotse:s3cret\n").unwrap();
+    assert!(with().proxy().unwrap().is_some());
 }

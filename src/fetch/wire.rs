@@ -1,9 +1,11 @@
 //! The JSON of DLX, read tolerantly: numbers for strings, objects for arrays, unknown fields, older names.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::name::clean;
-use crate::dicom::patient::{BirthDate, Patient, PersonName, Sex};
+use crate::dicom::patient::{BirthDate, Patient, PatientId, PersonName, Sex, parse_date};
 
 /// More questions than this is no login.
 const MAX_QUESTIONS: usize = 20;
@@ -14,6 +16,9 @@ const MAX_ITEMS: usize = 2000;
 /// A question that does not fit on a screen is cut.
 const LONGEST_TEXT: usize = 500;
 
+/// A name and an address to turn to.
+const LONGEST_VENDOR: usize = 200;
+
 /// IDs go back into URLs.
 const LONGEST_ID: usize = 512;
 
@@ -21,6 +26,10 @@ const LONGEST_ID: usize = 512;
 pub(super) struct Questions {
     /// The base path told, of the best version.
     pub(super) base: Option<String>,
+    /// What the operator says of itself, for people.
+    pub(super) vendor: Option<String>,
+    /// DICOMweb addresses, as told and not judged yet: QIDO-RS and WADO-RS.
+    pub(super) dicomweb: (Option<String>, Option<String>),
     pub(super) questions: Vec<Asked>,
 }
 
@@ -39,6 +48,26 @@ pub(super) struct Item {
     pub(super) description: Option<String>,
     pub(super) files: Option<u64>,
     pub(super) patient: Patient,
+    pub(super) study_uid: Option<String>,
+    pub(super) date: Option<jiff::civil::Date>,
+    pub(super) modalities: Option<String>,
+    pub(super) accession_number: Option<String>,
+    pub(super) media_type: Option<String>,
+}
+
+impl Item {
+    /// What tells one examination from another; `None` for what belongs to any, such as a report.
+    fn occasion(&self) -> Option<String> {
+        self.date.map(|date| date.to_string()).or_else(|| self.study_uid.clone())
+    }
+}
+
+/// Examinations of different days, as far as the list tells: reports and several studies of one day are one.
+pub(super) fn occasions(items: &[Item]) -> usize {
+    let mut told: Vec<_> = items.iter().filter_map(Item::occasion).collect();
+    told.sort_unstable();
+    told.dedup();
+    told.len()
 }
 
 /// `None` if this is not a DLX answer.
@@ -51,21 +80,34 @@ pub(super) fn questions(answer: &Value, languages: &[String]) -> Option<Question
     }
     let questions =
         list.into_iter().map(|asked| question(asked, languages)).collect::<Option<_>>()?;
-    Some(Questions { base: base(answer), questions })
+    let offer = offer(answer);
+    let told = |name: &str| offer?.get(name).and_then(text).filter(|text| !text.is_empty());
+    let dicomweb = |service: &str| {
+        let told = offer?.get("capabilities")?.get("dicomweb")?.get(service)?;
+        let available = told.get("available").and_then(text).is_none_or(|told| told == "true");
+        let url = told.get("url").and_then(text)?;
+        (available && !url.is_empty()).then_some(url)
+    };
+    Some(Questions {
+        base: told("apiBasePath"),
+        vendor: told("vendorInformation").map(|vendor| clean(&vendor, LONGEST_VENDOR)),
+        dicomweb: (dicomweb("qidoRs"), dicomweb("wadoRs")),
+        questions,
+    })
 }
 
-/// Version 1 if it is offered, else 2, whose calls are the same, else the first.
-fn base(answer: &Value) -> Option<String> {
-    let offers = many(answer.get("apiInfo")?);
-    let path = |offer: &&Value| offer.get("apiBasePath").and_then(text);
+/// The entry for version 1 if there is one, else for 2, whose calls are the same, else the first.
+fn offer(answer: &Value) -> Option<&Value> {
+    let mut offers = many(answer.get("apiInfo")?);
+    offers.retain(|offer| offer.get("apiBasePath").and_then(text).is_some());
     let version = |wanted: &str| {
         let fits = |offer: &&&Value| {
             let told = offer.get("dlxVersion").and_then(text).unwrap_or_default();
             told.trim_start_matches(['v', 'V']).split('.').next() == Some(wanted)
         };
-        offers.iter().find(fits).and_then(path)
+        offers.iter().find(fits).copied()
     };
-    version("1").or_else(|| version("2")).or_else(|| offers.iter().find_map(path))
+    version("1").or_else(|| version("2")).or_else(|| offers.first().copied())
 }
 
 fn question(asked: &Value, languages: &[String]) -> Option<Asked> {
@@ -120,14 +162,37 @@ fn item(entry: &Value) -> Option<Item> {
     let id =
         field("id").filter(|id| id.len() <= LONGEST_ID && !matches!(id.as_str(), "." | ".."))?;
     let patient = Patient {
-        id: None,
+        // Version 2.
+        id: field("patientId")
+            .map(|id| PatientId { id: clean(&id, LONGEST_TEXT), issuer: None })
+            .filter(|id| !id.id.is_empty()),
         name: field("patientsName").and_then(|name| person_name(&clean(&name, LONGEST_TEXT))),
         birth_date: field("patientsBirthdate").and_then(|date| BirthDate::parse(&date)),
         sex: field("patientsSex").map_or(Sex::Unknown, |sex| Sex::parse(&sex)),
     };
+    // Version 0.9 said `name`.
     let description = field("description").or_else(|| field("name"));
-    let files = field("fileCount").and_then(|count| count.parse().ok());
-    Some(Item { id, description, files, patient })
+    let short = |name: &str| {
+        let told = field(name).map(|text| clean(&text, LONGEST_TEXT));
+        told.filter(|text| !text.is_empty())
+    };
+    Some(Item {
+        id,
+        description,
+        files: field("fileCount").and_then(|count| count.parse().ok()),
+        patient,
+        study_uid: short("studyInstanceUID"),
+        date: field("date").and_then(|date| parse_date(&date)),
+        modalities: modalities(entry),
+        accession_number: short("accessionNumber"),
+        media_type: short("mimeType"),
+    })
+}
+
+/// A text, or a list of them.
+fn modalities(entry: &Value) -> Option<String> {
+    let told: Vec<_> = many(entry.get("modalities")?).into_iter().filter_map(text).collect();
+    Some(clean(&told.join(", "), LONGEST_TEXT)).filter(|text| !text.is_empty())
 }
 
 /// `Family, Given` or the caret form.
@@ -140,8 +205,8 @@ fn person_name(told: &str) -> Option<PersonName> {
     }
 }
 
-/// What all items agree on; `None` if that is nothing. The headers show who else is in there.
-pub(super) fn common_patient(items: &[Item]) -> Option<Patient> {
+/// What all items agree on, but for the patient ID, which says nothing without its issuer; `None` if that is nothing. The headers show who else is in there.
+pub(super) fn common_patient(items: &[&Item]) -> Option<Patient> {
     fn agreed<T: PartialEq + Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
         let mut values = values.flatten();
         let first = values.next()?;
@@ -152,7 +217,7 @@ pub(super) fn common_patient(items: &[Item]) -> Option<Patient> {
         id: None,
         name: agreed(items.iter().map(|item| item.patient.name.clone())),
         birth_date: agreed(items.iter().map(|item| item.patient.birth_date)),
-        sex: agreed(items.iter().map(sex)).unwrap_or_default(),
+        sex: agreed(items.iter().map(|item| sex(item))).unwrap_or_default(),
     };
     (patient != Patient::default()).then_some(patient)
 }
@@ -185,6 +250,39 @@ pub(super) fn session_token(body: &str) -> Option<String> {
     let is_jwt =
         matches!(parts.as_slice(), [header, claims, _] if !header.is_empty() && !claims.is_empty());
     (is_jwt && parts.iter().all(part)).then(|| token.to_owned())
+}
+
+/// How long a session token is good: from its `iat`, or from the time that the portal's own clock shows, to its
+/// `exp` (RFC 7519 4.1). `None` if it does not tell.
+pub(super) fn lifetime(token: &str, now: Option<i64>) -> Option<Duration> {
+    let claims = token.split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&base64_url(claims)?).ok()?;
+    let seconds = |name: &str| claims.get(name).and_then(text)?.parse::<f64>().ok();
+    let from = seconds("iat").or_else(|| now.map(|now| now as f64))?;
+    Duration::try_from_secs_f64(seconds("exp")? - from).ok()
+}
+
+/// RFC 4648 5, with or without padding.
+fn base64_url(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => return None,
+        };
+        bits = ((bits << 6) | u32::from(value)) & 0xffff;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
 }
 
 /// Some servers put the schema's name around the document.

@@ -48,6 +48,9 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     check_worklist(config, faults);
     check_destinations(config, faults);
     check_routes(config, faults);
+    if let Some((key, why)) = config.fetch.fault() {
+        faults.add(format!("fetch.{key}"), why);
+    }
     for (name, portal) in &config.portals {
         if portal.hosts.is_empty() {
             faults.add(format!("portals.{name}.hosts"), "name at least one host");

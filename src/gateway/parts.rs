@@ -122,7 +122,11 @@ pub(super) fn settings(
         backoff: Backoff::new(config.retry.first, config.retry.longest),
         limits: config.unpack,
         scan: config.scan.clone(),
-        client: Client::new(&config.portals).context("portals")?,
+        client: {
+            let proxy = config.fetch.proxy();
+            let proxy = proxy.map_err(|(key, why)| anyhow::anyhow!("fetch.{key}: {why}"))?;
+            Client::through(&config.portals, proxy.as_ref()).context("portals")?
+        },
         fetch: config.fetch.clone(),
         worklist,
         destinations: Destinations::new(destinations(config)?),

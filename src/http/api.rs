@@ -221,7 +221,15 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let id = import_id(&id)?;
     let given: AnswersRequest = request::json(&headers, body).await?;
-    answer_with(&rooms.pipeline, id, given.answers, actor).await?;
+    match (given.answers, given.choices) {
+        (Some(answers), None) => answer_with(&rooms.pipeline, id, answers, actor).await?,
+        (None, Some(choices)) => rooms.pipeline.choose(id, choices.checked()?, actor).await?,
+        _ => {
+            return Err(Problem::malformed(
+                "send `answers` to questions, or `choices` among what the portal lists",
+            ));
+        }
+    }
     Ok(accepted(&rooms, id))
 }
 
@@ -236,6 +244,7 @@ pub(super) async fn answer_with(
     let answers = match &import.state {
         ImportState::Asking { questions, .. } => request::answers_to(questions, given)?,
         ImportState::Requested { .. }
+        | ImportState::Choosing { .. }
         | ImportState::Preparing { .. }
         | ImportState::Downloading { .. }
         | ImportState::Receiving { .. }

@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Rooms> {
         .route("/imports/upload", post(upload))
         .route("/imports/{id}", get(show))
         .route("/imports/{id}/answers", post(answer))
+        .route("/imports/{id}/choices", post(choose))
         .route("/imports/{id}/retry", post(retry))
         .route("/imports/{id}/cancel", post(cancel))
         .route("/imports/{id}/erase", post(erase))
@@ -88,6 +89,21 @@ async fn answer(
     let id = api::import_id(&id)?;
     let fields = Fields::parse(&small_body(body).await?);
     api::answer_with(&rooms.pipeline, id, fields.answers(), actor).await?;
+    Ok(to_import(id))
+}
+
+async fn choose(
+    State(rooms): State<Rooms>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = api::import_id(&id)?;
+    let chosen = Fields::parse(&small_body(body).await?).chosen();
+    let chosen = chosen.ok_or_else(|| {
+        Problem::invalid("nothing is ticked: take at least one entry, or cancel the import")
+    })?;
+    rooms.pipeline.choose(id, chosen.checked()?, actor).await?;
     Ok(to_import(id))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every text has a bound, no control characters, and no character that DICOM gives a meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::guard::text;
 use super::problem::Problem;
 use crate::dicom::{BirthDate, Patient, PatientId, PersonName, Sex};
-use crate::import::{DestinationName, Link, Question, QuestionKind, Request};
+use crate::import::{Chosen, DestinationName, Link, Question, QuestionKind, Request};
 use crate::pipeline::{Choice, Seen};
 use crate::worklist::pdq::Wanted;
 
@@ -42,6 +42,15 @@ pub(crate) struct ImportRequest {
     accession_number: Option<String>,
     destination: Option<String>,
     password: Option<String>,
+    choices: Option<ChoicesRequest>,
+}
+
+/// `"all"`, or keys of the portal's list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ChoicesRequest {
+    Word(String),
+    Keys(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -51,11 +60,24 @@ struct PatientRequest {
     issuer: Option<String>,
 }
 
-/// The body of `POST …/answers`.
+/// The body of `POST …/answers`: answers to questions, or a choice.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct AnswersRequest {
-    pub(crate) answers: BTreeMap<String, String>,
+    pub(crate) answers: Option<BTreeMap<String, String>>,
+    pub(crate) choices: Option<ChoicesRequest>,
+}
+
+impl ChoicesRequest {
+    pub(crate) fn checked(self) -> Result<Chosen, Problem> {
+        match self {
+            Self::Word(word) if word == "all" => Ok(Chosen::All),
+            Self::Word(_) => {
+                Err(Problem::invalid("choices is \"all\" or a list of keys of the portal's list"))
+            }
+            Self::Keys(keys) => Ok(Chosen::Only(keys.into_iter().collect::<BTreeSet<_>>())),
+        }
+    }
 }
 
 /// The body of `POST …/decision`.
@@ -177,6 +199,8 @@ impl ImportRequest {
             destination: optional("destination", self.destination.as_deref(), LO)?
                 .map(DestinationName),
             password: self.password.map(|password| secret(&password)).transpose()?,
+            choices: self.choices.map(ChoicesRequest::checked).transpose()?,
+            one_time: BTreeSet::new(),
         })
     }
 
@@ -196,6 +220,7 @@ impl ImportRequest {
             accession_number: fields.get("accessionNumber").map(str::to_owned),
             destination: fields.get("destination").map(str::to_owned),
             password: fields.get("password").map(str::to_owned),
+            choices: fields.get("choices").map(|word| ChoicesRequest::Word(word.to_owned())),
         }
     }
 }
@@ -371,6 +396,16 @@ impl Fields {
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim())
+    }
+
+    /// The ticked entries of a list: fields `choice.KEY`, or `choices` for everything.
+    pub(crate) fn chosen(&self) -> Option<ChoicesRequest> {
+        if let Some(word) = self.get("choices") {
+            return Some(ChoicesRequest::Word(word.to_owned()));
+        }
+        let keys = self.0.keys().filter_map(|name| name.strip_prefix("choice.").map(str::to_owned));
+        let keys: Vec<_> = keys.collect();
+        (!keys.is_empty()).then_some(ChoicesRequest::Keys(keys))
     }
 
     /// The answers of a question form: fields `answer.KEY`, as they were typed.

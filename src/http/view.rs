@@ -2,6 +2,7 @@
 //!
 //! Pure: a function of the import and its progress. The console renders the same values that the API tells.
 
+mod choice;
 mod study;
 mod words;
 
@@ -13,6 +14,7 @@ use crate::import::{Counts, End, Import, Kind, Question, State, Tombstone};
 use crate::pipeline::Progress;
 
 use super::request::kind_name;
+pub(crate) use choice::ChoiceView;
 pub(crate) use study::{
     CandidateView, DecisionView, DeliveryView, ForeignView, ItemView, StudyView,
 };
@@ -43,6 +45,14 @@ pub(crate) struct ImportView {
     pub(crate) source: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) questions: Option<Vec<QuestionView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) choices: Option<Vec<ChoiceView>>,
+    /// Services of DICOMweb that the portal offers as well, while it is to be chosen from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dicomweb: Vec<&'static str>,
+    /// Remarks on what came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
     pub(crate) progress: Progress,
     pub(crate) next_step: String,
     pub(crate) counts: Counts,
@@ -98,6 +108,7 @@ pub(crate) fn of_import(import: &Import, progress: Option<Progress>, detail: Det
     let questions = match &import.state {
         State::Asking { questions, .. } => Some(questions.iter().map(question).collect()),
         State::Requested { .. }
+        | State::Choosing { .. }
         | State::Preparing { .. }
         | State::Downloading { .. }
         | State::Receiving { .. }
@@ -121,6 +132,9 @@ pub(crate) fn of_import(import: &Import, progress: Option<Progress>, detail: Det
         since: import.created,
         source: source(&import.kind),
         questions,
+        choices: choice::choices(&import.state),
+        dicomweb: choice::dicomweb(&import.state),
+        notes: if detail == Detail::Full { import.notes.clone() } else { Vec::new() },
         progress: progress.unwrap_or_else(|| standing(import, &counts)),
         next_step: import_next_step(import),
         counts,
@@ -149,6 +163,9 @@ pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
         since: tombstone.created,
         source: tombstone.kind.as_ref().map_or_else(String::new, source),
         questions: None,
+        choices: None,
+        dicomweb: Vec::new(),
+        notes: Vec::new(),
         progress: Progress {
             stage: "ended".to_owned(),
             instances: tombstone.counts.delivered + tombstone.counts.created_delivered,
@@ -165,7 +182,10 @@ pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
 /// Progress of an import that no stage is busy with.
 fn standing(import: &Import, counts: &Counts) -> Progress {
     let stage = match &import.state {
-        State::Requested { .. } | State::Asking { .. } | State::Preparing { .. } => "pull",
+        State::Requested { .. }
+        | State::Asking { .. }
+        | State::Choosing { .. }
+        | State::Preparing { .. } => "pull",
         State::Downloading { .. } => "download",
         State::Receiving { .. } => "receive",
         State::Received { .. } => "unpack",
@@ -180,6 +200,8 @@ fn standing(import: &Import, counts: &Counts) -> Progress {
         stage: stage.to_owned(),
         bytes: import.instances.iter().map(|instance| instance.blob.length).sum(),
         total_bytes: None,
+        bytes_per_second: None,
+        seconds_left: None,
         instances: if arriving { total } else { counts.delivered + counts.created_delivered },
         total_instances: (total > 0 && !arriving).then_some(total),
     }

@@ -40,6 +40,8 @@ impl Import {
             studies: vec![],
             instances: vec![],
             set_aside: vec![],
+            notes: vec![],
+            session: None,
             duplicates: 0,
             by_uid: Default::default(),
         };
@@ -59,6 +61,11 @@ impl Import {
             | Event::Preparing { .. }
             | Event::Downloading
             | Event::Received { .. } => self.pulled(event, now).ok_or(illegal),
+            Event::Listed { listing, session } => {
+                self.listed(listing, session.as_ref()).ok_or(illegal)
+            }
+            Event::Chosen { chosen, .. } => self.chosen(chosen).ok_or(illegal),
+            Event::Noted { notes } => Ok(self.noted(notes)),
             Event::Stored { instance } => self.stored(instance, now).ok_or(illegal),
             Event::BecameQuiet => match (&self.state, &self.kind) {
                 (State::Receiving { .. }, Kind::Association { .. }) => Ok(self.open_studies()),
@@ -154,6 +161,7 @@ impl Import {
                     _ => return None,
                 };
                 let (questions, note) = (questions.clone(), note.clone());
+                self.session = None;
                 self.state = State::Asking { questions, note, files };
                 Some(vec![])
             }
@@ -176,6 +184,8 @@ impl Import {
                 if let Some(answer) = birth_date {
                     self.request.answers.insert(Request::BIRTH_DATE.to_owned(), answer.clone());
                 }
+                let questions = questions.clone();
+                self.note_one_time(&questions);
                 self.request.answers.extend(answers.clone());
                 self.state = requested();
                 Some(vec![Action::Pull])
@@ -201,6 +211,7 @@ impl Import {
                 if matches!(self.state, State::Requested { .. }) {
                     self.state = State::Downloading { interrupted: 0 };
                 }
+                self.spend();
                 Some(vec![])
             }
             Event::Received { files, portal } => {
@@ -210,6 +221,7 @@ impl Import {
                     return None;
                 }
                 self.portal.clone_from(portal);
+                self.session = None;
                 self.state = received(files.clone());
                 Some(vec![Action::Unpack])
             }
@@ -378,6 +390,7 @@ impl Import {
             State::Unpacked => self.studies.iter_mut().flat_map(Study::retried).collect(),
             State::Requested { due: None, .. }
             | State::Asking { .. }
+            | State::Choosing { .. }
             | State::Downloading { .. }
             | State::Receiving { .. }
             | State::Received { .. }
@@ -431,6 +444,7 @@ impl Import {
             State::Requested { due: Some(_), .. }
             | State::Received { due: Some(_), .. }
             | State::Asking { .. }
+            | State::Choosing { .. }
             | State::Preparing { .. }
             | State::Receiving { .. }
             | State::Closed { .. }

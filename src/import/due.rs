@@ -75,6 +75,7 @@ impl Import {
             State::Preparing { due, .. } => Some(*due),
             State::Unpacked => self.studies.iter().filter_map(|s| s.state.work_due()).min(),
             State::Asking { .. }
+            | State::Choosing { .. }
             | State::Downloading { .. }
             | State::Receiving { .. }
             | State::Closed { .. }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
-use super::{Blob, Compressed, FileKind, ImportId, Question};
+use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};
@@ -147,6 +147,19 @@ pub enum Event {
     Restarted,
     /// Something that was due is due now.
     CameDue,
+    /// The portal has several examinations and nobody said which are wanted.
+    Listed {
+        listing: Listing,
+        session: Option<Session>,
+    },
+    Chosen {
+        chosen: Chosen,
+        actor: Actor,
+    },
+    /// Remarks on what is coming, for people.
+    Noted {
+        notes: Vec<String>,
+    },
 }
 
 impl Event {
@@ -175,6 +188,9 @@ impl Event {
             Self::Cancelled { .. } => "Cancelled",
             Self::Restarted => "Restarted",
             Self::CameDue => "CameDue",
+            Self::Listed { .. } => "Listed",
+            Self::Chosen { .. } => "Chosen",
+            Self::Noted { .. } => "Noted",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What an import is: states that carry what the next one needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::choice::{Chosen, Listing, Session};
 use super::question::Question;
 use super::{Compressed, ImportId};
 use crate::clock::Moment;
@@ -76,6 +77,12 @@ pub struct Request {
     /// Of encrypted archives, a secret; an empty one says that a person goes on without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// What is wanted of a portal's list; a person is asked if nothing is said and it is not clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Chosen>,
+    /// Keys of answers that are good for one login only.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub one_time: BTreeSet<String>,
 }
 
 impl Request {
@@ -167,6 +174,10 @@ pub enum State {
         /// What arrived, if it is not the portal that asks but an encrypted archive.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         files: Vec<File>,
+    },
+    /// The portal holds several examinations, and a person takes some or all.
+    Choosing {
+        listing: Listing,
     },
     /// The portal is fetching the examination and said when to ask again.
     Preparing {
@@ -334,6 +345,7 @@ impl State {
         match self {
             Self::Requested { .. } => "Requested",
             Self::Asking { .. } => "Asking",
+            Self::Choosing { .. } => "Choosing",
             Self::Preparing { .. } => "Preparing",
             Self::Downloading { .. } => "Downloading",
             Self::Receiving { .. } => "Receiving",
@@ -437,6 +449,12 @@ pub struct Import {
     pub studies: Vec<Study>,
     pub instances: Vec<Instance>,
     pub set_aside: Vec<SetAside>,
+    /// Remarks on what came, for people.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// At the portal, open while a person chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// The same object again, byte for byte or at least by UID.
     pub duplicates: u32,
     /// Instances by SOP Instance UID; rebuilt on replay, never stored apart from the events.

@@ -1,5 +1,6 @@
 //! Random event sequences reach no illegal state and lose no instance.
 
+mod choosing;
 mod held;
 mod holding;
 

@@ -258,7 +258,7 @@ impl Pipeline {
         let total = u64::try_from(import.instances.len()).ok();
         let counters = self.shared.counters(id);
         match &import.state {
-            State::Downloading { .. } => Some(counters.show("Downloading", None)),
+            State::Downloading { .. } => Some(counters.show_moving("Downloading")),
             State::Received { .. } => Some(counters.show("Received", None)),
             State::Receiving { .. } => {
                 let mut progress = counters.show("Receiving", None);
@@ -273,6 +273,7 @@ impl Pipeline {
             }
             State::Requested { .. }
             | State::Asking { .. }
+            | State::Choosing { .. }
             | State::Preparing { .. }
             | State::Failed { .. }
             | State::Cancelled { .. } => None,

@@ -1,10 +1,13 @@
 //! How far a running stage is. Not durable: it says nothing that a restart has to know.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::rate::{self, Rate};
 use crate::fetch;
 
 /// A snapshot of the counters, as the API shows it.
@@ -15,6 +18,12 @@ pub struct Progress {
     pub bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
+    /// Over the last moments, while bytes come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// At that rate, if the total is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
     pub instances: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_instances: Option<u64>,
@@ -26,13 +35,23 @@ pub(super) struct Counters {
     bytes: AtomicU64,
     /// 0 means unknown.
     total_bytes: AtomicU64,
+    rate: Mutex<Rate>,
+    /// What a pull remarked on, until it is reported.
+    notes: Mutex<Vec<String>>,
     pub(super) instances: AtomicU64,
     pub(super) downloading: Notify,
 }
 
 impl Counters {
     pub(super) fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.note(before.saturating_add(bytes), Instant::now());
+    }
+
+    /// What was remarked on since this was last asked.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A new stage begins.
@@ -40,17 +59,35 @@ impl Counters {
         for counter in [&self.bytes, &self.total_bytes, &self.instances] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.take_notes();
     }
 
     pub(super) fn show(&self, stage: &str, total_instances: Option<u64>) -> Progress {
         let total = self.total_bytes.load(Ordering::Relaxed);
+        let bytes = self.bytes.load(Ordering::Relaxed);
         Progress {
             stage: stage.to_owned(),
-            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes,
             total_bytes: (total > 0).then_some(total),
+            bytes_per_second: None,
+            seconds_left: None,
             instances: self.instances.load(Ordering::Relaxed),
             total_instances,
         }
+    }
+}
+
+impl Counters {
+    /// As [`Counters::show`], with how fast bytes come and how long it will take.
+    pub(super) fn show_moving(&self, stage: &str) -> Progress {
+        let mut progress = self.show(stage, None);
+        let rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.bytes_per_second = rate.per_second(progress.bytes, Instant::now());
+        let left = progress.total_bytes.map(|total| total.saturating_sub(progress.bytes));
+        let both = left.zip(progress.bytes_per_second);
+        progress.seconds_left = both.and_then(|(left, rate)| rate::seconds_left(left, rate));
+        progress
     }
 }
 
@@ -62,5 +99,9 @@ impl fetch::Observer for Counters {
 
     fn received(&self, bytes: u64) {
         self.add_bytes(bytes);
+    }
+
+    fn noted(&self, notes: Vec<String>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
     }
 }

@@ -140,6 +140,8 @@ impl Stages {
         let pull = Pull {
             link: import.request.link.clone()?,
             answers: import.request.answers.clone(),
+            chosen: import.request.choices.clone(),
+            session: import.session.clone(),
             section: settings.fetch.clone(),
             spool,
             cancel: cancel.clone(),
@@ -155,9 +157,14 @@ impl Stages {
                 }
             }
         };
+        let notes = counters.take_notes();
+        if !notes.is_empty() {
+            let _ = self.pipeline.report(import.id, Event::Noted { notes }).await;
+        }
         let now = shared.clock.now();
         Some(match pulled {
             Ok(Pulled::Asked { questions, note }) => Event::Asked { questions, note },
+            Ok(Pulled::Listed { listing, session }) => Event::Listed { listing: *listing, session },
             Ok(Pulled::Preparing { wait }) => Event::Preparing { due: now.after(wait) },
             Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },
             Err(error) => {

@@ -63,7 +63,42 @@ impl Question {
 #[derive(Clone)]
 pub enum Content {
     Bytes(Bytes),
+    /// Read piece by piece, so that it may be as large as it likes.
     File(PathBuf),
+}
+
+/// Which version of the interface is spoken.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// Base `/dlx`, header `X-DLX-API`, 404 for unknown tokens, one-language questions, `name` for `description`.
+    Zero9,
+    #[default]
+    One,
+    /// More fields, and capabilities.
+    Two,
+}
+
+/// Whether a cut download can be gone on with.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ranges {
+    #[default]
+    Never,
+    ByTag,
+    ByDate,
+    /// Offered, but the file is another one by then.
+    Changed,
+    /// Offered, but it begins anew each time.
+    Ignored,
+    /// Offered, but the rest is said to begin elsewhere.
+    Lying,
+}
+
+/// What the `Retry-After` of a 503 asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    Seconds(u64),
+    /// As a date.
+    Date(u64),
 }
 
 /// One entry of the list. Dates as `YYYYMMDD`, the name as the portal writes it (`Family, Given`).
@@ -80,6 +115,9 @@ pub struct Item {
     pub birth_date: Option<String>,
     pub sex: Option<String>,
     pub file_count: Option<u64>,
+    /// Version 2.
+    pub patient_id: Option<String>,
+    pub accession_number: Option<String>,
 }
 
 impl Item {
@@ -97,6 +135,8 @@ impl Item {
             birth_date: None,
             sex: None,
             file_count: None,
+            patient_id: None,
+            accession_number: None,
         }
     }
 }
@@ -145,6 +185,16 @@ pub enum Cut {
 #[derive(Clone, Default)]
 pub struct Faults {
     pub link: AtLink,
+    pub version: Version,
+    /// With DICOMweb addresses on this host.
+    pub dicomweb: Option<String>,
+    pub ranges: Ranges,
+    /// Seconds that a session token says it is good for; a negative number says that it has ended long ago.
+    pub token_lifetime: Option<i64>,
+    /// Without the time of issue in the token.
+    pub token_without_iat: bool,
+    /// 404 on the download of everything.
+    pub no_download_all: bool,
     /// `apiInfo` as an object instead of an array.
     pub api_info_object: bool,
     /// Without `apiInfo`.
@@ -172,7 +222,7 @@ pub struct Faults {
     /// What the body of a 503 asks for.
     pub preparing_seconds: Option<u64>,
     /// What the `Retry-After` of a 503 asks for.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<RetryAfter>,
     /// 404 on the list.
     pub no_list: bool,
     /// HTML with 200 instead of a file.
@@ -202,6 +252,8 @@ pub struct Counts {
 pub(super) struct Inner {
     config: Config,
     counts: Counts,
+    /// When the newest session began, in seconds since 1970, if its token has to tell.
+    issued: Option<i64>,
     /// Requests left for the newest session.
     session: Option<u32>,
     /// The last answers posted, for tests.
@@ -240,7 +292,8 @@ impl Portal {
     pub async fn start(config: Config) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let inner = Inner { config, counts: Counts::default(), session: None, posted: None };
+        let inner =
+            Inner { config, counts: Counts::default(), issued: None, session: None, posted: None };
         let shared = Shared { address, inner: Arc::new(Mutex::new(inner)) };
         let stop = CancellationToken::new();
         let (routes, stopped) = (routes::routes(shared.clone()), stop.clone());

@@ -59,6 +59,10 @@ pub enum Error {
     Dns { host: String },
     #[error("{host} could not be reached; check the network, or whether the portal is down")]
     Unreachable { host: String },
+    #[error(
+        "{host} could not be reached through the proxy; check proxy in [fetch], and whether the proxy lets this host through"
+    )]
+    Proxy { host: String },
     #[error("no trusted connection to {host}: {}", .fault.sentence())]
     Tls { host: String, fault: TlsFault },
     #[error("{host} did not answer in time")]
@@ -95,6 +99,7 @@ impl Error {
         match self {
             Self::Dns { .. }
             | Self::Unreachable { .. }
+            | Self::Proxy { .. }
             | Self::Timeout { .. }
             | Self::Stalled { .. }
             | Self::Cut { .. } => true,
@@ -126,6 +131,7 @@ impl Error {
             | Self::RedirectInside { .. }
             | Self::Dns { .. }
             | Self::Unreachable { .. }
+            | Self::Proxy { .. }
             | Self::Tls { .. }
             | Self::CaFile { .. }
             | Self::NoHosts { .. }
@@ -145,7 +151,7 @@ impl Error {
     }
 
     /// Finds the cause behind reqwest's error, whose own text would show the URL.
-    pub(super) fn of(error: &reqwest::Error, host: &str) -> Self {
+    pub(super) fn of(error: &reqwest::Error, host: &str, proxied: bool) -> Self {
         let host = host.to_owned();
         let causes = causes(error);
         let refused = causes.iter().find_map(|cause| cause.downcast_ref::<Refused>());
@@ -162,6 +168,8 @@ impl Error {
             .any(hyper::Error::is_parse);
         if error.is_dns() {
             Self::Dns { host }
+        } else if error.is_connect() && proxied {
+            Self::Proxy { host }
         } else if error.is_connect() {
             Self::Unreachable { host }
         } else if error.is_timeout() {

@@ -5,14 +5,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LOCATION,
+    HeaderValue, IF_RANGE, LOCATION, RANGE,
 };
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{Client, Error, host_of};
+use super::resume::{self, Validator};
+use super::{Client, Error, date, host_of};
 
 /// More hops than this is a loop or a maze.
 const MAX_REDIRECTS: usize = 5;
@@ -127,6 +128,16 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Asks for what comes from byte `from` on, if the file is still the same: the answer has status 206 then
+    /// ([`Answer::rest`]), else it is the whole anew.
+    pub fn resume(mut self, from: u64, validator: &Validator) -> Self {
+        if let Ok(range) = HeaderValue::try_from(format!("bytes={from}-")) {
+            self.headers.insert(RANGE, range);
+            self.headers.insert(IF_RANGE, validator.0.clone());
+        }
+        self
+    }
+
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -141,6 +152,7 @@ impl<'a> Request<'a> {
         for _ in 0..=MAX_REDIRECTS {
             let host = host_of(&url);
             let (index, site) = self.client.admit(&url, from)?;
+            self.client.judge_proxied(&url, site).await?;
             let mut request =
                 site.http.request(self.method.clone(), url.clone()).headers(self.headers.clone());
             if let Some(bearer) = self.bearer.as_ref().filter(|_| url.origin() == origin) {
@@ -153,7 +165,7 @@ impl<'a> Request<'a> {
             let response = timeout(self.limits.answer.min(left), request.send())
                 .await
                 .map_err(|_| Error::Timeout { host: host.clone() })?
-                .map_err(|error| Error::of(&error, &host))?;
+                .map_err(|error| Error::of(&error, &host, site.proxied))?;
             let Some(next) = next_hop(&url, &response)? else {
                 return Ok(Answer::new(response, url, host, deadline, self.limits));
             };
@@ -243,6 +255,27 @@ impl Answer {
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
+    /// How long the peer wants to be left alone (`Retry-After`, in seconds or as a date).
+    pub fn retry_after(&self) -> Option<Duration> {
+        date::wait(&self.header("retry-after")?, self.header("date").as_deref())
+    }
+
+    /// The peer's own clock, in seconds since 1970.
+    pub fn date(&self) -> Option<i64> {
+        date::parse(&self.header("date")?).map(|date| date.as_second())
+    }
+
+    /// What a cut body may be gone on with; `None` if the peer does not offer that.
+    pub fn validator(&self) -> Option<Validator> {
+        resume::validator(self.response.headers())
+    }
+
+    /// Of a `206`: the number of its first byte, and the length of the whole if that is told. `None` if it is not
+    /// the rest of the file.
+    pub fn rest(&self) -> Option<(u64, Option<u64>)> {
+        (self.status() == 206).then(|| resume::rest(self.response.headers())).flatten()
+    }
+
     /// What the peer said the body has, in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.length
@@ -309,7 +342,7 @@ impl Answer {
         }
         let piece = match timeout(self.limits.stall.min(left), self.response.chunk()).await {
             Ok(Ok(piece)) => piece,
-            Ok(Err(error)) => return Err(Error::of(&error, &self.host)),
+            Ok(Err(error)) => return Err(Error::of(&error, &self.host, false)),
             Err(_) if left <= self.limits.stall => return Err(Error::Deadline { host: host() }),
             Err(_) => return Err(Error::Stalled { host: host() }),
         };

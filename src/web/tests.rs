@@ -325,3 +325,5 @@ fn tokens_with_line_breaks_are_no_header() {
         assert!(Bearer::new(bad).is_none());
     }
 }
+
+mod proxy;

@@ -81,7 +81,7 @@ impl Client {
         let response = loop {
             tokio::select! {
                 biased;
-                response = &mut sending => break response.map_err(|error| Error::of(&error, &host))?,
+                response = &mut sending => break response.map_err(|error| Error::of(&error, &host, false))?,
                 () = sleep(LOOK) => {}
             }
             let now = pieces.load(Ordering::Relaxed);

@@ -10,6 +10,7 @@ import urllib.request
 import zipfile
 
 import data
+import download
 import media
 import pydicom
 import receivers
@@ -362,4 +363,4 @@ def cost(stage, book):
 
 
 ALL = {"receive": receive, "small": small, "forward": forward, "job": job, "job-memory": job_memory,
-       "coerce": coerce, "cost": cost, "media": media.media, "matching": matching}
+       "coerce": coerce, "cost": cost, "media": media.media, "download": download.download, "matching": matching}

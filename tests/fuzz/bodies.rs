@@ -59,6 +59,32 @@ pub fn charset(bytes: &[u8]) {
     }
 }
 
+/// What portals answer: JSON, session tokens, links, the name of a file.
+pub fn dlx(bytes: &[u8]) {
+    let read = lotse::fetch::understand(bytes);
+    assert!(read.questions.is_none_or(|questions| questions <= 20));
+    for offer in read.offers.iter().flatten() {
+        // Keys go back into addresses.
+        assert!(!offer.key.is_empty() && offer.key.len() <= 512 && offer.key != "..");
+        let texts = [&offer.description, &offer.modalities, &offer.study_uid];
+        assert!(texts.into_iter().flatten().all(|text| !text.chars().any(char::is_control)));
+    }
+    let token = read.token.as_deref().unwrap_or("a.b.c");
+    assert!(token.bytes().all(|byte| byte.is_ascii_graphic()) && token.matches('.').count() == 2);
+    assert!(read.link_token.is_none_or(|token| token.len() <= 1024));
+    let name = &read.file_name;
+    assert!(!name.is_empty() && name.chars().count() <= 200);
+    assert!(!name.chars().any(char::is_control));
+}
+
+/// The head of an answer.
+pub fn head(bytes: &[u8]) {
+    let read = lotse::web::read_head(bytes);
+    if let Some((first, Some(whole))) = read.rest {
+        assert!(first < whole);
+    }
+}
+
 thread_local! {
     static SPOOL: (tempfile::TempDir, Spool) = {
         let dir = tempfile::tempdir().expect("a folder");

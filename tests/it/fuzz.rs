@@ -120,3 +120,13 @@ fn inspect() {
 fn charset() {
     run("charset", bodies::charset, &seeds::texts());
 }
+
+#[test]
+fn dlx() {
+    run("dlx", bodies::dlx, &seeds::portals());
+}
+
+#[test]
+fn head() {
+    run("head", bodies::head, &seeds::heads());
+}

@@ -18,7 +18,9 @@
 mod api;
 mod architecture;
 mod canary;
+mod choosing;
 mod coercion;
+mod conformance;
 mod console;
 mod decoding;
 mod desk;
@@ -28,6 +30,7 @@ mod embedded;
 mod fuzz;
 mod hl7;
 mod hospital;
+mod hostile_http;
 mod journal_tools;
 mod media;
 mod needles;

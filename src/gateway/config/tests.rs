@@ -39,7 +39,10 @@ fn every_key_of_the_shipped_file_is_known_and_tells_the_truth_about_its_default(
     assert_eq!(config.retry, RetrySection::default());
     assert_eq!(config.retention, RetentionSection::default());
     assert_eq!(config.matching.policy, MatchingSection::default().policy);
-    assert_eq!(config.fetch, FetchSection::default());
+    // Where there is a proxy cannot be a default.
+    assert!(config.fetch.proxy.is_some() && config.fetch.proxy_credentials_file.is_some());
+    let direct = FetchSection { proxy: None, proxy_credentials_file: None, ..config.fetch.clone() };
+    assert_eq!(direct, FetchSection::default());
     assert_eq!(format!("{:?}", config.unpack), format!("{:?}", Limits::default()));
     let dicom = DicomSection::default();
     assert_eq!(

@@ -13,9 +13,10 @@ use crate::matching::Completeness;
 use super::compare::{Compared, age, compare, decided_by, evidence, person};
 
 /// States that the list can be narrowed to.
-const STATES: [(&str, &str); 8] = [
+const STATES: [(&str, &str); 9] = [
     ("", "all"),
     ("Asking", "with a question"),
+    ("Choosing", "with a choice"),
     ("AwaitingDecision", "waiting for a decision"),
     ("Quarantined", "in quarantine"),
     ("AwaitingWorklist", "waiting for the worklist"),
@@ -223,8 +224,8 @@ impl ImportPage {
             ""
         };
         let (name, birth_date) = patient(&view);
-        let asks =
-            view.state == "Asking" || view.studies.iter().any(|study| is_decidable(study.state));
+        let asks = matches!(view.state, "Asking" | "Choosing")
+            || view.studies.iter().any(|study| is_decidable(study.state));
         Self {
             label: label(&view),
             title: if name.is_empty() { view.source.clone() } else { name },
@@ -370,6 +371,7 @@ pub(super) fn label(view: &ImportView) -> Label {
     let (text, tone) = match view.state {
         "Requested" => ("asking the portal", "run"),
         "Asking" => ("has a question", "wait"),
+        "Choosing" => ("has a choice", "wait"),
         "Preparing" => ("portal prepares", "run"),
         "Downloading" => ("downloading", "run"),
         "Receiving" => ("receiving", "run"),
@@ -427,5 +429,21 @@ fn bar(view: &ImportView) -> Option<Bar> {
         (_, Some(max)) if max > 0 => (megabytes(progress.bytes), megabytes(max), "MB"),
         _ => return None,
     };
-    Some(Bar { value: value.min(max), max, text: format!("{value} of {max} {unit}") })
+    let mut text = format!("{value} of {max} {unit}");
+    if let Some(rate) = progress.bytes_per_second {
+        text.push_str(&format!(", {:.1} MB/s", rate as f64 / 1e6));
+    }
+    if let Some(left) = progress.seconds_left {
+        text.push_str(&format!(", {} left", left_over(left)));
+    }
+    Some(Bar { value: value.min(max), max, text })
+}
+
+/// Nobody counts seconds of minutes.
+fn left_over(seconds: u64) -> String {
+    match seconds {
+        0..=90 => format!("{seconds} s"),
+        91..=5400 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) fn import_state(state: &State) -> &'static str {
     match state {
         State::Requested { .. } => "Requested",
         State::Asking { .. } => "Asking",
+        State::Choosing { .. } => "Choosing",
         State::Preparing { .. } => "Preparing",
         State::Downloading { .. } => "Downloading",
         State::Receiving { .. } => "Receiving",
@@ -42,6 +43,10 @@ pub(crate) fn import_next_step(import: &Import) -> String {
         State::Requested { .. } => "The portal is being asked.".to_owned(),
         State::Asking { note: Some(note), .. } => sentence(note),
         State::Asking { .. } => "Answer the portal's question.".to_owned(),
+        State::Choosing { listing } => match &listing.note {
+            Some(note) => sentence(note),
+            None => "The portal has several examinations: choose which to fetch.".to_owned(),
+        },
         State::Preparing { .. } => {
             "The portal is preparing the examination; it is asked again by itself.".to_owned()
         }

@@ -160,3 +160,37 @@ pub fn texts() -> Vec<Vec<u8>> {
     ];
     texts.iter().map(|(term, text)| [term.as_bytes(), b"\0", text].concat()).collect()
 }
+
+/// Answers of portals, each form of them once.
+pub fn portals() -> Vec<Vec<u8>> {
+    let texts = [
+        r#"{"apiInfo":[{"dlxVersion":"v1","apiBasePath":"https://p.example/dlx/v1","vendorInformation":"V"}],
+            "tfaQuestion":[{"question":[{"text":"Wann?","language":"de"}],"questionId":"1",
+            "questionType":"PAT_BIRTH_DATE","answerFormat":"DATE"}]}"#,
+        r#"{"apiInfo":{"dlxVersion":2,"apiBasePath":"/dlx/v2","capabilities":{"dicomweb":{"wadoRs":
+            {"available":true,"url":"https://p.example/w"},"qidoRs":{"available":false}}}},
+            "tfaQuestion":{"questionId":7,"question":"When?","questionType":"KV_NUMBER"}}"#,
+        r#"{"dataItem":[{"id":"1","mimeType":"application/zip","description":"CT","date":"20240419",
+            "patientsName":"A,B","patientsBirthdate":19700131,"patientsSex":"F","fileCount":"12",
+            "studyInstanceUID":"2.25.1","modalities":["CT","SR"],"patientId":"7","accessionNumber":8}]}"#,
+        r#"{"dataItems":{"dataItem":{"id":5,"name":"Befund","date":"2024-04-19T10:30:00Z"}}}"#,
+        "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3MDAwMDA2MDAsImlhdCI6MTcwMDAwMDAwMH0.c2ln",
+        "\"eyJh.eyJleHAiOjE3MDAwMDA2MDB9.sig\"",
+        r#"{"access_token":"Bearer eyJh.e30.sig","expires_in":600}"#,
+        r#"{"timeOutInSeconds":30}"#,
+        "https://portal.example.org/dlx/v1/token/ABC-S1Z-98A?token=x%2e%2e#y",
+        "attachment; filename=\"a;b \\\"c\\\".zip\"; filename*=UTF-8''M%C3%BCller.zip",
+    ];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Heads of answers to a download.
+pub fn heads() -> Vec<Vec<u8>> {
+    let texts = [
+        "Accept-Ranges: bytes\r\nETag: \"a1\"\r\nContent-Range: bytes 5-9/10\r\n",
+        "Accept-Ranges: none, bytes\r\nDate: Sun, 06 Nov 1994 08:49:39 GMT\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+        "Retry-After: 120\r\nContent-Range: bytes 0-18446744073709551614/18446744073709551615\r\n",
+        "Date: Sunday, 06-Nov-94 08:49:37 GMT\r\nRetry-After: Sun Nov  6 08:50:37 1994\r\n",
+    ];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
