@@ -17,6 +17,7 @@ mod journal;
 mod matches;
 pub mod matching;
 mod out;
+mod portal;
 mod route;
 mod show;
 mod status;
@@ -76,6 +77,8 @@ enum Command {
     Route(route::Route),
     /// Ask a peer of the configuration whether it is there (C-ECHO).
     Echo(echo::Echo),
+    /// Test recipes of portals on their recordings, or try one on a link.
+    Portal(portal::Portal),
     /// Show the state of the gateway.
     Status(status::Status),
     /// Dump, load or check the records of a gateway that does not run.
@@ -164,6 +167,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Conformance(conformance) => conformance.run(),
         Command::Journal(journal) => journal.run(file).await,
         Command::Echo(echo) => echo.run(file).await,
+        Command::Portal(portal) => portal.run(file).await,
         Command::Import(import) => import.run(&control(file).await?).await,
         Command::Imports(imports) => imports.run(&control(file).await?).await,
         Command::Show(show) => show.run(async || control(file).await).await,

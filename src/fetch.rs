@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::dicom::Patient;
-use crate::import::{Chosen, File, Link, Listing, Question, Session};
+use crate::import::{Bookmark, Chosen, File, Link, Listing, Question, Session};
 use crate::spool::ImportSpool;
 use crate::web;
 
@@ -24,6 +24,7 @@ mod error;
 mod locate;
 mod name;
 mod reading;
+pub mod recipe;
 mod recognise;
 mod section;
 mod store;
@@ -31,6 +32,7 @@ mod wire;
 
 pub use error::{Class, Error};
 pub use reading::{Understood, understand};
+pub use recipe::Recipes;
 pub use section::{Choose, FetchSection};
 
 /// What a pull needs. Dropping the future, or cancelling, stops it.
@@ -46,9 +48,14 @@ pub struct Pull {
     pub cancel: CancellationToken,
     pub observer: Arc<dyn Observer>,
     pub section: FetchSection,
+    /// For portals without DLX.
+    pub recipes: Recipes,
+    /// Where an earlier attempt left off.
+    pub bookmark: Option<Bookmark>,
 }
 
 /// Told while bytes come.
+#[async_trait::async_trait]
 pub trait Observer: Send + Sync {
     /// Login succeeded; totals if the portal said how much there is. Told again when it is known better.
     fn downloading(&self, total_bytes: Option<u64>, total_files: Option<u64>);
@@ -56,6 +63,11 @@ pub trait Observer: Send + Sync {
     fn received(&self, bytes: u64);
     /// Remarks on what came, for people.
     fn noted(&self, _notes: Vec<String>) {}
+    /// Makes durable where the visit stands, before what follows from it; `false` if that cannot be, and the
+    /// pull has to stop.
+    async fn keep(&self, _session: &Bookmark) -> bool {
+        true
+    }
 }
 
 /// How a pull ended without a fault.

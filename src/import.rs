@@ -34,8 +34,8 @@ pub use id::ImportId;
 pub use question::{Question, QuestionKind};
 pub use routing::Compressed;
 pub use state::{
-    Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
-    Link, Origin, Request, SetAside, State, Study, StudyState, Work,
+    Blob, Bookmark, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome,
+    Kind, Link, Origin, Request, SetAside, State, Study, StudyState, Work,
 };
 
 pub use crate::reconcile::encapsulate::FileKind;

@@ -5,6 +5,7 @@
 
 pub mod his;
 pub mod pacs;
+pub mod pages;
 pub mod portal;
 pub mod ris;
 pub mod sample;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 pub mod control;
+mod cookies;
 mod date;
 mod error;
 mod guard;
@@ -23,13 +24,17 @@ mod request;
 mod resume;
 mod roots;
 mod upload;
+mod visit;
 
+pub use cookies::Jar;
 pub use error::{Error, TlsFault};
 pub use guard::{Found, Lookup, forbidden};
 pub use proxy::Proxy;
 pub use request::{Answer, Bearer, Limits, Request};
+pub use reqwest::header::HeaderMap;
 pub use resume::{Told, Validator, read_head};
 pub use upload::{Upload, UploadLimits};
+pub use visit::{Call, Load, MOST_REDIRECTS, Recorded, Recording, Visit};
 
 /// Time for name resolution, TCP and TLS together: a portal that needs longer is down for our purpose.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -56,6 +61,9 @@ pub struct PortalSection {
     /// PEM file of a certificate authority that is trusted beside the public ones.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The recipe that drives this portal, by its name.
+    #[serde(default)]
+    pub recipe: Option<String>,
 }
 
 /// How far an address may be away.

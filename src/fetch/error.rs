@@ -1,5 +1,6 @@
 //! Why a pull failed, and what follows from it.
 
+use super::recipe::Outcome;
 use crate::{spool, web};
 
 /// What the scheduler does about a fault.
@@ -67,6 +68,16 @@ pub enum Error {
         "{host} sent a web page instead of the examination; open the link in a browser and upload the file here"
     )]
     Page { host: String },
+    #[error("{host}: {}{}", .outcome.sentence(), .told.as_ref().map(|told| format!(" ({told})")).unwrap_or_default())]
+    Portal { host: String, outcome: Outcome, told: Option<String> },
+    #[error(
+        "{host} did not finish preparing the examination in time; press retry later, or ask the sender"
+    )]
+    NotReady { host: String },
+    #[error(
+        "the recipe for {host} was changed while the import was under way; press retry to begin anew"
+    )]
+    RecipeChanged { host: String },
     #[error("the file from {host} ends in the middle")]
     Cut { host: String },
     #[error(
@@ -88,6 +99,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Web(error) if error.is_passing() => Class::Retry,
+            Self::Portal { outcome: Outcome::PortalDown, .. } => Class::Retry,
             Self::Unavailable { .. } | Self::Cut { .. } | Self::Spool(_) | Self::Cancelled => {
                 Class::Retry
             }
@@ -97,6 +109,9 @@ impl Error {
             | Self::Refused { .. }
             | Self::Answer { .. }
             | Self::Elsewhere { .. }
+            | Self::Portal { .. }
+            | Self::NotReady { .. }
+            | Self::RecipeChanged { .. }
             | Self::Expired { .. }
             | Self::LoginInDoubt { .. }
             | Self::SessionLost { .. }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::content::{self, Content};
 use super::store::Source;
-use super::{Error, Halt, Pull, Pulled, dlx, store, wire};
+use super::{Error, Halt, Pull, Pulled, dlx, recipe, store, wire};
 use crate::web::{self, Answer, Validator};
 
 /// Asks a portal to speak DLX. The value is not evaluated, but an empty one counts as missing.
@@ -21,6 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// Follows the link as far as it goes.
 pub(super) async fn follow(client: &web::Client, pull: &Pull) -> Result<Pulled, Halt> {
+    if let Some(chosen) = pull.recipes.of(pull.link.url()) {
+        return Box::pin(recipe::pull(client, pull, &chosen)).await;
+    }
     if let Some(session) = &pull.session
         && let Some(pulled) = Box::pin(dlx::go_on(client, pull, session)).await?
     {
@@ -103,6 +106,12 @@ pub(super) async fn told_wait(answer: &mut Answer) -> Option<Duration> {
 /// The same, or a usual time.
 pub(super) async fn wait(answer: &mut Answer) -> Duration {
     told_wait(answer).await.unwrap_or(BACK_OFF)
+}
+
+/// What a `Retry-After` asks for, or a usual time.
+pub(super) fn wait_told(retry_after: Option<&str>) -> Duration {
+    let told = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    told.map_or(BACK_OFF, bounded)
 }
 
 fn bounded(wait: Duration) -> Duration {

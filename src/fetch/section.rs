@@ -26,6 +26,8 @@ pub struct FetchSection {
     pub deadline: Duration,
     /// Languages of the portal's questions, best first (ISO 639). Any other is taken if none is there.
     pub languages: Vec<String>,
+    /// A folder of recipes of the site's own, beside those that come with Lotse.
+    pub recipes: Option<PathBuf>,
     /// When a person is asked which entries of a portal's list are wanted: `"several-dates"`.
     pub choose: Choose,
     /// `"http://proxy.klinikum.example:3128"`
@@ -60,6 +62,7 @@ impl Default for FetchSection {
             choose: Choose::default(),
             proxy: None,
             proxy_credentials_file: None,
+            recipes: None,
         }
     }
 }
@@ -119,7 +122,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     Ok(duration)
 }
 
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_size(&text)
         .ok_or_else(|| de::Error::custom("a size has a unit, such as \"500MiB\" or \"64GiB\""))

@@ -85,7 +85,8 @@ impl Stow {
         credentials: Credentials,
     ) -> Result<Self, String> {
         let hosts = vec![url.host_str().unwrap_or_default().to_owned()];
-        let section = PortalSection { hosts, allow_private: true, allow_http, ca_file };
+        let section =
+            PortalSection { hosts, allow_private: true, allow_http, ca_file, recipe: None };
         let sections = [("stow".to_owned(), section)].into();
         let client = Client::new(&sections).map_err(|error| error.to_string())?;
         let stow = Self { url, client, credentials };

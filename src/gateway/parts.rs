@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::config::{Config, MasterKey};
 use crate::clock::Clock;
 use crate::dimse::Remote;
+use crate::fetch::Recipes;
 use crate::forward::{Check, Destination, Destinations, Existing, Stow, Target, TargetSection};
 use crate::import::{DestinationName, Times};
 use crate::journal::{Journal, Recovered};
@@ -128,6 +129,7 @@ pub(super) fn settings(
             Client::through(&config.portals, proxy.as_ref()).context("portals")?
         },
         fetch: config.fetch.clone(),
+        recipes: Recipes::load(config.fetch.recipes.as_deref(), &config.portals)?,
         worklist,
         destinations: Destinations::new(destinations(config)?),
         routes: config.routes.clone(),

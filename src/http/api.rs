@@ -66,7 +66,7 @@ async fn create(
         "application/json" => {
             let (parts, body) = request.into_parts();
             let wanted: ImportRequest = request::json(&parts.headers, body).await?;
-            rooms.pipeline.admit(wanted.with_link()?, actor).await?
+            rooms.pipeline.admit(wanted.with_link(|text| rooms.pipeline.link(text))?, actor).await?
         }
         "multipart/form-data" => rooms.uploads.multipart(request, actor).await?,
         "application/zip" | "application/x-zip-compressed" => {

@@ -68,7 +68,8 @@ async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&small_body(body).await?);
-    let wanted = ImportRequest::from_form(&fields).with_link()?;
+    let wanted = ImportRequest::from_form(&fields);
+    let wanted = wanted.with_link(|text| rooms.pipeline.link(text))?;
     Ok(to_import(rooms.pipeline.admit(wanted, actor).await?))
 }
 

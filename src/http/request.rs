@@ -161,15 +161,20 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 impl ImportRequest {
-    /// A request for a link.
-    pub(crate) fn with_link(self) -> Result<Request, Problem> {
+    /// A request for a link, or for a code or payload that a recipe makes one of.
+    pub(crate) fn with_link(
+        self,
+        made: impl FnOnce(&str) -> Option<Link>,
+    ) -> Result<Request, Problem> {
         let Some(link) = &self.link else {
             return Err(Problem::invalid(
                 "the request has no link; give one, or send a file as multipart/form-data",
             ));
         };
-        let link = Link::new(link).ok_or_else(|| {
-            Problem::invalid("this is not a web address; copy the whole link, from https:// on")
+        let link = made(link).ok_or_else(|| {
+            Problem::invalid(
+                "this is not a web address; copy the whole link, from https:// on (a code needs a recipe that knows it)",
+            )
         })?;
         Ok(Request { link: Some(link), ..self.checked()? })
     }

@@ -35,6 +35,7 @@ impl Import {
             created: now,
             changed: now,
             request: request.clone(),
+            bookmark: None,
             portal: None,
             state,
             studies: vec![],
@@ -60,6 +61,7 @@ impl Import {
             | Event::Answered { .. }
             | Event::Preparing { .. }
             | Event::Downloading
+            | Event::Bookmarked { .. }
             | Event::Received { .. } => self.pulled(event, now).ok_or(illegal),
             Event::Listed { listing, session } => {
                 self.listed(listing, session.as_ref()).ok_or(illegal)
@@ -187,8 +189,15 @@ impl Import {
                 let questions = questions.clone();
                 self.note_one_time(&questions);
                 self.request.answers.extend(answers.clone());
+                if let Some(bookmark) = &mut self.bookmark {
+                    bookmark.answered = true;
+                }
                 self.state = requested();
                 Some(vec![Action::Pull])
+            }
+            Event::Bookmarked { bookmark } if pulling => {
+                self.bookmark = Some(bookmark.clone());
+                Some(vec![])
             }
             Event::Preparing { due } if pulling => {
                 let attempts = match self.state {
@@ -222,6 +231,7 @@ impl Import {
                 }
                 self.portal.clone_from(portal);
                 self.session = None;
+                self.bookmark = None;
                 self.state = received(files.clone());
                 Some(vec![Action::Unpack])
             }
@@ -369,6 +379,8 @@ impl Import {
             }
             State::Failed { again: Some(again), .. } => {
                 let state = std::mem::replace(&mut **again, State::Unpacked);
+                // A person wants it from the beginning, answers included.
+                self.bookmark = None;
                 let action = match state {
                     State::Received { .. } => Action::Unpack,
                     _ => Action::Pull,

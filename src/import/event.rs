@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
+use super::state::{
+    Bookmark, DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside,
+};
 use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
@@ -160,6 +162,10 @@ pub enum Event {
     Noted {
         notes: Vec<String>,
     },
+    /// Where the visit to the portal stands, for it to go on there instead of beginning anew.
+    Bookmarked {
+        bookmark: Bookmark,
+    },
 }
 
 impl Event {
@@ -191,6 +197,7 @@ impl Event {
             Self::Listed { .. } => "Listed",
             Self::Chosen { .. } => "Chosen",
             Self::Noted { .. } => "Noted",
+            Self::Bookmarked { .. } => "Bookmarked",
         }
     }
 }

@@ -49,6 +49,17 @@ impl Link {
     }
 }
 
+/// Where a visit to a portal stands, as the fetching of links wrote it. It holds cookies and tokens: a
+/// secret, redacted under `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bookmark {
+    pub state: String,
+    /// A person answered since it was kept.
+    #[serde(default)]
+    pub answered: bool,
+}
+
 /// How an import came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -443,6 +454,9 @@ pub struct Import {
     /// When the last change of state was.
     pub changed: Moment,
     pub request: Request,
+    /// Where the visit to the portal stands, if it goes on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookmark: Option<Bookmark>,
     /// What the portal's list told of the patient.
     pub portal: Option<Patient>,
     pub state: State,
@@ -465,6 +479,7 @@ pub struct Import {
 crate::dicom::redacted!(
     Link,
     Request,
+    Bookmark,
     File,
     Origin,
     Inspected,

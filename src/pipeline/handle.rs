@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
 use crate::import::{
-    Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Request, State,
+    Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, State,
     Tombstone,
 };
 use crate::spool::{ImportSpool, Promise, Usage};
@@ -119,6 +119,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// A link of what a person pasted, typed or scanned: codes and payloads by the site's recipes.
+    pub fn link(&self, text: &str) -> Option<Link> {
+        self.shared.settings().recipes.link(text)
+    }
+
     /// Admits a link. Durable when it returns.
     pub async fn admit(&self, request: Request, actor: Actor) -> Result<ImportId, Refusal> {
         let Some(link) = &request.link else {

@@ -1,14 +1,18 @@
 //! How far a running stage is. Not durable: it says nothing that a restart has to know.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Pipeline;
 use super::rate::{self, Rate};
 use crate::fetch;
+use crate::import::{Bookmark, Event, ImportId};
 
 /// A snapshot of the counters, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -91,17 +95,37 @@ impl Counters {
     }
 }
 
-impl fetch::Observer for Counters {
+/// Watches one pull: counts, and makes durable where a visit stands.
+pub(super) struct Watch {
+    counters: Arc<Counters>,
+    pipeline: Pipeline,
+    id: ImportId,
+}
+
+impl Watch {
+    pub(super) fn new(counters: &Arc<Counters>, pipeline: Pipeline, id: ImportId) -> Self {
+        Self { counters: Arc::clone(counters), pipeline, id }
+    }
+}
+
+#[async_trait]
+impl fetch::Observer for Watch {
     fn downloading(&self, total_bytes: Option<u64>, _total_files: Option<u64>) {
-        self.total_bytes.store(total_bytes.unwrap_or(0), Ordering::Relaxed);
-        self.downloading.notify_one();
+        self.counters.total_bytes.store(total_bytes.unwrap_or(0), Ordering::Relaxed);
+        self.counters.downloading.notify_one();
     }
 
     fn received(&self, bytes: u64) {
-        self.add_bytes(bytes);
+        self.counters.add_bytes(bytes);
+    }
+
+    async fn keep(&self, bookmark: &Bookmark) -> bool {
+        // Refused only if the import was cancelled meanwhile; then nothing may follow.
+        let kept = Event::Bookmarked { bookmark: bookmark.clone() };
+        self.pipeline.report(self.id, kept).await.is_ok()
     }
 
     fn noted(&self, notes: Vec<String>) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
+        self.counters.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
     }
 }

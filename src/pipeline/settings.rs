@@ -24,6 +24,7 @@ pub struct Settings {
     pub scan: unpack::ScanSection,
     pub client: web::Client,
     pub fetch: fetch::FetchSection,
+    pub recipes: fetch::Recipes,
     pub worklist: Worklist,
     pub destinations: Destinations,
     pub routes: Vec<RouteSection>,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::earlier::{self, Earlier};
 use super::judge::Judge;
-use super::progress::Counters;
+use super::progress::{Counters, Watch};
 use super::{Pipeline, Refusal, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
@@ -145,7 +145,9 @@ impl Stages {
             section: settings.fetch.clone(),
             spool,
             cancel: cancel.clone(),
-            observer: Arc::clone(&counters) as Arc<dyn fetch::Observer>,
+            observer: Arc::new(Watch::new(&counters, self.pipeline.clone(), import.id)),
+            recipes: settings.recipes.clone(),
+            bookmark: import.bookmark.clone(),
         };
         let mut pulling = Box::pin(fetch::pull(&settings.client, &pull));
         let pulled = loop {

@@ -55,6 +55,12 @@ pub enum Error {
     Redirects { host: String },
     #[error("{host} passed credentials on, which is refused; tell the portal's operator")]
     RedirectedPost { host: String },
+    #[error(
+        "the portal leads to {host}, which its recipe does not name; if both belong together, add it to hosts under [limits] of the recipe"
+    )]
+    Stray { host: String },
+    #[error("a value for {host} has characters that a header cannot carry; check the recipe")]
+    Unsendable { host: String },
     #[error("the name {host} could not be resolved; check the link and the name service")]
     Dns { host: String },
     #[error("{host} could not be reached; check the network, or whether the portal is down")]
@@ -110,6 +116,8 @@ impl Error {
             | Self::Downgrade { .. }
             | Self::Redirects { .. }
             | Self::RedirectedPost { .. }
+            | Self::Stray { .. }
+            | Self::Unsendable { .. }
             | Self::Tls { .. }
             | Self::Deadline { .. }
             | Self::TooLarge { .. }
@@ -139,6 +147,8 @@ impl Error {
             Self::Downgrade { .. }
             | Self::Redirects { .. }
             | Self::RedirectedPost { .. }
+            | Self::Stray { .. }
+            | Self::Unsendable { .. }
             | Self::Timeout { .. }
             | Self::Stalled { .. }
             | Self::Deadline { .. }

@@ -186,7 +186,7 @@ impl<'a> Request<'a> {
 }
 
 /// Where a redirect leads; `None` if the answer is none.
-fn next_hop(url: &Url, response: &reqwest::Response) -> Result<Option<Url>, Error> {
+pub(super) fn next_hop(url: &Url, response: &reqwest::Response) -> Result<Option<Url>, Error> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -274,6 +274,13 @@ impl Answer {
     /// the rest of the file.
     pub fn rest(&self) -> Option<(u64, Option<u64>)> {
         (self.status() == 206).then(|| resume::rest(self.response.headers())).flatten()
+    }
+
+    /// All headers as text, those above `longest` bytes left out.
+    pub fn headers(&self, longest: usize) -> Vec<(String, String)> {
+        let short = self.response.headers().iter().filter(|(_, value)| value.len() <= longest);
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        short.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }
 
     /// What the peer said the body has, in bytes.

@@ -51,6 +51,7 @@ fn section(hosts: &[&str]) -> PortalSection {
         allow_private: true,
         allow_http: true,
         ca_file: None,
+        recipe: None,
     }
 }
 

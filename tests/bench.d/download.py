@@ -88,7 +88,8 @@ def download(stage, book):
     """4 GiB at full speed; 4 GiB cut in the middle twice and resumed; 1 MB/s with stalls, compressed in size."""
     size = GIB // 8 if stage.small else 4 * GIB
     large = archive(data.CACHE / f"download-{size >> 20}.zip", size)
-    slow = archive(data.CACHE / "download-slow.zip", 24 << 20 if stage.small else 64 << 20)
+    short = (24 if stage.small else 64) << 20
+    slow = archive(data.CACHE / f"download-{short >> 20}.zip", short)
     whole = large.stat().st_size
     cases = {
         "download, full speed": (large, {}),

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use lotse::dicom::inspect::inspect as facts_of;
 use lotse::dicom::scan::{Limits as ScanLimits, scan_data_set, scan_file};
 use lotse::dicom::{CharacterSets, Uid, VR};
+use lotse::fetch::recipe;
 use lotse::import::{File, ImportId};
 use lotse::seal::Vault;
 use lotse::spool::Spool;
@@ -83,6 +84,21 @@ pub fn head(bytes: &[u8]) {
     if let Some((first, Some(whole))) = read.rest {
         assert!(first < whole);
     }
+}
+
+/// A recipe file.
+pub fn recipe(bytes: &[u8]) {
+    recipe::look_at(&String::from_utf8_lossy(bytes));
+}
+
+/// A portal's page, and the forms on it as a recipe would send them.
+pub fn form(bytes: &[u8]) {
+    recipe::look_at_page(&String::from_utf8_lossy(bytes));
+}
+
+/// A `multipart/related` body in pieces, its boundary in the first line.
+pub fn recipe_multipart(bytes: &[u8]) {
+    recipe::look_at_parts(bytes);
 }
 
 thread_local! {

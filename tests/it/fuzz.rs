@@ -102,6 +102,21 @@ fn archive() {
 }
 
 #[test]
+fn recipe() {
+    run("recipe", bodies::recipe, &seeds::recipes());
+}
+
+#[test]
+fn form() {
+    run("form", bodies::form, &seeds::pages());
+}
+
+#[test]
+fn recipe_multipart() {
+    run("recipe_multipart", bodies::recipe_multipart, &seeds::multiparts());
+}
+
+#[test]
 fn dicomdir() {
     run("dicomdir", bodies::dicomdir, &seeds::directories());
 }

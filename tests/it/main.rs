@@ -37,6 +37,7 @@ mod needles;
 mod order_of_effects;
 mod pipeline;
 mod real_peers;
+mod recipes;
 mod recovery;
 mod reload;
 mod retention;

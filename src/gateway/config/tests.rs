@@ -41,7 +41,14 @@ fn every_key_of_the_shipped_file_is_known_and_tells_the_truth_about_its_default(
     assert_eq!(config.matching.policy, MatchingSection::default().policy);
     // Where there is a proxy cannot be a default.
     assert!(config.fetch.proxy.is_some() && config.fetch.proxy_credentials_file.is_some());
-    let direct = FetchSection { proxy: None, proxy_credentials_file: None, ..config.fetch.clone() };
+    // Nor a folder of one's own.
+    assert_eq!(config.fetch.recipes.as_deref(), Some(Path::new("/etc/lotse/portals")));
+    let direct = FetchSection {
+        proxy: None,
+        proxy_credentials_file: None,
+        recipes: None,
+        ..config.fetch.clone()
+    };
     assert_eq!(direct, FetchSection::default());
     assert_eq!(format!("{:?}", config.unpack), format!("{:?}", Limits::default()));
     let dicom = DicomSection::default();

@@ -1,7 +1,7 @@
 use super::*;
 
 fn import(json: &str) -> Result<Request, Problem> {
-    parse_json::<ImportRequest>(json.as_bytes())?.with_link()
+    parse_json::<ImportRequest>(json.as_bytes())?.with_link(Link::new)
 }
 
 fn decision(json: &str) -> Result<(Choice, String), Problem> {
@@ -139,7 +139,7 @@ fn forms_say_the_same_as_json() {
     let fields = Fields::parse(
         b"link=https%3A%2F%2Fx.example%2F&birthDate=1980-12-24&accessionNumber=+A1+&patientId=&issuer=KB",
     );
-    let request = ImportRequest::from_form(&fields).with_link().unwrap();
+    let request = ImportRequest::from_form(&fields).with_link(Link::new).unwrap();
     assert_eq!(request.answers["PAT_BIRTH_DATE"], "1980-12-24");
     assert_eq!(request.accession_number.as_deref(), Some("A1"));
     assert!(request.patient.is_none());

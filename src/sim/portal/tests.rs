@@ -97,6 +97,7 @@ async fn desk_with(faults: Faults, questions: Vec<Question>) -> Desk {
         allow_private: true,
         allow_http: true,
         ca_file: None,
+        recipe: None,
     };
     let client = Client::new(&BTreeMap::from([("sim".to_owned(), section)])).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -147,6 +148,8 @@ impl Desk {
             spool: self.spool.create(ImportId::new()).unwrap(),
             cancel,
             observer: Arc::clone(&self.seen) as Arc<dyn Observer>,
+            recipes: Default::default(),
+            bookmark: None,
             section: self.section.clone(),
         }
     }
@@ -570,6 +573,8 @@ async fn a_portal_that_is_down_is_tried_later() {
         cancel: CancellationToken::new(),
         observer: seen,
         section,
+        recipes: Default::default(),
+        bookmark: None,
     };
     let error = pull(&client, &attempt).await.err().unwrap();
     assert_eq!(error.class(), Class::Retry, "{error}");

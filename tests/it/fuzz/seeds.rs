@@ -194,3 +194,41 @@ pub fn heads() -> Vec<Vec<u8>> {
     ];
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
+
+/// The shipped recipes without their samples, and an odd one.
+pub fn recipes() -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    files_below(&crate::support::root().join("config/portals"), &mut paths);
+    paths.sort();
+    let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    let short = |text: String| {
+        text.split("[[samples]]").nth(1).map_or(text.clone(), |sample| {
+            format!("{}[[samples]]{sample}", text.split("[[samples]]").next().unwrap())
+        })
+    };
+    paths.iter().map(text).map(short).map(String::into_bytes).collect()
+}
+
+/// Pages as portals have them: forms in tables, templates, fields elsewhere, misnested tags.
+pub fn pages() -> Vec<Vec<u8>> {
+    [
+        "<!DOCTYPE html><html><body><form id=login method=post action='/in'><input type=hidden name=csrf \
+         value='a&amp;b'><input name=born><select name=s><option>1<option selected>2</select></form>",
+        "<table><form id=f enctype=multipart/form-data><tr><td><input name=a value=1></td></tr></form></table>\
+         <input form=f name=b><textarea name=c form=f>\nx</textarea>",
+        "<form><template><input name=a></template><svg><input name=b></svg><b><p>x</b>y</p><a><table><a>z",
+        "<ul><li><a class='big download' href='../dl/1'>CT</a><li><a href=\"/2\">Befund</ul><noscript><form>",
+    ]
+    .map(|page| page.as_bytes().to_vec())
+    .to_vec()
+}
+
+/// Multipart bodies with the boundary `b`.
+pub fn multiparts() -> Vec<Vec<u8>> {
+    [
+        &b"--b\r\nContent-Type: application/dicom\r\n\r\none\r\n--b\r\n\r\ntwo\r\n-\r\n--b--\r\n"[..],
+        b"preamble\r\n--b  \r\n\r\n\r\n--b\r\nX: y\r\n\r\nthree\r\r\n--b--epilogue",
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
+}

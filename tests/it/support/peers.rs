@@ -84,6 +84,13 @@ impl Orthanc {
         Self::start_with(folder, &[]).await
     }
 
+    /// With its DICOMweb plugin.
+    pub async fn with_dicomweb(folder: &Path) -> Self {
+        let plugin = Path::new("/usr/share/orthanc/plugins/libOrthancDicomWeb.so");
+        assert!(plugin.exists(), "{} is missing: run tests/env", plugin.display());
+        Self::start_with(folder, &[plugin.to_str().unwrap()]).await
+    }
+
     /// With plugins, as paths.
     pub async fn start_with(folder: &Path, plugins: &[&str]) -> Self {
         std::fs::create_dir_all(folder).unwrap();
@@ -111,6 +118,13 @@ impl Orthanc {
         })
         .await;
         orthanc
+    }
+
+    /// Stores a Part 10 file over its REST interface.
+    pub async fn store(&self, object: Vec<u8>) {
+        let address = format!("http://127.0.0.1:{}/instances", self.peer.port);
+        let answer = self.client.post(address).body(object).send().await.unwrap();
+        answer.error_for_status().unwrap();
     }
 
     pub async fn get(&self, path: &str) -> Value {

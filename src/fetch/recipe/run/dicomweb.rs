@@ -1,0 +1,190 @@
+//! DICOMweb as a step: studies and instances by QIDO-RS, objects by WADO-RS (PS3.18 10.4, 10.6).
+//!
+//! The instances that the service lists are the completeness check: a study of which fewer come is fetched
+//! again, and never taken as whole.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::files::is_cut;
+use super::{DOWNLOADS, Ending, REST, Run};
+use crate::dicom::Uid;
+use crate::fetch::recipe::file::Step;
+use crate::fetch::recipe::multipart::{self, Next, Parts};
+use crate::fetch::recipe::page::Entry;
+use crate::fetch::recipe::template::Template;
+use crate::fetch::{Error, Halt, locate};
+use crate::web::{Call, Limits, Load};
+
+/// A list of 30,000 instances with what servers return of each; only the UIDs are kept.
+const MOST_LIST: u64 = 32 << 20;
+
+/// Studies behind one link.
+const MOST_STUDIES: usize = 200;
+
+/// Instances of one study.
+const MOST_INSTANCES: usize = 100_000;
+
+/// One entry of a list, without the attributes that nobody needs here (PS3.18 F).
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(rename = "0020000D")]
+    study: Option<Values>,
+    #[serde(rename = "00080018")]
+    instance: Option<Values>,
+}
+
+#[derive(Deserialize)]
+struct Values {
+    #[serde(rename = "Value", default)]
+    values: Vec<String>,
+}
+
+/// Which attribute of a list is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Studies,
+    Instances,
+}
+
+impl Listed {
+    fn uid(self, wanted: Wanted) -> Option<String> {
+        let values = match wanted {
+            Wanted::Studies => self.study,
+            Wanted::Instances => self.instance,
+        };
+        values?.values.into_iter().next().map(|uid| uid.trim().to_owned())
+    }
+}
+
+impl Run<'_> {
+    pub(super) async fn dicomweb(
+        &mut self,
+        step: &Step,
+        base: &Template,
+    ) -> Result<Option<Ending>, Halt> {
+        for item in self.entries(step) {
+            let base = self.url_of(base, item.as_ref())?;
+            for study in self.studies(step, &base, item.as_ref()).await? {
+                let mut tries = 0;
+                loop {
+                    tries += 1;
+                    match self.study(step, &base, &study).await {
+                        Ok(()) => break,
+                        Err(Halt::Fault(error)) if tries < DOWNLOADS && is_cut(&error) => {
+                            self.trace.line("  cut, begun anew");
+                            self.rest(REST).await;
+                        }
+                        Err(fault) => return Err(fault),
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn studies(
+        &mut self,
+        step: &Step,
+        base: &Url,
+        item: Option<&Entry>,
+    ) -> Result<Vec<Uid>, Halt> {
+        let found = match &step.study {
+            Some(study) => vec![self.plain(study, item)?],
+            None => self.list(step, locate::call(base, &["studies"]), Wanted::Studies).await?,
+        };
+        if found.is_empty() {
+            return Err(Error::Nothing { host: self.host() }.into());
+        }
+        if found.len() > MOST_STUDIES {
+            return Err(self.changed("the service lists more studies than a link has").into());
+        }
+        // A UID goes back into an address: what is none is not asked for.
+        let uids = found.iter().map(|uid| Uid::new(uid).ok());
+        let uids = uids.collect::<Option<BTreeSet<_>>>();
+        let uids = uids.ok_or_else(|| self.changed("a study has no valid UID"))?;
+        self.trace.line(&format!("  {} studies", uids.len()));
+        Ok(uids.into_iter().collect())
+    }
+
+    /// One UID of all that QIDO-RS lists.
+    async fn list(&mut self, step: &Step, url: Url, wanted: Wanted) -> Result<Vec<String>, Halt> {
+        let mut headers = self.headers(step)?;
+        headers.push(("accept".to_owned(), "application/dicom+json, application/json".to_owned()));
+        let limits = Limits { body: MOST_LIST, ..self.section.short() };
+        let mut answer = self.send(Call { url, load: Load::Nothing, headers, limits }).await?;
+        if answer.status() == 204 {
+            return Ok(vec![]);
+        }
+        if answer.status() != 200 {
+            let page = self.read(answer).await?;
+            self.judged(step, &page).await?;
+            return Err(self.changed("the service does not list what it has").into());
+        }
+        let body = answer.bytes(MOST_LIST).await?;
+        let Ok(listed) = serde_json::from_slice::<Vec<Listed>>(&body) else {
+            return Err(self.changed("the service's list cannot be read").into());
+        };
+        let uids = listed.into_iter().map(|entry| entry.uid(wanted)).collect::<Option<Vec<_>>>();
+        Ok(uids.ok_or_else(|| self.changed("an entry of the service's list has no UID"))?)
+    }
+
+    async fn study(&mut self, step: &Step, base: &Url, study: &Uid) -> Result<(), Halt> {
+        let url = locate::call(base, &["studies", study.as_str(), "instances"]);
+        let listed: BTreeSet<String> =
+            self.list(step, url, Wanted::Instances).await?.into_iter().collect();
+        if listed.is_empty() || listed.len() > MOST_INSTANCES {
+            return Err(self.changed("the service lists no usable number of instances").into());
+        }
+        let mut headers = self.headers(step)?;
+        let accept = "multipart/related; type=\"application/dicom\"; transfer-syntax=*";
+        headers.push(("accept".to_owned(), accept.to_owned()));
+        let url = locate::call(base, &["studies", study.as_str()]);
+        let limits = self.section.long(self.left());
+        let mut answer = self.send(Call { url, load: Load::Nothing, headers, limits }).await?;
+        let kind = answer.header("content-type").unwrap_or_default();
+        let handed = matches!(answer.status(), 200 | 206);
+        let Some(boundary) = multipart::boundary(&kind).filter(|_| handed) else {
+            let page = self.read(answer).await?;
+            self.judged(step, &page).await?;
+            return Err(self.changed("the service does not hand out the study").into());
+        };
+        self.announce(answer.content_length());
+        let before = self.shelf.count();
+        let mut parts = Parts::new(&boundary);
+        let read = loop {
+            match multipart::next(&mut answer, &mut parts).await {
+                Ok(Next::Begin) => self.shelf.begin().await?,
+                Ok(Next::Piece(piece)) => {
+                    self.observer.received(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                    self.shelf.write(piece).await?;
+                }
+                Ok(Next::End) => {
+                    let number = self.shelf.count().saturating_sub(before).saturating_add(1);
+                    self.shelf.finish(&format!("object {number}.dcm")).await?;
+                    if number > listed.len() {
+                        break Err(self.changed("the service sends more objects than it lists"));
+                    }
+                }
+                Ok(_) => break Ok(()),
+                Err(error) => {
+                    self.shelf.abandon().await?;
+                    break Err(error);
+                }
+            }
+        };
+        let came = self.shelf.count().saturating_sub(before);
+        self.trace.line(&format!("  {came} of {} instances came", listed.len()));
+        let whole = read.and(if came < listed.len() {
+            Err(Error::Cut { host: self.host() })
+        } else {
+            Ok(())
+        });
+        if whole.is_err() {
+            self.shelf.truncate(before);
+        }
+        Ok(whole?)
+    }
+}
