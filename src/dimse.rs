@@ -16,7 +16,10 @@ mod listen;
 mod message;
 mod negotiate;
 mod peer;
+mod retrieve;
+mod roles;
 mod server;
+mod server_retrieve;
 mod status;
 mod store;
 mod wire;
@@ -26,16 +29,19 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use accept::{accept, accept_tcp};
-pub use client::{Client, call, call_extended, call_over};
-pub use command::Remark;
+pub use client::{Client, call, call_as_scp, call_extended, call_over};
+pub use command::{Originator, Remark};
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
 pub use listen::listen;
 pub use negotiate::{
-    Classes, MAX_PDU, MIN_PDU, NameMatching, Offer, Syntaxes, is_storage, is_stored_syntax,
+    Classes, IMPLEMENTATION_CLASS, MAX_PDU, MIN_PDU, NameMatching, Offer, Syntaxes, is_storage,
+    is_stored_syntax,
 };
-pub use peer::{May, PeerSection};
+pub use peer::{May, PeerSection, Retrieve};
+pub use retrieve::{Arriving, Counts, Retrieving, Told};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
+pub use server_retrieve::RetrieveRequest;
 pub use status::{Status, StatusClass};
 pub use wire::Stream;
 

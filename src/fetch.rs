@@ -19,21 +19,30 @@ use crate::web;
 
 mod answers;
 mod content;
+pub mod dicomweb;
 mod dlx;
 mod error;
 mod locate;
+pub mod multipart;
 mod name;
 mod reading;
 pub mod recipe;
 mod recognise;
+mod retrieve;
 mod section;
+mod source;
 mod store;
 mod wire;
 
 pub use error::{Class, Error};
 pub use reading::{Understood, understand};
 pub use recipe::Recipes;
+pub use retrieve::{
+    DicomwebSection, Moves, Moving, Patience, PeerSource, Retrieval, Service, Sources, Ticket,
+    retrieve,
+};
 pub use section::{Choose, FetchSection};
+pub use source::{Sink, SourceError};
 
 /// What a pull needs. Dropping the future, or cancelling, stops it.
 pub struct Pull {

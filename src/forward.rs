@@ -8,6 +8,7 @@
 mod decode;
 mod fileset;
 mod folder;
+mod held;
 mod holdings;
 mod ledger;
 mod object;
@@ -35,6 +36,7 @@ use crate::import::{Compressed, DestinationName, Instance, InstanceOutcome};
 use crate::reconcile::{CoercionSection, Plan};
 use crate::spool::ImportSpool;
 
+pub use held::{HeldStudy, Leaving};
 pub use holdings::{Check, Held, ask};
 pub use section::{DestinationSection, Existing, Faulty, FolderLayout, TargetSection};
 pub use stow::{Credentials, Stow};

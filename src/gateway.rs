@@ -126,6 +126,11 @@ impl Gateway {
             http::serve_unix(unix, unix_door, until).await;
             "control"
         });
+        let following = pipeline.clone().follow_orders(stop.clone());
+        doors.spawn(async move {
+            following.await;
+            "order"
+        });
         let scp = scp::Door::new(
             config.dicom.ae_title.clone(),
             config.peers.clone(),

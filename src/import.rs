@@ -22,6 +22,7 @@ mod id;
 mod question;
 pub mod routes;
 mod routing;
+mod source;
 mod state;
 mod study;
 
@@ -33,6 +34,7 @@ pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
 pub use id::ImportId;
 pub use question::{Question, QuestionKind};
 pub use routing::Compressed;
+pub use source::{From, Selection, Source};
 pub use state::{
     Blob, Bookmark, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome,
     Kind, Link, Origin, Request, SetAside, State, Study, StudyState, Work,

@@ -11,7 +11,9 @@ use crate::dicom::{BirthDate, Item, Patient, PatientId, StudyFacts};
 
 mod compare;
 mod decide;
+mod differ;
 mod fit;
+mod identifiers;
 mod index;
 mod kvnr;
 mod lexicon;
@@ -26,6 +28,7 @@ mod script;
 mod study;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 mod weights;
 mod words;
 
@@ -35,7 +38,7 @@ pub use objection::{objection, rejected};
 pub use policies::MatchingSection;
 
 /// Version of these rules, kept with every decision by rule. Raise it when an outcome may change.
-pub const RULES_VERSION: u32 = 2;
+pub const RULES_VERSION: u32 = 3;
 
 /// What is matched: a study, and everything known about whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

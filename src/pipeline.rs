@@ -4,6 +4,7 @@
 //! journalled, applied and acted upon in one task. Invariants: nothing is acknowledged before its event is on
 //! the device; an action starts only after the event that asked for it is; nobody else changes an import.
 
+mod anew;
 mod backoff;
 mod choosing;
 mod compared;
@@ -12,9 +13,11 @@ mod due;
 mod earlier;
 mod gate;
 mod handle;
+mod held;
 mod judge;
 mod patients;
 mod progress;
+mod pulling;
 mod rate;
 mod recover;
 mod scheduler;

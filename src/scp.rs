@@ -6,7 +6,9 @@
 //! given; bytes of a peer are data, never a name or a path.
 
 mod intake;
+mod moved;
 mod plain;
+mod query;
 mod section;
 mod store;
 mod worklist;
@@ -30,6 +32,7 @@ use crate::dimse::{
 };
 use crate::import::Kind;
 use crate::worklist::Worklist;
+use moved::Moved;
 use store::Reception;
 
 /// How much the door takes at once.
@@ -96,6 +99,11 @@ impl Door {
         self.worklist.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn held(&self) -> query::Held {
+        let intake = Arc::clone(&self.intake);
+        Box::new(move || intake.held())
+    }
+
     fn peers(&self) -> Arc<BTreeMap<String, PeerSection>> {
         Arc::clone(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -115,28 +123,51 @@ impl Door {
         if peer.host().parse::<IpAddr>().is_ok() && !lives_there(peer) {
             tracing::warn!(peer = %name, address = %from, "peer called from another address than configured");
         }
-        if peer.may.is_empty() {
+        let expected = self.intake.moves().expects(name, peer.host());
+        if peer.may.is_empty() && !expected {
             return Err(Rejection::NotPermitted);
         }
-        Ok(Admitted { peer: name.clone(), ae_title: caller.calling.clone(), may: peer.may.clone() })
+        Ok(Admitted {
+            peer: name.clone(),
+            host: peer.host().to_owned(),
+            ae_title: caller.calling.clone(),
+            may: peer.may.clone(),
+            sends: if expected { Sends::WhatWeAskedFor } else { Sends::AsItMay },
+        })
     }
 }
 
 /// A peer on an association.
 struct Admitted {
     peer: String,
+    host: String,
     ae_title: AeTitle,
     may: Vec<May>,
+    sends: Sends,
+}
+
+/// Whether a peer may send objects beyond what `may` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sends {
+    AsItMay,
+    /// A C-MOVE of ours is under way.
+    WhatWeAskedFor,
 }
 
 impl Admitted {
     fn offers(&self) -> Vec<Offer> {
         let offer = |may: &May| match may {
-            May::Echo => Offer::verification(),
-            May::Store => Offer::any_storage(),
-            May::Worklist => Offer::worklist(),
+            May::Echo => vec![Offer::verification()],
+            May::Store => vec![Offer::any_storage()],
+            May::Worklist => vec![Offer::worklist()],
+            May::Query => Offer::query().into(),
+            May::Retrieve => Offer::retrieve().into(),
         };
-        self.may.iter().map(offer).collect()
+        let mut offers: Vec<Offer> = self.may.iter().flat_map(offer).collect();
+        if self.sends == Sends::WhatWeAskedFor && !self.may.contains(&May::Store) {
+            offers.push(Offer::any_storage());
+        }
+        offers
     }
 }
 
@@ -181,9 +212,9 @@ async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, f
         }
     };
     let Some(peer) = admitted else { return };
-    let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title };
+    let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title.clone() };
     let mut reception = Reception::new(Arc::clone(&door.intake), kind, Arc::clone(&door.room));
-    let ended = Box::pin(answer_all(association, &mut reception, &door, &stop)).await;
+    let ended = Box::pin(answer_all(association, &peer, &mut reception, &door, &stop)).await;
     let (stored, refused) = reception.tally();
     match ended {
         Ok(()) => tracing::info!(peer = %peer.peer, stored, refused, "association ended"),
@@ -196,10 +227,12 @@ async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, f
 
 async fn answer_all(
     mut association: ServerAssociation,
+    peer: &Admitted,
     reception: &mut Reception,
     door: &Door,
     stop: &CancellationToken,
 ) -> Result<(), dimse::Error> {
+    let (moves, mut moved) = (door.intake.moves(), Moved::default());
     loop {
         let request = tokio::select! {
             biased;
@@ -213,10 +246,26 @@ async fn answer_all(
             None => return Ok(()),
             Some(Request::Echo(echo)) => association.respond_echo(echo, Status::SUCCESS).await?,
             Some(Request::Store(store)) => {
-                let status = reception.receive(&mut association, &store).await?;
+                let ticket = moves.ticket(&peer.peer, &peer.host, &door.ae_title, &store);
+                let status = match ticket {
+                    Some(ticket) => moved.receive(&mut association, &store, &ticket).await?,
+                    None if peer.may.contains(&May::Store) => {
+                        reception.receive(&mut association, &store).await?
+                    }
+                    None => Status::NOT_AUTHORISED,
+                };
                 association.respond_store(&store, status).await?;
             }
-            // The worklist is the only query class that is offered.
+            Some(Request::Find(find)) if query::is_about_held(&find) => {
+                let held = door.held();
+                query::answer(&mut association, &find, held, &door.ae_title).await?;
+            }
+            Some(Request::Retrieve(request)) => {
+                let (held, peers) = (door.held(), door.peers());
+                let (us, association) = (&door.ae_title, &mut association);
+                query::hand_over(association, &request, held, us, &peers).await?;
+            }
+            // The worklist is the only other query class that is offered.
             Some(Request::Find(find)) => {
                 worklist::answer(&mut association, &find, door.worklist()).await?;
             }

@@ -41,12 +41,8 @@ fn statement() -> Value {
             "uid": dicom_dictionary_std::uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
             "scu": true, "scp": true,
         }),
-        json!({
-            "name": "Study Root Query/Retrieve Information Model - FIND",
-            "uid": dicom_dictionary_std::uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
-            "scu": true, "scp": false,
-        }),
     ];
+    classes.extend(retrieval_classes());
     classes.extend(storage_classes());
     let syntaxes = TransferSyntaxRegistry
         .iter()
@@ -66,6 +62,10 @@ fn statement() -> Value {
         "worklistOptions": {
             "fuzzyNameMatching": true, "timezoneAdjustment": false, "combinedDateTime": true,
         },
+        // As user: `times = "adjusted"` of a source; names are never asked for.
+        "worklistUserOptions": {
+            "fuzzyNameMatching": false, "timezoneAdjustment": true, "combinedDateTime": false,
+        },
         "transferSyntaxes": syntaxes.collect::<Vec<_>>(),
         "timeoutsSeconds": {
             "connect": timeouts.connect.as_secs(),
@@ -74,6 +74,24 @@ fn statement() -> Value {
             "write": timeouts.write.as_secs(),
             "response": timeouts.response.as_secs(),
         },
+    })
+}
+
+/// Query and retrieval: as SCU of the Study Root model alone.
+fn retrieval_classes() -> impl Iterator<Item = Value> {
+    use dicom_dictionary_std::uids;
+    let classes = [
+        (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, true),
+        (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, true),
+        (uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, true),
+        (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND, false),
+        (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET, false),
+        (uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE, false),
+    ];
+    let registry = dicom_dictionary_std::sop_class::registry();
+    classes.into_iter().map(move |(uid, scu)| {
+        let name = registry.by_uid(uid).map_or("", |entry| entry.name);
+        json!({"name": name, "uid": uid, "scu": scu, "scp": true})
     })
 }
 
@@ -135,7 +153,11 @@ fn markdown(statement: &Value) {
          returned with zero length and status FF01. Start date and time are one interval if both are ranges. \
          Fuzzy matching of names is accepted where it is proposed. Names are compared without case and accents. \
          The answer is in the query's character set; without one in the smallest of ASCII, ISO_IR 100 and \
-         ISO_IR 192; what that can't hold is written as `?`. Above worklist.answer-limit the query ends with A700.\n",
+         ISO_IR 192; what that can't hold is written as `?`. Above worklist.answer-limit the query ends with A700.\n\n\
+         As user of a worklist Lotse asks by accession number, patient ID, and a range of days with modality and \
+         station, never by name. Where a source has `times = \"adjusted\"`, timezone query adjustment is proposed \
+         (PS3.4 K.5, service class application information 01 01 00 01) and used if the peer agrees; else nothing \
+         is negotiated. An answer above worklist.limit is cancelled (C-CANCEL) and counts as incomplete.\n",
     );
     out::line("| Worklist attribute | Tag | VR | In the step |\n| --- | --- | --- | --- |");
     for key in out::items(statement, "/worklistKeys") {
@@ -147,6 +169,11 @@ fn markdown(statement: &Value) {
             yes(key, "inStep")
         ));
     }
+    out::line(
+        "\nQueries of held studies (PS3.4 C) are hierarchical and matched by the same rules; only studies that were \
+         decided are seen, as they would be delivered. A C-MOVE goes to configured peers only (else A801). Within a \
+         C-GET, as SCU and as SCP, storage classes are negotiated by role selection.",
+    );
     out::line(
         "\nObjects leave in the transfer syntax they came in, else with their header rewritten, else, where the \
          destination accepts no other presentation context, decoded. Decoded images have Planar Configuration 0; \

@@ -11,6 +11,7 @@ use dicom_dictionary_std::tags;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::computing_time;
+use crate::dicom::inspect::other_names;
 use crate::dicom::{
     AccessionNumber, BirthDate, CharacterSets, DataSet, Item, Patient, PatientId, PersonName, Sex,
     StudyFacts, Tag,
@@ -275,6 +276,7 @@ fn facts(header: &DataSet) -> Option<StudyFacts> {
             sex: header.text(tags::PATIENT_SEX).map_or(Sex::Unknown, |sex| Sex::parse(&sex)),
         },
         other_ids: header.items(tags::OTHER_PATIENT_I_DS_SEQUENCE).iter().filter_map(id).collect(),
+        other_names: other_names(&|tag| header.text(tag)),
         accession_number: header
             .text(tags::ACCESSION_NUMBER)
             .map(|number| AccessionNumber { number, issuer }),

@@ -13,8 +13,11 @@ use dicom_dictionary_std::tags;
 
 use super::{
     AccessionNumber, BirthDate, CharacterSets, DataSet, Layout, Patient, PatientId, PersonName,
-    Sex, StudyFacts, Uid, scan,
+    Sex, StudyFacts, Tag, Uid, scan,
 };
+
+/// Other names of one patient that are looked at.
+const OTHER_NAME_LIMIT: usize = 8;
 
 /// One object as inspection found it, before it has a place in the spool's books.
 pub struct Found {
@@ -65,6 +68,7 @@ fn facts(data_set: &DataSet, study_uid: Uid) -> StudyFacts {
             .iter()
             .filter_map(|item| patient_id(item, &item.character_sets_within(&sets)))
             .collect(),
+        other_names: other_names(&text),
         accession_number: text(tags::ACCESSION_NUMBER).map(|number| AccessionNumber {
             number,
             issuer: data_set
@@ -79,6 +83,14 @@ fn facts(data_set: &DataSet, study_uid: Uid) -> StudyFacts {
         institution: text(tags::INSTITUTION_NAME),
         identity_removed: text(tags::PATIENT_IDENTITY_REMOVED).is_some_and(|text| text == "YES"),
     }
+}
+
+/// Patient's Birth Name and Other Patient Names, as `text` reads them; no more than a person has.
+pub fn other_names(text: &impl Fn(Tag) -> Option<String>) -> Vec<PersonName> {
+    let told = [tags::PATIENT_BIRTH_NAME, tags::OTHER_PATIENT_NAMES].into_iter().filter_map(text);
+    let names =
+        told.flat_map(|names| names.split('\\').filter_map(PersonName::new).collect::<Vec<_>>());
+    names.take(OTHER_NAME_LIMIT).collect()
 }
 
 fn patient_id(data_set: &DataSet, sets: &CharacterSets) -> Option<PatientId> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessionNumber, Patient, PatientId, Uid};
+use super::{AccessionNumber, Patient, PatientId, PersonName, Uid};
 
 /// The facts of a study as one of its instances carries them: input of matching and of the view that a
 /// person sees beside the local identity.
@@ -16,6 +16,9 @@ pub struct StudyFacts {
     /// Other Patient IDs Sequence (0010,1002), items with an ID.
     #[serde(default)]
     pub other_ids: Vec<PatientId>,
+    /// Patient's Birth Name (0010,1005) and Other Patient Names (0010,1001).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<PersonName>,
     #[serde(default)]
     pub accession_number: Option<AccessionNumber>,
     /// `YYYYMMDD` as written.

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Voice};
+use super::roles::Roles;
 use super::wire::{Heard, Phase, Stream, split};
 use super::{
     Caller, Context, MAX_PDU, MIN_PDU, NameMatching, Offer, ServerAssociation, Terms, negotiate,
@@ -50,8 +51,9 @@ pub async fn accept(
     let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
     let (mut ear, mut voice) = (Ear::new(inbound), Voice::new(outbound));
     match negotiate(&mut ear, &mut voice, address, terms, max_pdu, decide).await {
-        Ok((caller, contexts, names)) => {
-            Ok(ServerAssociation::new(ear, voice, caller, contexts, *terms).comparing(names))
+        Ok((caller, contexts, names, gives)) => {
+            let association = ServerAssociation::new(ear, voice, caller, contexts, *terms);
+            Ok(association.comparing(names).giving(gives))
         }
         Err(Error::Declined(rejection)) => {
             let last = Pdu::AssociationRJ(rejected(rejection));
@@ -72,7 +74,7 @@ async fn negotiate(
     terms: &Terms,
     max_pdu: u32,
     decide: impl FnOnce(&Caller) -> Result<Vec<Offer>, Rejection>,
-) -> Result<(Caller, Vec<Context>, NameMatching), Error> {
+) -> Result<(Caller, Vec<Context>, NameMatching, Vec<u8>), Error> {
     const DOING: &str = "we waited for its association request";
     let artim = terms.timeouts.association;
     let request = tokio::time::timeout(artim, ear.inbound.next(artim, DOING));
@@ -87,10 +89,13 @@ async fn negotiate(
     let peer_max_pdu = negotiate::peer_max_pdu(&request.user_variables)
         .map_err(|_| Error::Declined(Rejection::LimitExceeded))?;
     let offers = decide(&caller).map_err(Error::Declined)?;
-    let (results, contexts) = negotiate::answer(&request.presentation_contexts, &offers);
+    let roles = Roles::wanted(&request.user_variables);
+    let (results, contexts) = negotiate::answer(&request.presentation_contexts, &roles, &offers);
+    let (answered_roles, gives) = roles.answer(&offers, &contexts);
     let (option, names) = negotiate::worklist_options(&request.user_variables, &contexts);
     let mut user_variables = negotiate::user_variables(max_pdu);
     user_variables.extend(option);
+    user_variables.extend(answered_roles);
     ear.set_contexts(contexts.iter().map(|context| context.id));
     ear.inbound.phase = Phase::Established;
     voice.set_max_pdu(peer_max_pdu);
@@ -104,7 +109,7 @@ async fn negotiate(
         user_variables,
     });
     voice.outbound.send(&answer).await?;
-    Ok((caller, contexts, names))
+    Ok((caller, contexts, names, gives))
 }
 
 fn caller(request: &AssociationRQ, address: SocketAddr) -> Result<Caller, Rejection> {

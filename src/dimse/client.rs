@@ -53,7 +53,28 @@ pub async fn call_extended<T, E: From<Error>>(
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
     let stream = connect(&remote.address, remote.timeouts.connect).await?;
-    converse(Box::new(stream), remote, contexts, extended, work).await
+    converse(Box::new(stream), remote, Wish { contexts, extended, scp_of: &[] }, work).await
+}
+
+/// [`call`] as SCP of these classes too (PS3.7 D.3.3.4): the peer sends objects of them within a C-GET.
+pub async fn call_as_scp<T, E: From<Error>>(
+    remote: &Remote,
+    contexts: &[Proposed],
+    classes: &[Uid],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
+    let stream = connect(&remote.address, remote.timeouts.connect).await?;
+    let wish = Wish { contexts, extended: &[], scp_of: classes };
+    converse(Box::new(stream), remote, wish, work).await
+}
+
+/// What we ask of an association.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    contexts: &'a [Proposed],
+    extended: &'a [Extended],
+    /// Classes that we want to be SCP of.
+    scp_of: &'a [Uid],
 }
 
 /// [`call`] over a stream that is connected already (TLS).
@@ -63,17 +84,16 @@ pub async fn call_over<T, E: From<Error>>(
     contexts: &[Proposed],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    converse(stream, remote, contexts, &[], work).await
+    converse(stream, remote, Wish { contexts, extended: &[], scp_of: &[] }, work).await
 }
 
 async fn converse<T, E: From<Error>>(
     stream: Box<dyn Stream>,
     remote: &Remote,
-    contexts: &[Proposed],
-    extended: &[Extended],
+    wish: Wish<'_>,
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut client = Client::request(stream, remote, contexts, extended).await?;
+    let mut client = Client::request(stream, remote, wish).await?;
     match work(&mut client).await {
         Ok(done) => {
             if let Err(error) = client.release().await {
@@ -115,10 +135,9 @@ impl Client {
     async fn request(
         stream: Box<dyn Stream>,
         remote: &Remote,
-        wanted: &[Proposed],
-        extended: &[Extended],
+        Wish { contexts, extended, scp_of }: Wish<'_>,
     ) -> Result<Self, Error> {
-        let proposed = negotiate::propose(wanted)?;
+        let proposed = negotiate::propose(contexts)?;
         let max_pdu = remote.max_pdu.clamp(MIN_PDU, MAX_PDU);
         let timeouts = remote.timeouts;
         let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
@@ -136,7 +155,7 @@ impl Client {
             called_ae_title: remote.called.as_str().to_owned(),
             application_context_name: negotiate::APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: proposed.clone(),
-            user_variables: negotiate::with_extended(max_pdu, extended),
+            user_variables: negotiate::with_wishes(max_pdu, extended, scp_of),
         });
         let established = async {
             client.voice.outbound.send(&request).await?;

@@ -1,6 +1,6 @@
 //! Command sets (PS3.7 9.3 and annex E): bytes to typed commands and back.
 //!
-//! Invariant: only a flat, bounded set of group 0000 is read. It is read here: dicom-object makes an error with a
+//! Invariant: only a flat, bounded set is read, of group 0000. It is read here: dicom-object makes an error with a
 //! backtrace of the end of every set, which costs more than all else of a small command.
 
 use bytes::Buf;
@@ -11,7 +11,8 @@ use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 
 use super::Status;
 use super::error::{Abort, Error};
-use crate::dicom::Uid;
+use super::retrieve::Counts;
+use crate::dicom::{AeTitle, Uid};
 
 /// The largest command set we know of has a few hundred bytes; an attribute list in it may have thousands.
 pub(super) const COMMAND_LIMIT: usize = 64 << 10;
@@ -46,6 +47,29 @@ impl Remark {
     }
 }
 
+/// The two ways of retrieval (PS3.7 9.1.3, 9.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Get,
+    Move,
+}
+
+impl Sort {
+    fn request(self) -> u16 {
+        match self {
+            Self::Get => 0x0010,
+            Self::Move => 0x0021,
+        }
+    }
+}
+
+/// On whose behalf an object comes: a C-MOVE by its requestor and message ID (PS3.7 9.1.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Originator {
+    pub ae_title: AeTitle,
+    pub message_id: u16,
+}
+
 /// A DIMSE command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -60,6 +84,7 @@ pub(super) enum Command {
         message_id: u16,
         sop_class: Uid,
         sop_instance: Uid,
+        originator: Option<Originator>,
     },
     StoreRsp {
         responded: u16,
@@ -77,6 +102,21 @@ pub(super) enum Command {
         status: Status,
         payload: Payload,
         remark: Option<Remark>,
+    },
+    /// C-GET, or C-MOVE with its destination as it came.
+    RetrieveRq {
+        sort: Sort,
+        message_id: u16,
+        sop_class: Uid,
+        destination: Option<String>,
+    },
+    RetrieveRsp {
+        sort: Sort,
+        responded: u16,
+        sop_class: Option<Uid>,
+        status: Status,
+        counts: Counts,
+        payload: Payload,
     },
     CancelRq {
         responded: u16,
@@ -98,8 +138,11 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn payload(&self) -> Payload {
         match self {
-            Self::StoreRq { .. } | Self::FindRq { .. } => Payload::Follows,
+            Self::StoreRq { .. } | Self::FindRq { .. } | Self::RetrieveRq { .. } => {
+                Payload::Follows
+            }
             Self::FindRsp { payload, .. }
+            | Self::RetrieveRsp { payload, .. }
             | Self::Refused { payload, .. }
             | Self::StrayRsp { payload } => *payload,
             Self::EchoRq { .. }
@@ -122,6 +165,11 @@ impl Command {
         let kind = number(tags::COMMAND_DATA_SET_TYPE)
             .ok_or_else(|| broken("a command that does not tell whether data follow"))?;
         let payload = if kind == NO_DATA_SET { Payload::Absent } else { Payload::Follows };
+        // Orthanc lists what it could not send in the command instead of behind it.
+        let lists_failed = matches!(field, 0x8010 | 0x8021);
+        if !lists_failed && set.iter().any(|(tag, _)| tag.group() != 0) {
+            return Err(broken("a command set with elements of other groups"));
+        }
         if field & RESPONSE != 0 || field == 0x0FFF {
             let responded = number(tags::MESSAGE_ID_BEING_RESPONDED_TO)
                 .ok_or_else(|| broken("an answer that does not tell to what"))?;
@@ -145,6 +193,16 @@ impl Command {
                     let remark = comment.map(|comment| Remark { comment, offending: None });
                     Self::FindRsp { responded, sop_class, status, payload, remark }
                 }
+                (0x8010 | 0x8021, _) => {
+                    let sort = if field == 0x8010 { Sort::Get } else { Sort::Move };
+                    let counts = Counts {
+                        remaining: number(tags::NUMBER_OF_REMAINING_SUBOPERATIONS),
+                        completed: number(tags::NUMBER_OF_COMPLETED_SUBOPERATIONS),
+                        failed: number(tags::NUMBER_OF_FAILED_SUBOPERATIONS),
+                        warning: number(tags::NUMBER_OF_WARNING_SUBOPERATIONS),
+                    };
+                    Self::RetrieveRsp { sort, responded, sop_class, status, counts, payload }
+                }
                 (0x8030, Payload::Absent) => Self::EchoRsp { responded, status },
                 _ => Self::StrayRsp { payload },
             });
@@ -165,7 +223,13 @@ impl Command {
             (0x0001, Payload::Follows) => {
                 match (&sop_class, uid(tags::AFFECTED_SOP_INSTANCE_UID)) {
                     (Some(class), Some(sop_instance)) => {
-                        Self::StoreRq { message_id, sop_class: class.clone(), sop_instance }
+                        let title = value(tags::MOVE_ORIGINATOR_APPLICATION_ENTITY_TITLE)
+                            .and_then(|bytes| AeTitle::new(std::str::from_utf8(bytes).ok()?).ok());
+                        let originator = title
+                            .zip(number(tags::MOVE_ORIGINATOR_MESSAGE_ID))
+                            .map(|(ae_title, message_id)| Originator { ae_title, message_id });
+                        let sop_class = class.clone();
+                        Self::StoreRq { message_id, sop_class, sop_instance, originator }
                     }
                     (None, _) => refused(Status::CLASS_NOT_SUPPORTED),
                     (Some(_), None) => refused(Status::INVALID_INSTANCE),
@@ -175,7 +239,17 @@ impl Command {
                 Some(class) => Self::FindRq { message_id, sop_class: class.clone() },
                 None => refused(Status::CLASS_NOT_SUPPORTED),
             },
-            (0x0001 | 0x0020 | 0x0030, _) => refused(Status::MISTYPED_ARGUMENT),
+            (0x0010 | 0x0021, Payload::Follows) => match &sop_class {
+                Some(class) => Self::RetrieveRq {
+                    sort: if field == 0x0010 { Sort::Get } else { Sort::Move },
+                    message_id,
+                    sop_class: class.clone(),
+                    destination: value(tags::MOVE_DESTINATION)
+                        .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned()),
+                },
+                None => refused(Status::CLASS_NOT_SUPPORTED),
+            },
+            (0x0001 | 0x0010 | 0x0020 | 0x0021 | 0x0030, _) => refused(Status::MISTYPED_ARGUMENT),
             _ => refused(Status::UNRECOGNISED_OPERATION),
         })
     }
@@ -193,14 +267,22 @@ impl Command {
                 set.push(class(dicom_dictionary_std::uids::VERIFICATION));
                 set
             }
-            Self::StoreRq { message_id, sop_class, sop_instance } => vec![
-                class(sop_class.as_str()),
-                us(tags::COMMAND_FIELD, 0x0001),
-                us(tags::MESSAGE_ID, *message_id),
-                us(tags::PRIORITY, 0),
-                us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
-                ui(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance.as_str()),
-            ],
+            Self::StoreRq { message_id, sop_class, sop_instance, originator } => {
+                let mut set = vec![
+                    class(sop_class.as_str()),
+                    us(tags::COMMAND_FIELD, 0x0001),
+                    us(tags::MESSAGE_ID, *message_id),
+                    us(tags::PRIORITY, 0),
+                    us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+                    ui(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance.as_str()),
+                ];
+                if let Some(originator) = originator {
+                    let title = originator.ae_title.as_str();
+                    set.push(ae(tags::MOVE_ORIGINATOR_APPLICATION_ENTITY_TITLE, title));
+                    set.push(us(tags::MOVE_ORIGINATOR_MESSAGE_ID, originator.message_id));
+                }
+                set
+            }
             Self::StoreRsp { responded, sop_class, sop_instance, status } => {
                 let mut set = answer(0x8001, *responded, *status, Payload::Absent);
                 set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
@@ -227,6 +309,30 @@ impl Command {
                         DataElement::new(tags::OFFENDING_ELEMENT, VR::AT, PrimitiveValue::from(tag))
                     }));
                 }
+                set
+            }
+            Self::RetrieveRq { sort, message_id, sop_class, destination } => {
+                let mut set = vec![
+                    class(sop_class.as_str()),
+                    us(tags::COMMAND_FIELD, sort.request()),
+                    us(tags::MESSAGE_ID, *message_id),
+                    us(tags::PRIORITY, 0),
+                    us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+                ];
+                set.extend(destination.as_ref().map(|title| ae(tags::MOVE_DESTINATION, title)));
+                set
+            }
+            Self::RetrieveRsp { sort, responded, sop_class, status, counts, payload } => {
+                let field = sort.request() | RESPONSE;
+                let mut set = answer(field, *responded, *status, *payload);
+                set.extend(sop_class.as_ref().map(|uid| class(uid.as_str())));
+                let counted = [
+                    (tags::NUMBER_OF_REMAINING_SUBOPERATIONS, counts.remaining),
+                    (tags::NUMBER_OF_COMPLETED_SUBOPERATIONS, counts.completed),
+                    (tags::NUMBER_OF_FAILED_SUBOPERATIONS, counts.failed),
+                    (tags::NUMBER_OF_WARNING_SUBOPERATIONS, counts.warning),
+                ];
+                set.extend(counted.into_iter().filter_map(|(tag, n)| Some(us(tag, n?))));
                 set
             }
             Self::CancelRq { responded } => vec![
@@ -262,6 +368,10 @@ fn ui(tag: Tag, uid: &str) -> Element {
     DataElement::new(tag, VR::UI, PrimitiveValue::from(uid))
 }
 
+fn ae(tag: Tag, title: &str) -> Element {
+    DataElement::new(tag, VR::AE, PrimitiveValue::from(title))
+}
+
 fn class(uid: &str) -> Element {
     ui(tags::AFFECTED_SOP_CLASS_UID, uid)
 }
@@ -283,7 +393,7 @@ fn broken(what: &'static str) -> Error {
     Error::protocol(what, Abort::InvalidParameter)
 }
 
-/// The elements of a set: group 0000 only, lengths within what is there, no sequence, no undefined length.
+/// The elements of a set: lengths within what is there, no sequence, no undefined length.
 fn flat(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, Error> {
     let mut rest = bytes;
     let mut elements = Vec::with_capacity(8);
@@ -294,9 +404,6 @@ fn flat(bytes: &[u8]) -> Result<Vec<(Tag, &[u8])>, Error> {
         let group = rest.get_u16_le();
         let element = rest.get_u16_le();
         let length = rest.get_u32_le();
-        if group != 0 {
-            return Err(broken("a command set with elements of other groups"));
-        }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let Some((value, behind)) = rest.split_at_checked(length) else {
             return Err(broken("a command element that is longer than its set"));

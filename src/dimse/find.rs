@@ -116,7 +116,7 @@ impl Client {
         }
     }
 
-    async fn identifier(&mut self) -> Result<Vec<u8>, Error> {
+    pub(super) async fn identifier(&mut self) -> Result<Vec<u8>, Error> {
         const DOING: &str = "we waited for an identifier";
         let mut whole = Vec::new();
         loop {

@@ -3,10 +3,11 @@
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
-    UserVariableItem,
+    RequestorRoles, UserVariableItem,
 };
 
 use super::error::{Abort, Error};
+use super::roles::Roles;
 use super::{Context, Extended, Proposed};
 use crate::dicom::Uid;
 
@@ -14,13 +15,13 @@ use crate::dicom::Uid;
 pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// Our implementation class: one UUID under 2.25, made once.
-const IMPLEMENTATION_CLASS: &str = "2.25.66937310781821262674195077313944737975";
+pub const IMPLEMENTATION_CLASS: &str = "2.25.66937310781821262674195077313944737975";
 
 /// At most 16 characters.
 const IMPLEMENTATION_VERSION: &str = concat!("LOTSE_", env!("CARGO_PKG_VERSION"));
 
 /// Odd numbers from 1 to 255.
-const CONTEXT_LIMIT: usize = 128;
+pub(super) const CONTEXT_LIMIT: usize = 128;
 
 /// More gains nothing and only takes memory; what we use if the peer sets no limit (0).
 pub const MAX_PDU: u32 = 128 << 10;
@@ -40,6 +41,8 @@ pub enum Classes {
     One(Uid),
     /// Every storage class of the standard, and private ones.
     AnyStorage,
+    /// The same, of which the requestor is SCP by role selection: it takes them within a C-GET.
+    AnyStorageTaken,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +60,28 @@ impl Offer {
 
     pub fn worklist() -> Self {
         Self::uncompressed(uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND)
+    }
+
+    /// Query of the Patient Root and Study Root models (PS3.4 C.6.1, C.6.2).
+    pub fn query() -> [Self; 2] {
+        [
+            uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+            uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+        ]
+        .map(Self::uncompressed)
+    }
+
+    /// C-GET and C-MOVE of both models, and the objects that a C-GET hands over.
+    pub fn retrieve() -> [Self; 5] {
+        let [a, b, c, d] = [
+            uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET,
+            uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE,
+            uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_GET,
+            uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE,
+        ]
+        .map(Self::uncompressed);
+        let taken = Self { classes: Classes::AnyStorageTaken, syntaxes: Syntaxes::AnyStored };
+        [a, b, c, d, taken]
     }
 
     pub fn any_storage() -> Self {
@@ -113,6 +138,7 @@ pub fn is_stored_syntax(syntax: &str) -> bool {
 /// The acceptor's answer to what was proposed, in the same order.
 pub(super) fn answer(
     proposed: &[PresentationContextProposed],
+    roles: &Roles,
     offers: &[Offer],
 ) -> (Vec<PresentationContextResult>, Vec<Context>) {
     let mut results = Vec::new();
@@ -125,7 +151,7 @@ pub(super) fn answer(
         // An even or repeated number can not be told apart later on.
         let usable = context.id % 2 == 1 && proposed.iter().filter(same).count() == 1;
         let choice = if usable {
-            choose(context, offers)
+            choose(context, roles, offers)
         } else {
             Err(PresentationContextResultReason::NoReason)
         };
@@ -148,16 +174,14 @@ pub(super) fn answer(
 
 fn choose(
     context: &PresentationContextProposed,
+    roles: &Roles,
     offers: &[Offer],
 ) -> Result<(Uid, Uid), PresentationContextResultReason> {
     let class = Uid::new(&context.abstract_syntax)
         .map_err(|_| PresentationContextResultReason::AbstractSyntaxNotSupported)?;
     let offer = offers
         .iter()
-        .find(|offer| match &offer.classes {
-            Classes::One(one) => *one == class,
-            Classes::AnyStorage => is_storage(class.as_str()),
-        })
+        .find(|offer| roles.fit(offer, &class))
         .ok_or(PresentationContextResultReason::AbstractSyntaxNotSupported)?;
     let theirs: Vec<Uid> =
         context.transfer_syntaxes.iter().filter_map(|text| Uid::new(text).ok()).collect();
@@ -293,8 +317,16 @@ pub(super) fn worklist_options(
 }
 
 /// What a requestor says beside its contexts.
-pub(super) fn with_extended(max_pdu: u32, extended: &[Extended]) -> Vec<UserVariableItem> {
+pub(super) fn with_wishes(
+    max_pdu: u32,
+    extended: &[Extended],
+    scp_of: &[Uid],
+) -> Vec<UserVariableItem> {
     let mut variables = user_variables(max_pdu);
+    variables.extend(scp_of.iter().map(|class| {
+        let roles = RequestorRoles { scu: false, scp: true };
+        UserVariableItem::ScuScpRoleSelectionSubItem(class.as_str().to_owned(), roles)
+    }));
     variables.extend(extended.iter().map(|one| {
         let class = one.sop_class.as_str().to_owned();
         UserVariableItem::SopClassExtendedNegotiationSubItem(class, one.information.clone())

@@ -13,6 +13,10 @@ pub enum May {
     Store,
     /// Query the modality worklist.
     Worklist,
+    /// Query the studies that are held.
+    Query,
+    /// Fetch them, for itself or for another peer.
+    Retrieve,
 }
 
 /// One peer.
@@ -24,6 +28,19 @@ pub struct PeerSection {
     pub address: String,
     #[serde(default)]
     pub may: Vec<May>,
+    /// How studies are fetched from it; without it, it is no source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieve: Option<Retrieve>,
+}
+
+/// How we fetch studies from a peer that we query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retrieve {
+    /// C-GET: on our own association.
+    Get,
+    /// C-MOVE: the peer sends to our listener, whose address it has to know.
+    Move,
 }
 
 impl PeerSection {
@@ -57,10 +74,14 @@ impl TryFrom<String> for May {
             "echo" => Ok(Self::Echo),
             "store" => Ok(Self::Store),
             "worklist" => Ok(Self::Worklist),
-            "query" | "retrieve" | "commitment" => {
+            "query" => Ok(Self::Query),
+            "retrieve" => Ok(Self::Retrieve),
+            "commitment" => {
                 Err(format!("a peer can not be given `{text}` yet; leave it out of `may`"))
             }
-            _ => Err(format!("a peer may `echo`, `store` or query the `worklist`, not `{text}`")),
+            _ => Err(format!(
+                "a peer may `echo`, `store`, `query`, `retrieve` or query the `worklist`, not `{text}`"
+            )),
         }
     }
 }
@@ -71,6 +92,8 @@ impl From<May> for String {
             May::Echo => "echo",
             May::Store => "store",
             May::Worklist => "worklist",
+            May::Query => "query",
+            May::Retrieve => "retrieve",
         }
         .to_owned()
     }

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::Pdu;
 
-use super::command::{Command, Payload, Remark};
+use super::command::{Command, Originator, Payload, Remark};
 use super::error::{Abort, Error};
 use super::find::IDENTIFIER_LIMIT;
 use super::message::{self, Ear, Part, Place, Voice};
+use super::retrieve::Counts;
+use super::server_retrieve::RetrieveRequest;
 use super::{Context, MAX_PDU, NameMatching, Status, Timeouts};
 use crate::dicom::{AeTitle, DataSet, Syntax, Uid};
 
@@ -52,6 +54,7 @@ pub enum Request {
     /// The data set follows: [`ServerAssociation::next_chunk`].
     Store(Store),
     Find(Find),
+    Retrieve(RetrieveRequest),
 }
 
 /// A C-ECHO.
@@ -69,6 +72,8 @@ pub struct Store {
     pub sop_class: Uid,
     pub sop_instance: Uid,
     pub transfer_syntax: Uid,
+    /// On whose behalf it comes, if a C-MOVE brings it.
+    pub originator: Option<Originator>,
 }
 
 /// A C-FIND with its identifier.
@@ -92,14 +97,18 @@ pub enum Flow {
 
 /// An association that we accepted, made by [`super::accept`]. Dropped without release, it aborts.
 pub struct ServerAssociation {
-    ear: Ear,
-    voice: Voice,
+    pub(super) ear: Ear,
+    pub(super) voice: Voice,
     caller: Caller,
-    contexts: Vec<Context>,
-    terms: Terms,
+    pub(super) contexts: Vec<Context>,
+    pub(super) terms: Terms,
     /// Bytes of the data set under way.
     received: u64,
     names: NameMatching,
+    /// Contexts in which the peer is SCP.
+    pub(super) gives: Vec<u8>,
+    /// Message ID of the object given last.
+    pub(super) given: u16,
 }
 
 impl ServerAssociation {
@@ -110,11 +119,25 @@ impl ServerAssociation {
         contexts: Vec<Context>,
         terms: Terms,
     ) -> Self {
-        Self { ear, voice, caller, contexts, terms, received: 0, names: NameMatching::Literal }
+        Self {
+            ear,
+            voice,
+            caller,
+            contexts,
+            terms,
+            received: 0,
+            names: NameMatching::Literal,
+            gives: Vec::new(),
+            given: 0,
+        }
     }
 
     pub(super) fn comparing(self, names: NameMatching) -> Self {
         Self { names, ..self }
+    }
+
+    pub(super) fn giving(self, gives: Vec<u8>) -> Self {
+        Self { gives, ..self }
     }
 
     pub fn caller(&self) -> &Caller {
@@ -177,13 +200,14 @@ impl ServerAssociation {
                 let status = Status::CLASS_NOT_SUPPORTED;
                 self.answer(id, &Command::EchoRsp { responded: message_id, status }).await
             }
-            Command::StoreRq { message_id, sop_class, sop_instance } => {
+            Command::StoreRq { message_id, sop_class, sop_instance, originator } => {
                 let store = Store {
                     context: id,
                     message_id,
                     sop_class,
                     sop_instance,
                     transfer_syntax: context.transfer_syntax,
+                    originator,
                 };
                 if store.sop_class == context.sop_class {
                     return Ok(Some(Request::Store(store)));
@@ -224,6 +248,34 @@ impl ServerAssociation {
                 };
                 self.answer(id, &answer).await
             }
+            Command::RetrieveRq { sort, message_id, sop_class, destination } => {
+                let syntax = Syntax::of(&context.transfer_syntax);
+                let mut status = Status::CLASS_NOT_SUPPORTED;
+                if sop_class == context.sop_class {
+                    status = Status::CANNOT_UNDERSTAND;
+                    if let Ok(identifier) = DataSet::read(&self.identifier().await?, syntax) {
+                        return Ok(Some(Request::Retrieve(RetrieveRequest {
+                            context: id,
+                            message_id,
+                            syntax,
+                            sort,
+                            sop_class,
+                            identifier,
+                            destination,
+                        })));
+                    }
+                }
+                self.drain().await?;
+                let answer = Command::RetrieveRsp {
+                    sort,
+                    responded: message_id,
+                    sop_class: Some(sop_class),
+                    status,
+                    counts: Counts::default(),
+                    payload: Payload::Absent,
+                };
+                self.answer(id, &answer).await
+            }
             // Too late: the answer that it would cancel is on its way.
             Command::CancelRq { .. } => Ok(None),
             refused @ Command::Refused { .. } => {
@@ -233,6 +285,7 @@ impl ServerAssociation {
             Command::EchoRsp { .. }
             | Command::StoreRsp { .. }
             | Command::FindRsp { .. }
+            | Command::RetrieveRsp { .. }
             | Command::StrayRsp { .. } => {
                 Err(Error::protocol("an answer that nobody waits for", Abort::UnexpectedParameter))
             }
@@ -410,7 +463,7 @@ impl ServerAssociation {
         message::abort(&mut self.ear, &mut self.voice, None).await;
     }
 
-    async fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result {
             message::abort(&mut self.ear, &mut self.voice, Some(error)).await;
         }

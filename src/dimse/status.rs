@@ -45,6 +45,10 @@ impl Status {
     pub const CANNOT_UNDERSTAND: Self = Self(0xC000);
     pub const COERCED: Self = Self(0xB000);
     pub const CANCELLED: Self = Self(0xFE00);
+    /// To an object that comes after we cancelled: out of resources, since a C-STORE can't be cancelled.
+    pub const CANCELLED_BY_US: Self = Self::OUT_OF_RESOURCES;
+    /// The destination of a C-MOVE is not known (PS3.4 C.4.2.1.5).
+    pub const MOVE_DESTINATION_UNKNOWN: Self = Self(0xA801);
     pub const PENDING: Self = Self(0xFF00);
     /// Pending, and optional keys were not supported for matching.
     pub const PENDING_WARNING: Self = Self(0xFF01);

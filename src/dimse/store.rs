@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::client::{Client, wrong_answer};
-use super::command::Command;
+use super::command::{Command, Originator};
 use super::message::{Ear, Part, Place, Voice};
 use super::{Chunk, Error, Status, Timeouts};
 use crate::dicom::Uid;
@@ -32,6 +32,26 @@ impl Client {
             message_id,
             sop_class: sop_class.clone(),
             sop_instance: sop_instance.clone(),
+            originator: None,
+        };
+        let result = self.store_as(context, message_id, &command, data).await;
+        self.settle(result).await
+    }
+
+    /// [`Self::store`] on behalf of a C-MOVE.
+    pub async fn store_for(
+        &mut self,
+        originator: &Originator,
+        (sop_class, sop_instance, transfer_syntax): (&Uid, &Uid, &Uid),
+        data: &mut mpsc::Receiver<Chunk>,
+    ) -> Result<Status, Error> {
+        let context = self.context(sop_class, Some(transfer_syntax))?;
+        let message_id = self.next_message_id();
+        let command = Command::StoreRq {
+            message_id,
+            sop_class: sop_class.clone(),
+            sop_instance: sop_instance.clone(),
+            originator: Some(originator.clone()),
         };
         let result = self.store_as(context, message_id, &command, data).await;
         self.settle(result).await
@@ -44,23 +64,29 @@ impl Client {
         command: &Command,
         data: &mut mpsc::Receiver<Chunk>,
     ) -> Result<Status, Error> {
-        self.voice.command(context, command).await?;
-        let mut sending = Sending {
-            ear: &mut self.ear,
-            voice: &mut self.voice,
-            timeouts: self.timeouts,
-            context,
-            message_id,
-            early: None,
-        };
-        sending.all(data).await?;
+        let ends = (&mut self.ear, &mut self.voice, self.timeouts);
+        let (status, _) = store_over(ends, context, (message_id, command), data).await?;
+        Ok(status)
+    }
+}
+
+/// Sends an object over an association of either side. The number is of a C-CANCEL that came meanwhile.
+pub(super) async fn store_over(
+    (ear, voice, timeouts): (&mut Ear, &mut Voice, Timeouts),
+    context: u8,
+    (message_id, command): (u16, &Command),
+    data: &mut mpsc::Receiver<Chunk>,
+) -> Result<(Status, Option<u16>), Error> {
+    voice.command(context, command).await?;
+    let mut sending =
+        Sending { ear, voice, timeouts, context, message_id, early: None, cancelled: None };
+    sending.all(data).await?;
+    loop {
         if let Some(status) = sending.early {
-            return Ok(status);
+            return Ok((status, sending.cancelled));
         }
-        match self.answer().await? {
-            Command::StoreRsp { responded, status, .. } if responded == message_id => Ok(status),
-            _ => Err(wrong_answer()),
-        }
+        let heard = sending.ear.next(timeouts.response, "we waited for its answer").await?;
+        sending.take_answer(&heard, Early::No)?;
     }
 }
 
@@ -73,6 +99,8 @@ struct Sending<'a> {
     message_id: u16,
     /// A refusal that came before the object was sent.
     early: Option<Status>,
+    /// What a C-CANCEL that came meanwhile is about.
+    cancelled: Option<u16>,
 }
 
 impl Sending<'_> {
@@ -167,6 +195,10 @@ impl Sending<'_> {
                     ));
                 }
                 self.early = Some(*status);
+                Ok(())
+            }
+            Part::Command { command: Command::CancelRq { responded }, .. } => {
+                self.cancelled = Some(*responded);
                 Ok(())
             }
             Part::Released => Err(Error::Released(HEARING)),

@@ -120,6 +120,10 @@ async fn take_all(
                 association.respond_store(&store, Status::SUCCESS).await?;
             }
             Request::Find(find) => association.respond_find(&find, Status::SUCCESS).await?,
+            Request::Retrieve(request) => {
+                let counts = Counts::default();
+                association.respond_retrieve(&request, Status::SUCCESS, counts, None).await?;
+            }
         }
     }
     Ok(())
@@ -214,7 +218,12 @@ fn request(contexts: Vec<PresentationContextProposed>) -> Pdu {
 }
 
 fn store_rq(message_id: u16) -> Command {
-    Command::StoreRq { message_id, sop_class: uid(CT), sop_instance: uid("1.2.3.4") }
+    Command::StoreRq {
+        message_id,
+        sop_class: uid(CT),
+        sop_instance: uid("1.2.3.4"),
+        originator: None,
+    }
 }
 
 /// A source that sends these pieces and the end.

@@ -1,5 +1,6 @@
 //! Why a pull failed, and what follows from it.
 
+use super::SourceError;
 use super::recipe::Outcome;
 use crate::{spool, web};
 
@@ -89,6 +90,8 @@ pub enum Error {
     )]
     TooLarge,
     #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
     Spool(#[from] spool::Error),
     #[error("the pull was stopped")]
     Cancelled,
@@ -100,6 +103,7 @@ impl Error {
         match self {
             Self::Web(error) if error.is_passing() => Class::Retry,
             Self::Portal { outcome: Outcome::PortalDown, .. } => Class::Retry,
+            Self::Source(error) => error.class(),
             Self::Unavailable { .. } | Self::Cut { .. } | Self::Spool(_) | Self::Cancelled => {
                 Class::Retry
             }

@@ -51,7 +51,7 @@ fn file_name(disposition: &str) -> Option<String> {
 }
 
 /// Splits at semicolons outside of quotes.
-fn parameters(text: &str) -> Vec<String> {
+pub(super) fn parameters(text: &str) -> Vec<String> {
     let (mut all, mut part, mut quoted, mut escaped) = (Vec::new(), String::new(), false, false);
     for c in text.chars() {
         match c {
@@ -70,7 +70,7 @@ fn parameters(text: &str) -> Vec<String> {
     all
 }
 
-fn unquoted(text: &str) -> String {
+pub(super) fn unquoted(text: &str) -> String {
     let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return text.to_owned();
     };

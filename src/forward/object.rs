@@ -95,6 +95,36 @@ pub(super) fn prepare<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<P
     }
 }
 
+/// The header as it would leave, for a query; of a document made into an object, what stands before it.
+pub(super) fn header<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<DataSet, Fault> {
+    /// Tag, VR, reserved bytes and length of the element that holds a document.
+    const HEAD: usize = 12;
+    let lost = |error| object(reconcile::Error::Header(error));
+    let (bytes, syntax) = match &job.instance.origin {
+        Origin::Created { kind, title } => {
+            let around = around(job, kind, title)?;
+            let end = around.before.len().saturating_sub(HEAD);
+            let mut before = around.before;
+            before.truncate(end);
+            (before, Syntax::ExplicitLittle)
+        }
+        Origin::Received { layout } if route::is_re_encoded(&layout.transfer_syntax) => {
+            let to = Syntax::ExplicitLittle;
+            if layout.header_length() > LONGEST_PART {
+                return Err(too_long());
+            }
+            let header = Recoding::new(layout, to, Until::Header).all(reader)?;
+            (coerce(job, &header, to)?.header, to)
+        }
+        Origin::Received { layout } => {
+            let from = layout.syntax();
+            let header = read_header(reader, layout)?;
+            (coerce(job, &header, from)?.header, from)
+        }
+    };
+    DataSet::read(&bytes, syntax).map_err(lost)
+}
+
 fn received<R: Read + Seek>(
     reader: &mut R,
     job: &Job<'_>,
@@ -243,6 +273,21 @@ fn re_encoded<R: Read + Seek>(
 
 /// A document that came along: its bytes between the two halves of a data set made for it.
 fn created(job: &Job<'_>, kind: &FileKind, title: &str) -> Result<Prepared, Fault> {
+    let around = around(job, kind, title)?;
+    Ok(Prepared {
+        parts: vec![
+            Part::Bytes(around.before),
+            Part::Span { at: 0, length: job.instance.blob.length },
+            Part::Bytes(around.after),
+        ],
+    })
+}
+
+fn around(
+    job: &Job<'_>,
+    kind: &FileKind,
+    title: &str,
+) -> Result<encapsulate::Encapsulation, Fault> {
     let instance = job.instance;
     let document = encapsulate::DocumentFacts {
         kind,
@@ -252,15 +297,8 @@ fn created(job: &Job<'_>, kind: &FileKind, title: &str) -> Result<Prepared, Faul
         series: &instance.series,
         number: job.number.saturating_add(1),
     };
-    let around = encapsulate::encapsulate(&document, job.facts, job.plan)
-        .map_err(|error| Fault::Object(error.to_string()))?;
-    Ok(Prepared {
-        parts: vec![
-            Part::Bytes(around.before),
-            Part::Span { at: 0, length: instance.blob.length },
-            Part::Bytes(around.after),
-        ],
-    })
+    encapsulate::encapsulate(&document, job.facts, job.plan)
+        .map_err(|error| Fault::Object(error.to_string()))
 }
 
 impl Prepared {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::config::Config;
 use super::faults::Faults;
+use crate::dimse::Retrieve;
 use crate::forward::{DestinationSection, TargetSection};
 use crate::http;
 use crate::import::routes;
@@ -44,6 +45,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         faults.add(format!("hl7.{key}"), sentence);
     }
     check_peers(config, faults);
+    check_sources(config, faults);
     check_matching(config, faults);
     check_worklist(config, faults);
     check_destinations(config, faults);
@@ -54,6 +56,27 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     for (name, portal) in &config.portals {
         if portal.hosts.is_empty() {
             faults.add(format!("portals.{name}.hosts"), "name at least one host");
+        }
+    }
+}
+
+fn check_sources(config: &Config, faults: &mut Faults) {
+    for (name, section) in &config.dicomweb {
+        for (key, sentence) in section.faults() {
+            faults.add(format!("dicomweb.{name}.{key}"), sentence);
+        }
+        if config.peers.contains_key(name) {
+            faults.add(format!("dicomweb.{name}"), "a peer has this name too; give it another");
+        }
+    }
+    for (name, peer) in &config.peers {
+        match peer.retrieve {
+            None => {}
+            Some(Retrieve::Move) if config.dicom.listeners.is_empty() => faults.add(
+                format!("peers.{name}.retrieve"),
+                "a C-MOVE needs a place to send to; add `[[dicom.listeners]]`, or write \"get\"",
+            ),
+            Some(_) => reference(config, &format!("peers.{name}.retrieve"), name, faults),
         }
     }
 }
@@ -97,7 +120,11 @@ fn check_worklist(config: &Config, faults: &mut Faults) {
 
 fn check_matching(config: &Config, faults: &mut Faults) {
     let hosts = || config.portals.values().flat_map(|portal| &portal.hosts);
-    let known = |name: &str| config.peers.contains_key(name) || hosts().any(|host| host == name);
+    let known = |name: &str| {
+        config.peers.contains_key(name)
+            || config.dicomweb.contains_key(name)
+            || hosts().any(|host| host == name)
+    };
     for name in config.matching.strangers(known) {
         faults.add(
             format!("matching.sources.{name}"),

@@ -15,7 +15,7 @@ use super::faults::{Faults, join, unknown_key};
 use crate::clock;
 use crate::dimse::PeerSection;
 use crate::expire::RetentionSection;
-use crate::fetch::FetchSection;
+use crate::fetch::{DicomwebSection, FetchSection};
 use crate::forward::DestinationSection;
 use crate::http::HttpSection;
 use crate::import::routes::RouteSection;
@@ -81,6 +81,7 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationSection>,
     pub routes: Vec<RouteSection>,
     pub portals: BTreeMap<String, PortalSection>,
+    pub dicomweb: BTreeMap<String, DicomwebSection>,
     pub matching: MatchingSection,
     pub coercion: CoercionSection,
     pub retention: RetentionSection,
@@ -223,7 +224,7 @@ fn scalar(text: &str) -> config::Value {
     }
 }
 
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "version",
     "gateway",
     "spool",
@@ -233,6 +234,7 @@ const SECTIONS: [&str; 18] = [
     "destinations",
     "routes",
     "portals",
+    "dicomweb",
     "matching",
     "coercion",
     "retention",
@@ -283,6 +285,7 @@ fn check(
     let peers = named::<PeerSection>("peers", take("peers"), faults);
     let destinations = named::<DestinationSection>("destinations", take("destinations"), faults);
     let portals = named::<PortalSection>("portals", take("portals"), faults);
+    let dicomweb = named::<DicomwebSection>("dicomweb", take("dicomweb"), faults);
     let (gateway, spool) = (gateway?, spool?);
     let data_dir = gateway.data_dir.clone().unwrap_or_else(|| environment.data_dir());
     // What is missing here is told already; it stands in for itself so that the rest is looked at too.
@@ -300,6 +303,7 @@ fn check(
         destinations: destinations?,
         routes: routes?,
         portals: portals?,
+        dicomweb: dicomweb?,
         matching: matching?,
         coercion: coercion?,
         retention: retention?,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::config::{Config, MasterKey};
 use crate::clock::Clock;
 use crate::dimse::Remote;
-use crate::fetch::Recipes;
+use crate::fetch::{PeerSource, Recipes, Sources};
 use crate::forward::{Check, Destination, Destinations, Existing, Stow, Target, TargetSection};
 use crate::import::{DestinationName, Times};
 use crate::journal::{Journal, Recovered};
@@ -130,9 +131,28 @@ pub(super) fn settings(
         },
         fetch: config.fetch.clone(),
         recipes: Recipes::load(config.fetch.recipes.as_deref(), &config.portals)?,
+        sources: fetched(config)?,
         worklist,
         destinations: Destinations::new(destinations(config)?),
         routes: config.routes.clone(),
+    })
+}
+
+/// What studies can be fetched from.
+fn fetched(config: &Config) -> anyhow::Result<Sources> {
+    let us = &config.dicom.ae_title;
+    let peers = config.peers.iter().filter_map(|(name, peer)| {
+        Some((name.clone(), PeerSource { remote: peer.remote(us), how: peer.retrieve? }))
+    });
+    let services = config.dicomweb.iter().map(|(name, section)| {
+        let service = section.service();
+        Ok((name.clone(), service.map_err(|fault| anyhow::anyhow!("dicomweb.{name}: {fault}"))?))
+    });
+    Ok(Sources {
+        peers: Arc::new(peers.collect()),
+        services: Arc::new(services.collect::<anyhow::Result<_>>()?),
+        listener: (!config.dicom.listeners.is_empty()).then(|| us.clone()),
+        ..Sources::default()
     })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: every text has a bound, no control characters, and no character that DICOM gives a meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
+mod from;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use crate::dicom::{BirthDate, Patient, PatientId, PersonName, Sex};
 use crate::import::{Chosen, DestinationName, Link, Question, QuestionKind, Request};
 use crate::pipeline::{Choice, Seen};
 use crate::worklist::pdq::Wanted;
+use from::FromRequest;
 
 /// A request is a link, some answers and some numbers.
 pub(crate) const JSON_LIMIT: usize = 64 * 1024;
@@ -43,6 +45,7 @@ pub(crate) struct ImportRequest {
     destination: Option<String>,
     password: Option<String>,
     choices: Option<ChoicesRequest>,
+    from: Option<FromRequest>,
 }
 
 /// `"all"`, or keys of the portal's list.
@@ -166,10 +169,19 @@ impl ImportRequest {
         self,
         made: impl FnOnce(&str) -> Option<Link>,
     ) -> Result<Request, Problem> {
-        let Some(link) = &self.link else {
-            return Err(Problem::invalid(
-                "the request has no link; give one, or send a file as multipart/form-data",
-            ));
+        let link = match (&self.link, &self.from) {
+            (Some(link), None) => link,
+            (None, Some(_)) => return self.checked(),
+            (None, None) => {
+                return Err(Problem::invalid(
+                    "the request has no link; give one, or send a file as multipart/form-data",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid(
+                    "a request has a link or a source in `from`, not both; send two requests",
+                ));
+            }
         };
         let link = made(link).ok_or_else(|| {
             Problem::invalid(
@@ -181,7 +193,7 @@ impl ImportRequest {
 
     /// A request that comes with a file.
     pub(crate) fn without_link(self) -> Result<Request, Problem> {
-        if self.link.is_some() {
+        if self.link.is_some() || self.from.is_some() {
             return Err(Problem::invalid(
                 "a request has a link or a file, not both; send two requests",
             ));
@@ -206,6 +218,7 @@ impl ImportRequest {
             password: self.password.map(|password| secret(&password)).transpose()?,
             choices: self.choices.map(ChoicesRequest::checked).transpose()?,
             one_time: BTreeSet::new(),
+            from: self.from.map(FromRequest::checked).transpose()?.map(Box::new),
         })
     }
 
@@ -226,6 +239,7 @@ impl ImportRequest {
             destination: fields.get("destination").map(str::to_owned),
             password: fields.get("password").map(str::to_owned),
             choices: fields.get("choices").map(|word| ChoicesRequest::Word(word.to_owned())),
+            from: None,
         }
     }
 }

@@ -221,6 +221,8 @@ fn kind(kind: &Kind) -> &'static str {
         Kind::Link { .. } => "link",
         Kind::Upload => "upload",
         Kind::Association { .. } => "association",
+        Kind::Retrieval { .. } => "retrieval",
+        Kind::Dicomweb { .. } => "dicomweb",
     }
 }
 
@@ -229,7 +231,8 @@ fn source(kind: &Kind) -> String {
     match kind {
         Kind::Link { host } => host.clone(),
         Kind::Upload => "upload".to_owned(),
-        Kind::Association { peer, .. } => peer.clone(),
+        Kind::Association { peer, .. } | Kind::Retrieval { peer } => peer.clone(),
+        Kind::Dicomweb { service } => service.clone(),
     }
 }
 

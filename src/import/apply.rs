@@ -26,8 +26,8 @@ impl Import {
             return Err(Illegal { event: event.name(), state: "not begun" });
         };
         let (state, actions) = match kind {
-            Kind::Link { .. } => (requested(), vec![Action::Pull]),
-            Kind::Upload | Kind::Association { .. } => (State::Receiving { last: now }, vec![]),
+            kind if kind.is_pulled() => (requested(), vec![Action::Pull]),
+            _ => (State::Receiving { last: now }, vec![]),
         };
         let import = Self {
             id,
@@ -110,6 +110,9 @@ impl Import {
                     }
                     _ => Err(illegal),
                 }
+            }
+            Event::OrderCame { study } => {
+                self.study_mut(study).and_then(|study| study.order_came()).ok_or(illegal)
             }
             Event::Decided { study, order } => {
                 self.study_mut(study).and_then(|study| study.decided(order)).ok_or(illegal)
@@ -259,7 +262,7 @@ impl Import {
                 requested()
             }
             // What a portal sent broken is fetched anew, not unpacked again.
-            State::Received { .. } if matches!(self.kind, Kind::Link { .. }) => requested(),
+            State::Received { .. } if self.kind.is_pulled() => requested(),
             State::Received { files, .. } => received(files.clone()),
             _ => return None,
         };

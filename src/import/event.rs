@@ -166,6 +166,10 @@ pub enum Event {
     Bookmarked {
         bookmark: Bookmark,
     },
+    /// An order came that may be the one this study waits for: the rules look again.
+    OrderCame {
+        study: Uid,
+    },
 }
 
 impl Event {
@@ -198,6 +202,7 @@ impl Event {
             Self::Chosen { .. } => "Chosen",
             Self::Noted { .. } => "Noted",
             Self::Bookmarked { .. } => "Bookmarked",
+            Self::OrderCame { .. } => "OrderCame",
         }
     }
 }

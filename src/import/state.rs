@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Chosen, Listing, Session};
 use super::question::Question;
+use super::source::From;
 use super::{Compressed, ImportId};
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
@@ -73,6 +74,24 @@ pub enum Kind {
         peer: String,
         ae_title: AeTitle,
     },
+    /// Asked for at a peer: C-FIND, then C-GET or C-MOVE.
+    Retrieval {
+        peer: String,
+    },
+    /// Asked for at a DICOMweb service.
+    Dicomweb {
+        service: String,
+    },
+}
+
+impl Kind {
+    /// Whether we fetch what it is about, so that it can be fetched again.
+    pub fn is_pulled(&self) -> bool {
+        match self {
+            Self::Link { .. } | Self::Retrieval { .. } | Self::Dicomweb { .. } => true,
+            Self::Upload | Self::Association { .. } => false,
+        }
+    }
 }
 
 /// What was asked for when the import was made.
@@ -94,6 +113,9 @@ pub struct Request {
     /// Keys of answers that are good for one login only.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub one_time: BTreeSet<String>,
+    /// Where to ask instead of following a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<From>>,
 }
 
 impl Request {

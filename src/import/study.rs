@@ -202,6 +202,11 @@ impl Study {
         vec![Action::AskWorklist { study: self.uid.clone() }]
     }
 
+    /// Only a study that waits for a person looks again: all others found their order, or ask by themselves.
+    pub(super) fn order_came(&mut self) -> Option<Vec<Action>> {
+        matches!(self.state, StudyState::AwaitingDecision { .. }).then(|| self.ask_again())
+    }
+
     /// What a person's retry does for this study.
     pub(super) fn retried(&mut self) -> Vec<Action> {
         let uid = self.uid.clone();

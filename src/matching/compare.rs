@@ -5,10 +5,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::dicom::{BirthDate, PatientId, Sex};
+use crate::dicom::{BirthDate, Sex};
 
 use super::Agreement;
-use super::kvnr;
 use super::lexicon::{Token, within_slips};
 use super::normalise::{Form, Name, is_unnamed};
 use super::script::{Fidelity, Script, skeleton};
@@ -33,6 +32,14 @@ impl NameCompared {
         family: Agreement::Similar,
         given: Agreement::Similar,
     };
+
+    /// The same where another name of the study, as of before a marriage, is compared too: it points to a person,
+    /// and proves nothing.
+    pub(super) fn or_known_as(self, other: Self) -> Self {
+        let is_better = self.agreement == Agreement::Different
+            && strength(other.agreement) >= strength(Agreement::Similar);
+        if is_better { other.at_most_similar() } else { self }
+    }
 
     /// No stronger than a candidate.
     fn at_most_similar(self) -> Self {
@@ -304,11 +311,32 @@ fn joined(a: &[Arc<Token>], b: &[Arc<Token>]) -> Agreement {
         };
     }
     let (left, right) = (glue(a), glue(b));
-    if left.iter().any(|key| right.contains(key)) {
+    let equal = |(x, y): (usize, usize)| left.get(x) == right.get(y);
+    let mut pairs = (0..3).flat_map(|x| (0..3).map(move |y| (x, y))).filter(|pair| equal(*pair));
+    if pairs.any(|(x, y)| are_parted_alike(&parted(a, x), &parted(b, y))) {
         return Agreement::Normalised;
     }
     let close = left.iter().zip(&right).any(|(x, y)| within_slips(x, y).is_some());
     if close { Agreement::Similar } else { Agreement::Different }
+}
+
+/// Where one word ends and the next begins, in letters, by one of the keys.
+fn parted(tokens: &[Arc<Token>], key: usize) -> Vec<usize> {
+    let lengths = tokens.iter().map(|token| token.keys.get(key).map_or(0, |key| key.len()));
+    let mut at = 0_usize;
+    let mut parted: Vec<usize> = lengths
+        .map(|length| {
+            at = at.saturating_add(length);
+            at
+        })
+        .collect();
+    parted.pop();
+    parted
+}
+
+/// Words are run together or written apart (`Annamaria`, `Anna Maria`). `Silvi aSusanne` is a slip.
+fn are_parted_alike(a: &[usize], b: &[usize]) -> bool {
+    a.iter().all(|place| b.contains(place)) || b.iter().all(|place| a.contains(place))
 }
 
 /// `J` against `Johann`.
@@ -324,6 +352,16 @@ fn initials(short: &[Arc<Token>], long: &[Arc<Token>]) -> bool {
 fn begins(a: &[Arc<Token>], b: &[Arc<Token>]) -> bool {
     let (left, right) = (glue(a), glue(b));
     left.iter().zip(&right).any(|(x, y)| x.starts_with(y.as_ref()) || y.starts_with(x.as_ref()))
+}
+
+/// Whether one family name begins with the other or with a given name: then one may have been cut.
+pub(super) fn begin_alike(a: &Name, b: &Name) -> bool {
+    a.readings().any(|a| {
+        b.readings().any(|b| {
+            let parts = [(&a.family, &b.family), (&a.family, &b.given), (&a.given, &b.family)];
+            parts.into_iter().any(|(x, y)| begins(x, y))
+        })
+    })
 }
 
 /// Compares two birth dates.
@@ -380,72 +418,5 @@ pub(super) fn sexes(a: Sex, b: Sex) -> Agreement {
         (Sex::Male, Sex::Male) | (Sex::Female, Sex::Female) => Agreement::Equal,
         (Sex::Male, Sex::Female) | (Sex::Female, Sex::Male) => Agreement::Different,
         (Sex::Other | Sex::Unknown, _) | (_, Sex::Other | Sex::Unknown) => Agreement::Missing,
-    }
-}
-
-fn without_zeros(number: &str) -> &str {
-    number.trim().trim_start_matches('0')
-}
-
-/// Compares the IDs of a header with a local one. Only IDs of one issuer can agree or contradict: a number
-/// alone is given to somebody in every hospital.
-pub(super) fn patient_ids(
-    header: &[&PatientId],
-    local: Option<&PatientId>,
-    universal: Option<&str>,
-) -> Agreement {
-    let Some(local) = local else {
-        return Agreement::Missing;
-    };
-    let mut found = Agreement::Missing;
-    for id in header {
-        if let (Some(theirs), Some(ours)) = (kvnr::of(id), kvnr::of(local)) {
-            // One insured person, whoever wrote the number down.
-            return if theirs == ours { Agreement::Equal } else { Agreement::Different };
-        }
-        let issuer = id.issuer.as_deref().map(str::trim).filter(|issuer| !issuer.is_empty());
-        let local_issuer = local.issuer.as_deref().map(str::trim).filter(|i| !i.is_empty());
-        let same_issuer = issuer.is_some() && (issuer == local_issuer || issuer == universal);
-        let same_id = id.id.trim() == local.id.trim();
-        let this = match (same_issuer, same_id) {
-            (true, true) => Agreement::Equal,
-            (true, false) if without_zeros(&id.id) == without_zeros(&local.id) => {
-                Agreement::Similar
-            }
-            (true, false) => Agreement::Different,
-            (false, true) if issuer.is_none() || local_issuer.is_none() => Agreement::Similar,
-            (false, _) => Agreement::Missing,
-        };
-        found = match (found, this) {
-            // Two IDs of one issuer, as after a merge: neither trusted nor a contradiction.
-            (Agreement::Equal, Agreement::Different) | (Agreement::Different, Agreement::Equal) => {
-                Agreement::Similar
-            }
-            // Another ID of our issuer outweighs a number that happens to be the same.
-            (_, Agreement::Equal | Agreement::Different) => this,
-            (Agreement::Missing, _) => this,
-            (kept, _) => kept,
-        };
-    }
-    found
-}
-
-/// A local patient ID as the request names it: the issuer only has to agree if both tell one.
-pub(super) fn requested_patient(
-    asked: Option<&PatientId>,
-    local: Option<&PatientId>,
-    universal: Option<&str>,
-) -> Agreement {
-    let (Some(asked), Some(local)) = (asked, local) else {
-        return Agreement::Missing;
-    };
-    let issuers = match (asked.issuer.as_deref(), local.issuer.as_deref()) {
-        (Some(a), Some(b)) => a.trim() == b.trim() || universal == Some(a.trim()),
-        _ => true,
-    };
-    if issuers && asked.id.trim() == local.id.trim() {
-        Agreement::Equal
-    } else {
-        Agreement::Different
     }
 }

@@ -25,7 +25,9 @@ pub(super) struct Token {
     pub(super) sound: Option<u64>,
     pub(super) shapes: [Shape; 3],
     /// All keys are the same.
-    is_plain: bool,
+    pub(super) is_plain: bool,
+    /// The letters of the plain key that were written with a mark, and how: `ł` and `ä` are not `l` and `a`.
+    marked: Box<[(usize, char)]>,
     /// Place in its lexicon.
     pub(super) place: u32,
 }
@@ -33,27 +35,30 @@ pub(super) struct Token {
 /// What two words that are close must nearly share: cheap to compare before the letters are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    letters: u32,
-    length: u8,
+    /// A bit for each letter that occurs, and one for each that occurs again.
+    letters: u64,
+    pub(super) length: u8,
 }
 
 impl Shape {
     fn of(word: &str) -> Self {
-        let mut letters = 0_u32;
+        let mut letters = 0_u64;
         let mut length = 0_u8;
         for c in word.chars() {
-            letters |= 1_u32 << (u32::from(c) % 32);
+            let once = 1_u64 << (u32::from(c) % 32);
+            letters |= if letters & once == 0 { once } else { once << 32 };
             length = length.saturating_add(1);
         }
         Self { letters, length }
     }
 
-    /// Whether words of these shapes can be close: a slip changes the length by one and two letters at most.
+    /// Whether words of these shapes can be close: a slip changes the length by one and two bits at most.
     pub(super) fn may_be_close(self, other: Self) -> bool {
         let most = slips(usize::from(self.length.max(other.length)));
-        let differ = (self.letters ^ other.letters).count_ones();
-        usize::from(self.length.abs_diff(other.length)) <= most
-            && usize::try_from(differ).is_ok_and(|differ| differ <= 2 * most)
+        usize::from(self.length.abs_diff(other.length)) <= most && {
+            let differ = (self.letters ^ other.letters).count_ones();
+            usize::try_from(differ).is_ok_and(|differ| differ <= 2 * most)
+        }
     }
 }
 
@@ -67,12 +72,32 @@ impl Token {
         let shapes = [0, 1, 2].map(|at| keys.get(at).map_or(Shape::of(""), |key| Shape::of(key)));
         let hashes = [0, 1, 2].map(|at| keys.get(at).map_or(0, |key| hash("word", key)));
         let is_plain = keys.windows(2).all(|pair| pair.first() == pair.last());
-        Self { keys, hashes, sound, shapes, is_plain, place }
+        let marked = marked(word);
+        Self { keys, hashes, sound, shapes, is_plain, marked, place }
     }
 
     pub(super) fn same(&self, other: &Self) -> bool {
         self.hashes.iter().any(|hash| other.hashes.contains(hash))
             && self.keys.iter().any(|key| other.keys.contains(key))
+            && !self.is_marked_against(other)
+    }
+
+    /// Whether both were written with marks that are not each other's: `Däbrowska` and `Dąbrowska` are both
+    /// `Dabrowska` without, and still two words. Marks are lost on the way; they do not become others.
+    fn is_marked_against(&self, other: &Self) -> bool {
+        let ([expanded, plain, _], [theirs, their_plain, _]) = (&self.keys, &other.keys);
+        if self.marked.is_empty() || other.marked.is_empty() || expanded == theirs {
+            return false;
+        }
+        let within = |a: &Self, b: &Self, place: usize| {
+            a.marked.iter().filter(|(at, _)| *at == place).all(|mark| b.marked.contains(mark))
+        };
+        let clashes = |(place, _): &(usize, char)| {
+            other.marked.iter().any(|(at, _)| at == place)
+                && !within(self, other, *place)
+                && !within(other, self, *place)
+        };
+        plain == their_plain && self.marked.iter().any(clashes)
     }
 
     /// A slip of the finger apart, or the same.
@@ -93,6 +118,21 @@ impl Token {
         let [_, plain, _] = &self.keys;
         plain
     }
+}
+
+/// The marks of a word by the place of their letter in the plain key. A cedilla and a comma below are one mark, as
+/// in fonts, and the dot of an i is none.
+fn marked(word: &str) -> Box<[(usize, char)]> {
+    let mut marks = Vec::new();
+    let mut place = 0_usize;
+    for c in word.nfc().filter(|c| !(0x300..0x370).contains(&u32::from(*c))) {
+        let mut parts = std::iter::once(c).nfd();
+        let letter = parts.next().filter(|letter| !letter.is_ascii());
+        let parts = letter.into_iter().chain(parts);
+        marks.extend(parts.map(|mark| (place, if mark == '\u{326}' { '\u{327}' } else { mark })));
+        place = place.saturating_add(strip(c).map_or(1, str::len));
+    }
+    marks.into_boxed_slice()
 }
 
 /// How many slips two words are apart, if no more than such words may have.
@@ -127,12 +167,12 @@ fn apart(a: &str, b: &str, most: usize) -> Option<usize> {
     letters.iter_mut().zip(b.chars()).for_each(|(place, c)| *place = c);
     let width = b.chars().count();
     let b = letters.get(..width)?;
-    let mut before = [0_usize; LETTER_LIMIT + 1];
-    let mut above = [0_usize; LETTER_LIMIT + 1];
-    above.iter_mut().enumerate().for_each(|(at, cost)| *cost = at);
+    let mut before = [0_u8; LETTER_LIMIT + 1];
+    let mut above = [0_u8; LETTER_LIMIT + 1];
+    above.iter_mut().zip(0_u8..).for_each(|(cost, at)| *cost = at);
     let mut last_a = '\0';
-    for (row, x) in a.chars().enumerate() {
-        let mut current = [0_usize; LETTER_LIMIT + 1];
+    for (row, x) in (0_u8..).zip(a.chars()) {
+        let mut current = [0_u8; LETTER_LIMIT + 1];
         let mut left = row + 1;
         if let Some(first) = current.first_mut() {
             *first = left;
@@ -142,7 +182,7 @@ fn apart(a: &str, b: &str, most: usize) -> Option<usize> {
         let costs = current.iter_mut().skip(1).zip(above.windows(2)).zip(b);
         for (at, ((cell, pair), y)) in costs.enumerate() {
             let &[diagonal, up] = pair else { break };
-            let mut cost = (diagonal + usize::from(x != *y)).min(up + 1).min(left + 1);
+            let mut cost = (diagonal + u8::from(x != *y)).min(up + 1).min(left + 1);
             if row > 0 && at > 0 && x == last_b && last_a == *y {
                 cost = cost.min(behind + 1);
             }
@@ -151,17 +191,17 @@ fn apart(a: &str, b: &str, most: usize) -> Option<usize> {
             (left, last_b) = (cost, *y);
             behind = before.get(at).copied().unwrap_or(0);
         }
-        if least > most {
+        if usize::from(least) > most {
             return None;
         }
         (before, above) = (above, current);
         last_a = x;
     }
-    above.get(width).copied().filter(|cost| *cost <= most)
+    above.get(width).map(|cost| usize::from(*cost)).filter(|cost| *cost <= most)
 }
 
 /// Slips of the finger that a name of this many letters may have and still be shown as close.
-fn slips(length: usize) -> usize {
+pub(super) fn slips(length: usize) -> usize {
     match length {
         0..=2 => 0,
         3..=5 => 1,

@@ -95,31 +95,19 @@ impl Name {
         Self { written, forms, latin, repaired, mangled, placeholder }
     }
 
-    /// Every word that the name may be found by, with the words of a part run together.
-    /// One family name and one given name in Latin letters, written out and undamaged. Two such names differ if no
-    /// word of one is close to a word of the other: nothing else about them could agree.
-    pub(super) fn is_plain(&self) -> bool {
-        let [form] = self.forms.as_slice() else { return false };
-        let written_out =
-            |words: &[Arc<Token>]| matches!(words, [word] if word.word().chars().nth(1).is_some());
-        let undamaged = !self.mangled && !self.placeholder && self.repaired.is_empty();
-        undamaged
-            && form.script == Script::Latin
-            && self.latin.is_empty()
-            && written_out(&form.family)
-            && written_out(&form.given)
-            && form.family_full.len() == 1
-            && form.former.is_empty()
-            && !form.cut
+    /// Its groups, as written, in Latin letters, and as they may have been written.
+    pub(super) fn readings(&self) -> impl Iterator<Item = &Form> {
+        let latin = self.latin.iter().map(|(form, _)| form);
+        self.forms.iter().chain(latin).chain(&self.repaired)
     }
 
+    /// Every word that the name may be found by, with the words of a part run together.
     pub(super) fn found_by(&self, lexicon: &mut Lexicon) -> Vec<Arc<Token>> {
         if self.placeholder {
             return Vec::new();
         }
         let mut found: Vec<Arc<Token>> = Vec::new();
-        let latin = self.latin.iter().map(|(form, _)| form);
-        for form in self.forms.iter().chain(latin).chain(&self.repaired) {
+        for form in self.readings() {
             let mut add = |token: Arc<Token>| {
                 if found.len() < WORD_LIMIT && !found.contains(&token) {
                     found.push(token);

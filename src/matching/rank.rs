@@ -9,6 +9,7 @@ use crate::dicom::Item;
 
 use super::compare::{self, NameCompared, agrees};
 use super::fit::{Fit, Ordered};
+use super::identifiers;
 use super::index::Entry;
 use super::study::{Study, contradicts_date};
 use super::weights::{self, Day};
@@ -58,7 +59,7 @@ pub(super) fn sort(assessed: &mut Vec<Assessed<'_>>) {
             .then_with(|| b.order.cmp(&a.order))
             .then_with(|| by_content(a.item, b.item))
     });
-    assessed.dedup_by(|a, b| a.item == b.item);
+    assessed.dedup_by(|a, b| a.identity == b.identity && a.item == b.item);
 }
 
 /// Reads how well the orders fit that somebody may see or a rule may choose, which may change their order.
@@ -99,14 +100,17 @@ impl<'a> Assessed<'a> {
             compare::names(p.name.as_ref(), local.name.as_ref()).agreement
         });
         let name = compare::names(study.header.name.as_ref(), local.name.as_ref());
+        let name = study.other_names.iter().fold(name, |name, other| {
+            name.or_known_as(compare::names(Some(other), local.name.as_ref()))
+        });
         let mut this = Self {
             item,
             name,
             name_weight: local.name_weight(name, total),
             birth_date: compare::birth_dates(study.header.birth_date, born),
             sex: compare::sexes(study.header.sex, sex),
-            patient_id: compare::patient_ids(&study.ids, id, universal),
-            requested_patient: compare::requested_patient(
+            patient_id: identifiers::patient_ids(&study.foreign_ids, id, universal),
+            requested_patient: identifiers::requested_patient(
                 witnesses.requested_patient.as_ref(),
                 id,
                 universal,
@@ -123,7 +127,7 @@ impl<'a> Assessed<'a> {
             },
             fit: Fit::UNKNOWN,
             ordered: &local.ordered,
-            open: item.is_open(),
+            open: local.open,
             identity: 0,
             order: 0,
         };

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::dicom::{BirthDate, Patient, PatientId, Sex};
+use crate::dicom::{BirthDate, Patient, PatientId, PersonName, Sex};
 
 use super::compare::{self, agrees};
 use super::fit::{self, Examined};
+use super::identifiers::ForeignId;
 use super::lexicon::{Lexicon, Token};
 use super::normalise::Name;
 use super::{Agreement, Case};
@@ -13,6 +14,9 @@ use super::{Agreement, Case};
 /// Identities of one study that are compared with each other. A study that carries more holds several
 /// patients whatever they are.
 const IDENTITY_LIMIT: usize = 32;
+
+/// Other names of one study: of before a marriage, of another country. A person has few.
+const OTHER_NAME_LIMIT: usize = 4;
 
 /// Words that one study is looked for by; as many as bits tell which were found.
 const FOUND_BY_LIMIT: usize = 32;
@@ -41,6 +45,9 @@ pub(super) struct Study<'a> {
     pub(super) case: &'a Case,
     pub(super) header: Identity<'a>,
     pub(super) ids: Vec<&'a PatientId>,
+    pub(super) foreign_ids: Vec<ForeignId<'a>>,
+    /// Patient's Birth Name and Other Patient Names: they find candidates.
+    pub(super) other_names: Vec<Name>,
     pub(super) portal: Option<Identity<'a>>,
     pub(super) requested_order: Option<&'a str>,
     /// Words that the patient may be found by, of the header and of the portal.
@@ -59,20 +66,26 @@ impl<'a> Study<'a> {
         let mut lexicon = Lexicon::default();
         let header = Identity::new(&facts.patient, &mut lexicon);
         let portal = case.witnesses.portal.as_ref().map(|p| Identity::new(p, &mut lexicon));
+        let others = facts.other_names.iter().take(OTHER_NAME_LIMIT);
+        let other_names: Vec<Name> = others
+            .filter_map(|name| Some(Name::new(&in_full(name, &facts.patient)?, &mut lexicon)))
+            .collect();
         let mut found_by: Vec<Arc<Token>> = Vec::new();
-        for name in
-            [Some(&header), portal.as_ref()].into_iter().flatten().filter_map(|i| i.name.as_ref())
-        {
+        let told = [Some(&header), portal.as_ref()].into_iter().flatten();
+        for name in told.filter_map(|identity| identity.name.as_ref()).chain(&other_names) {
             for token in name.found_by(&mut lexicon) {
                 if found_by.len() < FOUND_BY_LIMIT && !found_by.contains(&token) {
                     found_by.push(token);
                 }
             }
         }
+        let ids = || facts.patient.id.iter().chain(&facts.other_ids);
         let mut study = Self {
             case,
             header,
-            ids: facts.patient.id.iter().chain(&facts.other_ids).collect(),
+            foreign_ids: ids().map(ForeignId::from).collect(),
+            ids: ids().collect(),
+            other_names,
             portal,
             found_by,
             examined: Examined::new(case),
@@ -139,6 +152,15 @@ impl<'a> Study<'a> {
         }
         contradictions
     }
+}
+
+/// A birth name is often told as a family name alone: the given names are those of the header.
+fn in_full(name: &PersonName, patient: &Patient) -> Option<PersonName> {
+    if name.given().is_empty() {
+        let given = patient.name.as_ref().map_or("", PersonName::given);
+        return PersonName::new(&format!("{}^{given}", name.family()));
+    }
+    Some(name.clone())
 }
 
 /// A second witness of the same birth date has no reason to be a digit off.

@@ -22,6 +22,7 @@ fn case(name: &str, birth_date: &str, sex: Sex) -> Case {
             study_uid: Uid::new("1.2.3").unwrap(),
             patient: patient.clone(),
             other_ids: Vec::new(),
+            other_names: Vec::new(),
             accession_number: None,
             study_date: None,
             study_description: None,

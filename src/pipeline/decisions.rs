@@ -193,8 +193,8 @@ fn destinations(
     settings: &Settings,
 ) -> Result<Vec<DestinationName>, Refusal> {
     let from = match &import.kind {
-        Kind::Association { peer, .. } => Some(peer.as_str()),
-        Kind::Link { .. } | Kind::Upload => None,
+        Kind::Association { peer, .. } | Kind::Retrieval { peer } => Some(peer.as_str()),
+        Kind::Link { .. } | Kind::Upload | Kind::Dicomweb { .. } => None,
     };
     let back = |name: &DestinationName| {
         settings.destinations.get(name).is_some_and(|destination| {

@@ -11,9 +11,10 @@ use super::{Gate, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
+use crate::fetch::Moves;
 use crate::import::{
-    Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, State,
-    Tombstone,
+    Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, Source,
+    State, Tombstone,
 };
 use crate::spool::{ImportSpool, Promise, Usage};
 use crate::unpack::ScanSection;
@@ -126,12 +127,7 @@ impl Pipeline {
 
     /// Admits a link. Durable when it returns.
     pub async fn admit(&self, request: Request, actor: Actor) -> Result<ImportId, Refusal> {
-        let Some(link) = &request.link else {
-            return Err(Refusal::Invalid(
-                "there is no link in the request; give `link`, or upload a file".into(),
-            ));
-        };
-        let kind = Kind::Link { host: link.host().to_owned() };
+        let kind = self.kind(&request)?;
         self.check_destination(&request)?;
         self.check_space()?;
         let id = ImportId::new();
@@ -139,6 +135,43 @@ impl Pipeline {
         self.begin(id, vec![Event::Requested { kind, request }]).await?;
         tracing::info!(import = %id, actor = %actor.0, "import requested");
         Ok(id)
+    }
+
+    /// What is to be pulled.
+    fn kind(&self, request: &Request) -> Result<Kind, Refusal> {
+        let source = match (&request.link, &request.from) {
+            (Some(link), None) => return Ok(Kind::Link { host: link.host().to_owned() }),
+            (None, Some(from)) => &from.source,
+            (None, None) | (Some(_), Some(_)) => {
+                return Err(Refusal::Invalid(
+                    "there is no link in the request; give `link` or `from`, or upload a file"
+                        .into(),
+                ));
+            }
+        };
+        let sources = self.shared.settings().sources;
+        if !sources.has(source) {
+            return Err(Refusal::Invalid(format!(
+                "{} is no source; a source is a peer with the key `retrieve`, or a [dicomweb.NAME] section; \
+                 configured are: {}",
+                source.name(),
+                sources.names().join(", ")
+            )));
+        }
+        Ok(match source {
+            Source::Peer(peer) => Kind::Retrieval { peer: peer.clone() },
+            Source::Dicomweb(service) => Kind::Dicomweb { service: service.clone() },
+        })
+    }
+
+    /// Our C-MOVEs that are under way.
+    pub fn moves(&self) -> Moves {
+        self.shared.moves.clone()
+    }
+
+    /// The names of the configured sources.
+    pub fn sources(&self) -> Vec<String> {
+        self.shared.settings().sources.names().into_iter().map(str::to_owned).collect()
     }
 
     /// `expected` bytes were announced; 0 if nobody knows.

@@ -87,6 +87,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         changes: watch::Sender::new(0),
         beats: AtomicU64::new(0),
         log: Mutex::new(Log::default()),
+        moves: Default::default(),
     });
     for alarm in recovery.alarms {
         tracing::warn!("{alarm}");

@@ -25,6 +25,7 @@ pub struct Settings {
     pub client: web::Client,
     pub fetch: fetch::FetchSection,
     pub recipes: fetch::Recipes,
+    pub sources: fetch::Sources,
     pub worklist: Worklist,
     pub destinations: Destinations,
     pub routes: Vec<RouteSection>,

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     pub(super) beats: AtomicU64,
     pub(super) log: Mutex<Log>,
+    /// Our C-MOVEs, which objects arrive for at the DICOM door.
+    pub(super) moves: crate::fetch::Moves,
 }
 
 impl Shared {

@@ -18,7 +18,7 @@ use super::progress::{Counters, Watch};
 use super::{Pipeline, Refusal, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
-use crate::fetch::{self, Pull, Pulled};
+use crate::fetch::{self, Pulled};
 use crate::forward::{Ended, Gone, Recorder, Run, Runs, Stored};
 use crate::import::{
     Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Question,
@@ -137,19 +137,9 @@ impl Stages {
             Ok(spool) => spool,
             Err(error) => return Some(failed(Stage::Pull, None, error.to_string())),
         };
-        let pull = Pull {
-            link: import.request.link.clone()?,
-            answers: import.request.answers.clone(),
-            chosen: import.request.choices.clone(),
-            session: import.session.clone(),
-            section: settings.fetch.clone(),
-            spool,
-            cancel: cancel.clone(),
-            observer: Arc::new(Watch::new(&counters, self.pipeline.clone(), import.id)),
-            recipes: settings.recipes.clone(),
-            bookmark: import.bookmark.clone(),
-        };
-        let mut pulling = Box::pin(fetch::pull(&settings.client, &pull));
+        let observer: Arc<dyn fetch::Observer> =
+            Arc::new(Watch::new(&counters, self.pipeline.clone(), import.id));
+        let mut pulling = self.pulling(import, settings, spool, cancel, observer)?;
         let pulled = loop {
             tokio::select! {
                 pulled = &mut pulling => break pulled,
@@ -482,7 +472,8 @@ fn decision(
 pub(super) fn source(import: &Import) -> Option<&str> {
     match &import.kind {
         Kind::Link { host } => Some(host),
-        Kind::Association { peer, .. } => Some(peer),
+        Kind::Association { peer, .. } | Kind::Retrieval { peer } => Some(peer),
+        Kind::Dicomweb { service } => Some(service),
         Kind::Upload => None,
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn facts() -> StudyFacts {
         study_uid: Uid::new("1.2.3.4").unwrap(),
         patient: patient("F-1", Some("FREMD"), "Muster^Erika"),
         other_ids: Vec::new(),
+        other_names: Vec::new(),
         accession_number: Some(AccessionNumber { number: "OLD".into(), issuer: None }),
         study_date: Some("20240101".into()),
         study_description: None,

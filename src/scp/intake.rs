@@ -1,7 +1,11 @@
 //! What the door needs of the scheduler.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::fetch::Moves;
+use crate::forward::HeldStudy;
 use crate::import::{Inspected, Kind};
 use crate::pipeline::{Arrival, Pipeline, Refusal};
 use crate::unpack::ScanSection;
@@ -14,6 +18,16 @@ pub trait Intake: Send + Sync {
 
     /// How objects are scanned for viruses now, before any is taken.
     fn scan(&self) -> ScanSection;
+
+    /// The C-MOVEs of ours that peers send objects for.
+    fn moves(&self) -> Moves {
+        Moves::default()
+    }
+
+    /// Studies that are decided and still held. Blocking.
+    fn held(&self) -> Vec<Arc<HeldStudy>> {
+        Vec::new()
+    }
 
     /// One object, synced in the arrival's spool. Durable when it returns.
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal>;
@@ -31,5 +45,13 @@ impl Intake for Pipeline {
 
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal> {
         Self::stored(self, arrival, instance).await
+    }
+
+    fn moves(&self) -> Moves {
+        Self::moves(self)
+    }
+
+    fn held(&self) -> Vec<Arc<HeldStudy>> {
+        Self::held(self)
     }
 }

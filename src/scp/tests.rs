@@ -1,3 +1,5 @@
+mod moved;
+
 use std::io::Read;
 use std::sync::Mutex;
 
@@ -37,6 +39,7 @@ struct Fake {
     scan: Mutex<ScanSection>,
     /// `stored` waits until this is true.
     gate: watch::Sender<bool>,
+    moves: crate::fetch::Moves,
 }
 
 #[async_trait]
@@ -51,6 +54,10 @@ impl Intake for Fake {
 
     fn scan(&self) -> ScanSection {
         self.scan.lock().unwrap().clone()
+    }
+
+    fn moves(&self) -> crate::fetch::Moves {
+        self.moves.clone()
     }
 
     async fn stored(&self, _: &Arrival, instance: Inspected) -> Result<(), Refusal> {
@@ -77,6 +84,7 @@ impl Fake {
             kinds: Mutex::default(),
             scan: Mutex::default(),
             gate: watch::Sender::new(true),
+            moves: Default::default(),
         })
     }
 
@@ -105,11 +113,13 @@ async fn house(limits: Limits) -> House {
         ae_title: title(title_of),
         address: "127.0.0.1:104".to_owned(),
         may: may.to_vec(),
+        retrieve: None,
     };
     let peers = BTreeMap::from([
         ("station".to_owned(), peer("STATION", &[May::Echo, May::Store])),
         ("monitor".to_owned(), peer("MONITOR", &[May::Echo])),
         ("ris".to_owned(), peer("RIS", &[])),
+        ("archive".to_owned(), peer("ARCHIVE", &[])),
     ]);
     let fake = Fake::new();
     let door = Door::new(title("LOTSE"), peers, Arc::clone(&fake) as Arc<dyn Intake>, limits);

@@ -40,6 +40,42 @@ impl Refusal {
     }
 }
 
+/// A query of studies that are held, by the same rules of matching.
+pub(super) struct Sieve(Question);
+
+impl Sieve {
+    pub(super) fn parse(find: &Find) -> Result<Self, Remark> {
+        let parsed = Question::parse_at(&find.identifier, find.names, attributes::Level::Held);
+        let question = parsed.map_err(|refusal| Remark {
+            comment: refusal.comment.to_owned(),
+            offending: refusal.tag,
+        })?;
+        Ok(Self(question))
+    }
+
+    pub(super) fn pending(&self) -> Status {
+        self.0.pending()
+    }
+
+    /// Whether `set`, whose text is UTF-8, is a match.
+    pub(super) fn fits(&self, set: &DataSet) -> bool {
+        matches::matches(&self.0, set)
+    }
+
+    /// The match as the asker gets it.
+    pub(super) fn reply(&self, set: &DataSet) -> DataSet {
+        reply::reply(&self.0, set)
+    }
+
+    /// The UIDs that an attribute has to be one of, if any are named.
+    pub(super) fn uids(&self, tag: Tag) -> Option<&[String]> {
+        self.0.keys.iter().find(|key| key.tag == tag).and_then(|key| match &key.asks {
+            question::Asks::Uids(uids) => Some(uids.as_slice()),
+            _ => None,
+        })
+    }
+}
+
 /// What a query gives.
 struct Found {
     question: Question,

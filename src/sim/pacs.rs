@@ -223,6 +223,10 @@ async fn serve(stream: TcpStream, from: SocketAddr, books: Arc<Books>, stop: Can
                     Err(error) => Err(error),
                 }
             }
+            Ok(Some(Request::Retrieve(asked))) => {
+                let (status, none) = (Status::CLASS_NOT_SUPPORTED, Default::default());
+                association.respond_retrieve(&asked, status, none, None).await
+            }
             Ok(Some(Request::Find(find))) => {
                 association.respond_find(&find, Status::CLASS_NOT_SUPPORTED).await
             }

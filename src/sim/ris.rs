@@ -173,6 +173,10 @@ async fn serve(stream: TcpStream, from: SocketAddr, orders: Arc<Orders>, stop: C
                     Err(error) => Err(error),
                 }
             }
+            Ok(Some(Request::Retrieve(asked))) => {
+                let (status, none) = (Status::CLASS_NOT_SUPPORTED, Default::default());
+                association.respond_retrieve(&asked, status, none, None).await
+            }
             Ok(Some(Request::Store(store))) => {
                 association.respond_store(&store, Status::CLASS_NOT_SUPPORTED).await
             }

@@ -14,7 +14,7 @@ use super::cache::Slot;
 use super::query::{self, Query};
 use super::{
     Answer, Ask, Entry, Error, Extent, Gathered, KeptHealth, Lack, Reached, Reading, Source,
-    Worklist, filter,
+    Worklist, filter, join,
 };
 
 /// A list on somebody's screen may be this old, so that a page that is loaded again and again does not become
@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// After so many refreshes in vain a part is better than a whole of long ago.
 const OVERDUE: u32 = 3;
+
+/// Orders of one feed come in a row: they are told together.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Everything that is kept: what every source told last, and the local orders.
 pub struct Kept {
@@ -125,6 +128,17 @@ impl Worklist {
         }
         entries.push(local.into());
         Some(Kept { entries })
+    }
+
+    /// Waits until orders come by message, a moment longer for those that come with them, and tells them.
+    pub async fn news(&self) -> Vec<Item> {
+        let first = self.local.news().await;
+        tokio::time::sleep(TOGETHER).await;
+        // Those that came meanwhile, if there are any.
+        let others = tokio::time::timeout(Duration::ZERO, self.local.news()).await;
+        let reading = Reading::new(&self.options.fallback_character_set, &self.options.stations);
+        let entries = first.iter().chain(others.iter().flatten());
+        join::join(entries.filter_map(|entry| entry.item(&reading)).collect())
     }
 
     /// For `/status` and `/metrics`.

@@ -3,11 +3,12 @@
 //! Owns what is under a [`LocalKey`], in memory and in a sealed file. Invariants: a change is on the device before
 //! it is told to be done; there are never more than 100,000 entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::civil::Date;
+use tokio::sync::Notify;
 
 use crate::seal::Vault;
 
@@ -19,6 +20,9 @@ const PURPOSE: &str = "lotse local worklist 1";
 /// Overtaken records that a file may hold before it is written anew, beside as many as it has living ones.
 const OVERTAKEN_LIMIT: u64 = 1_000;
 
+/// Orders that came and were not looked at yet. With more at once, who waits for the oldest is matched by hand.
+const NEWS_LIMIT: usize = 1_000;
+
 /// The local worklist. Cheap to clone; every clone is the same.
 #[derive(Clone)]
 pub struct Local(Arc<Inner>);
@@ -26,6 +30,7 @@ pub struct Local(Arc<Inner>);
 struct Inner {
     place: Option<(Vault, PathBuf)>,
     state: Mutex<State>,
+    came: Notify,
 }
 
 #[derive(Default)]
@@ -33,6 +38,8 @@ struct State {
     orders: BTreeMap<LocalKey, Vec<Entry>>,
     entries: usize,
     shelf: Option<Shelf>,
+    /// What was put since [`Local::news`] was told last.
+    news: VecDeque<LocalKey>,
 }
 
 impl Local {
@@ -53,12 +60,13 @@ impl Local {
         Ok(Self(Arc::new(Inner {
             place: Some((vault, path.to_owned())),
             state: Mutex::new(state),
+            came: Notify::new(),
         })))
     }
 
     /// One that is forgotten with the process, for commands and tests.
     pub fn in_memory() -> Self {
-        Self(Arc::new(Inner { place: None, state: Mutex::default() }))
+        Self(Arc::new(Inner { place: None, state: Mutex::default(), came: Notify::new() }))
     }
 
     /// Puts all steps of one order in place of what stood under its key. Durable when it returns. Blocking.
@@ -130,6 +138,22 @@ impl Local {
         Ok(gone)
     }
 
+    /// Waits until an order is put or changed, then tells it and all others that were since. For one listener.
+    pub(super) async fn news(&self) -> Vec<Entry> {
+        loop {
+            {
+                let mut state = self.state();
+                let keys = std::mem::take(&mut state.news);
+                let entries = keys.iter().filter_map(|key| state.orders.get(key));
+                let entries: Vec<Entry> = entries.flatten().cloned().collect();
+                if !entries.is_empty() {
+                    return entries;
+                }
+            }
+            self.0.came.notified().await;
+        }
+    }
+
     fn change(&self, key: &LocalKey, entries: Vec<Entry>) -> Result<(), Error> {
         let mut state = self.state();
         let replaced = state.orders.get(key).map_or(0, Vec::len);
@@ -155,6 +179,14 @@ impl Local {
                     }
                 }
             }
+        }
+        if !entries.is_empty() {
+            state.news.retain(|known| known != key);
+            state.news.push_back(key.clone());
+            if state.news.len() > NEWS_LIMIT {
+                state.news.pop_front();
+            }
+            self.0.came.notify_one();
         }
         state.set(key.clone(), entries);
         if let Some((vault, path)) = &self.0.place

@@ -55,7 +55,7 @@ impl Default for WorklistSection {
             modalities: Vec::new(),
             station_ae: Vec::new(),
             window: Duration::from_secs(14 * DAY),
-            limit: 500,
+            limit: 5000,
             refresh: Duration::from_secs(300),
             answer_limit: 1000,
             fallback_character_set: "ISO_IR 100".to_owned(),

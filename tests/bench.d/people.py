@@ -510,6 +510,7 @@ class Register:
         self.patients = world.patients
         self.words = {p.id: normal(p.name()) for p in world.patients.values()}
         self.by_date, self.by_pair = {}, {}
+        self.known = {}
         for p in world.patients.values():
             self.by_date.setdefault(p.born, []).append(p)
             for pair in itertools.combinations(self.words[p.id], 2):
@@ -517,6 +518,8 @@ class Register:
 
     def fitting(self, case):
         """Every local patient whom the header may mean at all."""
+        if case.uid in self.known:
+            return self.known[case.uid]
         found = {}
         for p in self.by_date.get(case.born, []) if case.born else []:
             words = self.words[p.id]
@@ -526,7 +529,8 @@ class Register:
             for p in self.by_pair.get(pair, []):
                 if slip(p.born, case.born):
                     found[p.id] = p
-        return [p for p in found.values() if not {p.sex, case.sex} == {"M", "F"}]
+        self.known[case.uid] = [p for p in found.values() if not {p.sex, case.sex} == {"M", "F"}]
+        return self.known[case.uid]
 
     def same(self, case):
         """Every local patient of the header's normal name, birth date and sex."""

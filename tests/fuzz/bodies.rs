@@ -9,10 +9,12 @@ use lotse::dicom::inspect::inspect as facts_of;
 use lotse::dicom::scan::{Limits as ScanLimits, scan_data_set, scan_file};
 use lotse::dicom::{CharacterSets, Uid, VR};
 use lotse::fetch::recipe;
+use lotse::hl7::{Head, Message, reply};
 use lotse::import::{File, ImportId};
 use lotse::seal::Vault;
 use lotse::spool::Spool;
 use lotse::unpack::{Limits, ScanSection, Terms, unpack};
+use lotse::worklist::hl7::{Rules, read};
 use tokio_util::sync::CancellationToken;
 
 /// Files of any kind: archives, disc images, objects, documents.
@@ -101,6 +103,17 @@ pub fn recipe_multipart(bytes: &[u8]) {
     recipe::look_at_parts(bytes);
 }
 
+/// HL7 v2: any bytes are read as an order or a patient, or refused; the answer is always one that can be read.
+pub fn hl7(bytes: &[u8]) {
+    let rules = Rules::default();
+    let fault = match Message::parse(bytes, &rules.fallback) {
+        Ok(message) => read(&message, &rules, jiff::civil::date(2026, 3, 1)).err(),
+        Err(fault) => Some(fault),
+    };
+    let answer = reply(&Head::peek(bytes), fault.as_ref(), "20260301120000+0100");
+    assert!(Message::parse_answer(&answer).is_ok());
+}
+
 thread_local! {
     static SPOOL: (tempfile::TempDir, Spool) = {
         let dir = tempfile::tempdir().expect("a folder");
@@ -135,4 +148,34 @@ fn take_in(name: &str, bytes: &[u8]) {
         }
         spool.destroy(id).expect("destroyed");
     });
+}
+
+/// A multipart body: a content type up to the first line break, then the body, in pieces of several sizes.
+pub fn multipart(bytes: &[u8]) {
+    use lotse::fetch::multipart::{Multipart, Step};
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (kind, body) = bytes.split_at(at);
+    let mut totals = Vec::new();
+    for size in [1, 7, 4096] {
+        let Ok(mut parser) = Multipart::new(&String::from_utf8_lossy(kind), 100) else { return };
+        let mut pieces = body.get(1..).unwrap_or_default().chunks(size);
+        let (mut content, mut parts) = (Vec::new(), 0_u64);
+        let end = loop {
+            match parser.step() {
+                Ok(Step::Part(_)) => parts += 1,
+                Ok(Step::Bytes(bytes)) => content.extend_from_slice(&bytes),
+                Ok(Step::PartEnds) => {}
+                Ok(Step::Ends) => break parser.end().is_ok(),
+                Ok(Step::More) => match pieces.next() {
+                    Some(piece) => parser.push(piece),
+                    None => break parser.end().is_ok(),
+                },
+                Err(_) => break false,
+            }
+        };
+        assert!(content.len() <= body.len() && parts <= 100);
+        totals.push(end.then_some((parts, content)));
+    }
+    // However a body is cut, it is read the same.
+    assert!(totals.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -17,9 +17,7 @@ async fn kinds(folder: &Path) -> (std::path::PathBuf, usize) {
 async fn orthanc_takes_every_kind_of_object_by_stow() {
     let setup = Setup::new();
     let folder = setup.folder().to_owned();
-    let plugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
-    assert!(Path::new(plugin).exists(), "{plugin} is missing; tests/env installs it");
-    let orthanc = peers::Orthanc::start_with(&folder.join("orthanc"), &[plugin]).await;
+    let orthanc = peers::Orthanc::with_dicomweb(&folder.join("orthanc")).await;
     let (kinds, count) = kinds(&folder).await;
     let mut setup = setup.table(&format!(
         "[destinations.archive]\nstow-url = \"http://127.0.0.1:{}/dicom-web/studies\"\nallow-http = true",

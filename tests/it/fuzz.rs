@@ -113,7 +113,7 @@ fn form() {
 
 #[test]
 fn recipe_multipart() {
-    run("recipe_multipart", bodies::recipe_multipart, &seeds::multiparts());
+    run("recipe_multipart", bodies::recipe_multipart, &seeds::recipe_multiparts());
 }
 
 #[test]
@@ -144,4 +144,14 @@ fn dlx() {
 #[test]
 fn head() {
     run("head", bodies::head, &seeds::heads());
+}
+
+#[test]
+fn hl7() {
+    run("hl7", bodies::hl7, &seeds::messages());
+}
+
+#[test]
+fn multipart() {
+    run("multipart", bodies::multipart, &seeds::multiparts());
 }

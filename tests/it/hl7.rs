@@ -178,6 +178,46 @@ async fn an_order_that_came_by_message_decides_an_import() {
     assert_eq!(import["counts"]["delivered"], 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_that_waits_is_matched_anew_when_its_order_comes() {
+    let (setup, port) = site(Setup::new());
+    let daemon = setup.start().await;
+    let sample = Sample::new(1);
+    // Scheduled for today, as an order to import is.
+    let mut item = sample.item();
+    item.steps.iter_mut().for_each(|step| (step.start_date, step.start_time) = (None, None));
+    let number = item.accession_number.as_ref().unwrap().number.clone();
+    let archive = zip(&[("IM1", &sample.instance(0))]);
+    let id = daemon.api.upload("study.zip", archive, &json!({"accessionNumber": number})).await;
+    daemon.api.until_studies(&id, "AwaitingDecision").await;
+    let other = Sample::with_seed(1, 2);
+    let archive = zip(&[("IM1", &other.instance(0))]);
+    let unnamed = daemon.api.upload("study.zip", archive, &json!({})).await;
+    daemon.api.until_studies(&unnamed, "AwaitingDecision").await;
+
+    // An order of somebody else changes nothing, its own decides.
+    let foreign = format!("{}{PID}{}", head("ORM^O01^ORM_O01", "C1"), order("NW", "1"));
+    let answers = send(port, &[foreign]).await;
+    assert_eq!(answers[0]["verdict"], "AA", "{answers:#?}");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let own = his::order(&item, "NW", "2");
+    let answers = his::send(address, &[own], his::Manner::Proper).await.unwrap();
+    assert!(his::acknowledged(answers[0].as_ref().unwrap()).is_some());
+    let import = daemon.api.until_state(&id, "Closed").await;
+    let decision = &import["studies"][0]["decision"];
+    assert_eq!((&decision["by"], &decision["accessionNumber"]), (&json!("rule"), &json!(number)));
+    // What names no order still waits for a person, who now sees it.
+    let seen =
+        async |import: Value| import["studies"][0]["candidates"].to_string().contains(&number);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !seen(daemon.api.import(&unnamed).await).await {
+        assert!(std::time::Instant::now() < deadline, "the list shows the new order");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let states = daemon.api.import(&unnamed).await["studies"][0]["state"].clone();
+    assert_eq!(states, "AwaitingDecision");
+}
+
 async fn form(daemon: &Daemon, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
     let origin = format!("http://{}", daemon.http);
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -40,6 +40,18 @@ fn takes_the_facts() {
 }
 
 #[test]
+fn other_names_are_taken_apart_and_counted() {
+    let mut image = sample::image();
+    image.put_bytes(Tag(0x0010, 0x1005), VR::PN, b"Schmidt".to_vec());
+    image.put_bytes(Tag(0x0010, 0x1001), VR::PN, b"Meier^Anna\\^^\\Maier^Anna".to_vec());
+    let names = found(&image, EXPLICIT).unwrap().facts.other_names;
+    let names: Vec<&str> = names.iter().map(crate::dicom::PersonName::as_str).collect();
+    assert_eq!(names, ["Schmidt", "Meier^Anna", "Maier^Anna"]);
+    image.put_bytes(Tag(0x0010, 0x1001), VR::PN, b"A^B\\".repeat(400));
+    assert_eq!(found(&image, EXPLICIT).unwrap().facts.other_names.len(), 8);
+}
+
+#[test]
 fn what_is_missing_is_absent() {
     let mut image = DataSet::default();
     image.put_bytes(Tag(0x0020, 0x000D), VR::UI, b"1.2.3".to_vec());

@@ -211,7 +211,12 @@ async fn a_class_that_is_not_its_contexts_is_refused() {
     let (address, task) = acceptor(terms()).await;
     let mut raw = Raw::associated(address).await;
     let class = uid(uids::MR_IMAGE_STORAGE);
-    let command = Command::StoreRq { message_id: 1, sop_class: class, sop_instance: uid("1.2.3") };
+    let command = Command::StoreRq {
+        message_id: 1,
+        sop_class: class,
+        sop_instance: uid("1.2.3"),
+        originator: None,
+    };
     raw.command(1, &command).await;
     raw.values(vec![data(&[0; 8], true)]).await;
     let answer = raw.read_command().await;

@@ -49,6 +49,7 @@ fn commands_read_back_as_written() {
             message_id: 65535,
             sop_class: class.clone(),
             sop_instance: instance.clone(),
+            originator: Some(Originator { ae_title: title("LOTSE"), message_id: 9 }),
         },
         Command::StoreRsp {
             responded: 2,
@@ -152,7 +153,7 @@ fn a_peer_section_reads_as_promised() {
     let default: PeerSection = toml::from_str("ae-title = \"RIS\"\naddress = \"ris:104\"").unwrap();
     assert!(default.may.is_empty());
     for wrong in [
-        "ae-title = \"PACS\"\naddress = \"a:1\"\nmay = [\"query\"]",
+        "ae-title = \"PACS\"\naddress = \"a:1\"\nretrieve = \"fly\"",
         "ae-title = \"PACS\"\naddress = \"a:1\"\nmay = [\"fly\"]",
         "ae-title = \"A TITLE THAT IS TOO LONG\"\naddress = \"a:1\"",
         "ae-title = \"PACS\"\naddress = \"a:1\"\nmai = []",

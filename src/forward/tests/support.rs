@@ -40,6 +40,7 @@ pub(in crate::forward) fn facts() -> StudyFacts {
         study_uid: uid("1.2.3.4"),
         patient: foreign,
         other_ids: Vec::new(),
+        other_names: Vec::new(),
         accession_number: None,
         study_date: None,
         study_description: None,
@@ -306,6 +307,7 @@ impl Pacs {
                     while let Ok(Some(request)) = association.next_request().await {
                         let store = match request {
                             Request::Store(store) => store,
+                            Request::Retrieve(_) => return,
                             Request::Find(find) => {
                                 let (found, status) = (door.finds)(&find.identifier);
                                 if status == HANGS_UP {

@@ -164,3 +164,24 @@ fn a_peer_that_is_the_gateway_itself_gets_nothing() {
         }
     }
 }
+
+#[test]
+fn sources_are_checked_together() {
+    let text = "version = 1\n[[dicom.listeners]]\naddress = \"127.0.0.1:11112\"\n\
+                [peers.a]\nae-title = \"A\"\naddress = \"127.0.0.1:104\"\nretrieve = \"move\"\n\
+                [peers.b]\nae-title = \"B\"\naddress = \"127.0.0.1:11112\"\nretrieve = \"get\"\n\
+                [dicomweb.a]\nurl = \"https://x.example/dw\"\n\
+                [dicomweb.c]\nurl = \"http://x.example/dw\"\nuser = \"u\"\n\
+                [dicomweb.d]\nurl = \"https://u:p@x.example/dw\"\ntoken-file = \"/t\"\n";
+    let told = load(text).unwrap_err().to_string();
+    for words in [
+        "this peer is the gateway itself",
+        "a peer has this name too",
+        "user and password-file go together",
+        "credentials are not sent without TLS",
+        "credentials do not belong here",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("a C-MOVE needs a place"), "{told}");
+}

@@ -155,3 +155,28 @@ fn forms_say_the_same_as_json() {
     assert_eq!(fields.answers().len(), 3);
     assert!(answers(fields.answers()).is_err());
 }
+
+#[test]
+fn a_source_takes_the_place_of_a_link() {
+    let request =
+        import(r#"{"from": {"peer": "pacs2", "studyInstanceUid": "1.2.3", "patientId": " P-1 "}}"#);
+    let from = request.unwrap().from.unwrap();
+    assert_eq!(from.source, crate::import::Source::Peer("pacs2".to_owned()));
+    assert_eq!(from.selection.patient_id.as_deref(), Some("P-1"));
+    assert!(import(r#"{"from": {"dicomweb": "web", "accessionNumber": "4711"}}"#).is_ok());
+    for wrong in [
+        r#"{"from": {"peer": "pacs2"}}"#,
+        r#"{"from": {"peer": "pacs2", "patientId": "  "}}"#,
+        r#"{"from": {"peer": "pacs2", "patientId": "*"}}"#,
+        r#"{"from": {"peer": "pacs2", "patientId": "P-?"}}"#,
+        r#"{"from": {"peer": "pacs2", "patientId": "1\\2"}}"#,
+        r#"{"from": {"peer": "pacs2", "studyInstanceUid": "../../x"}}"#,
+        r#"{"from": {"peer": "pacs2", "accessionNumber": "12345678901234567"}}"#,
+        r#"{"from": {"peer": "a", "dicomweb": "b", "patientId": "1"}}"#,
+        r#"{"from": {"patientId": "1"}}"#,
+        r#"{"from": {"peer": "a", "patientId": "1", "name": "x"}}"#,
+        r#"{"link": "https://p.example/x", "from": {"peer": "a", "patientId": "1"}}"#,
+    ] {
+        assert!(import(wrong).is_err(), "{wrong}");
+    }
+}

@@ -64,6 +64,7 @@ pub(crate) fn study(state: StudyState) -> Study {
         study_uid: uid.clone(),
         patient: foreign.clone(),
         other_ids: Vec::new(),
+        other_names: Vec::new(),
         accession_number: Some(AccessionNumber { number: "EX1".into(), issuer: None }),
         study_date: Some("20251120".into()),
         study_description: Some("CT Thorax".into()),

@@ -14,6 +14,7 @@ fn facts(modality: &str, institution: &str) -> StudyFacts {
         study_uid: Uid::new("1.2.3").unwrap(),
         patient: Patient::default(),
         other_ids: vec![],
+        other_names: vec![],
         accession_number: None,
         study_date: None,
         study_description: None,

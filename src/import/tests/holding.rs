@@ -76,3 +76,22 @@ fn a_download_that_cannot_be_unpacked_is_fetched_anew() {
         assert_eq!(import.apply(&retried, Moment::default()).unwrap(), [again]);
     }
 }
+
+#[test]
+fn an_order_that_came_is_asked_for_by_whoever_waits_for_a_person() {
+    let mut import = received();
+    let unpacked =
+        Event::Unpacked { instances: vec![inspected(0)], documents: vec![], set_aside: vec![] };
+    import.apply(&unpacked, Moment::default()).unwrap();
+    let study = study_uid(0);
+    let came = Event::OrderCame { study: study.clone() };
+    assert!(import.apply(&came, Moment::default()).is_err(), "it is being asked for already");
+    let ranked = Event::Ranked { study: study.clone(), outcome: outcome() };
+    import.apply(&ranked, Moment::default()).unwrap();
+    let actions = import.apply(&came, Moment::default()).unwrap();
+    assert_eq!(actions, [Action::AskWorklist { study: study.clone() }]);
+    let decided = Event::Decided { study, order: order() };
+    import.apply(&ranked, Moment::default()).unwrap();
+    import.apply(&decided, Moment::default()).unwrap();
+    assert!(import.apply(&came, Moment::default()).is_err(), "a decision stands");
+}

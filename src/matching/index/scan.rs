@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::near::RARE;
+use super::numbers::numbers_of_study;
 use super::*;
-use crate::matching::Agreement;
+use crate::matching::{Agreement, differ};
 
 impl Index<'_> {
     /// Compares the study with every item there is.
@@ -90,7 +92,14 @@ impl Index<'_> {
             .filter(|word| words.iter().any(|other| finds(word, other)))
             .count();
         let alone = study.found_by.len() == 1 || words.len() <= 1;
-        let by_date = by_date && (exactly || shared > 0 || !self.differs(study, place));
+        let header = study
+            .header
+            .name
+            .as_ref()
+            .filter(|_| study.portal.is_none() && study.other_names.is_empty());
+        let clarity = |name: Option<&Name>| name.map(Clarity::of).unwrap_or_default();
+        let differs = || differ::without_a_word(clarity(header), clarity(name), || (header, name));
+        let by_date = by_date && (exactly || shared > 0 || !differs());
         by_date || undated || by_number || shared >= 2 || (alone && shared == 1)
     }
 }

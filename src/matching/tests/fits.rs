@@ -117,7 +117,8 @@ fn a_health_insurance_number_counts_only_with_its_check_digit() {
         id: id.into(),
         issuer: issuer.map(str::to_owned),
     };
-    let compare = |a: PatientId, b: PatientId| compare::patient_ids(&[&a], Some(&b), None);
+    let compare =
+        |a: PatientId, b: PatientId| identifiers::patient_ids(&[(&a).into()], Some(&b), None);
     let oid = Some("1.2.276.0.76.4.8");
     assert_eq!(compare(id("A123456780", oid), id("A123456780", None)), Agreement::Equal);
     assert_eq!(compare(id("A1234567801095757030", oid), id("A123456780", oid)), Agreement::Equal);

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use super::lexicon::{Lexicon, Token};
+use super::normalise::Name;
 use super::properties::{any_case, any_item};
 use super::*;
 
@@ -39,6 +41,79 @@ proptest! {
             (outcome.tier, outcome.candidates[0].item.clone())
         });
         prop_assert_eq!(automatic(&found), automatic(&scanned));
+    }
+}
+
+/// Words that meet in every way: alike, run together, initials, particles, umlauts and what they are written as.
+fn any_part() -> impl Strategy<Value = String> {
+    let words = [
+        "Müller",
+        "Mueller",
+        "Muller",
+        "Mull",
+        "Er",
+        "J",
+        "Jo",
+        "Johann",
+        "Jo Hann",
+        "Anna Maria",
+        "Annamaria",
+        "von Berg",
+        "vonberg",
+        "Berg",
+        "Maria",
+        "Däb",
+        "Dąb",
+        "Bäuer",
+        "Baeuer",
+        "Bäuer-Schmidt",
+        "Baeuerschmidt",
+        "Baby",
+        "Weiß geb. Berg",
+        "Weiss",
+        "Silvi aAnna",
+        "Hochstetter-Adam",
+        "Hochst",
+        "",
+    ];
+    prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn what_is_said_to_differ_differs(
+        a in (any_part(), any_part()),
+        b in (any_part(), any_part()),
+        cut in prop::option::of(1..16_usize),
+    ) {
+        let mut lexicon = Lexicon::default();
+        let a = format!("{}^{}", a.0, a.1);
+        let kept = cut.unwrap_or(usize::MAX);
+        let a: String = a.chars().take(kept).collect();
+        let mut read = |text: &str| {
+            let name = PersonName::new(text)?;
+            let name = Name::new(&name, &mut lexicon);
+            let words = name.found_by(&mut lexicon);
+            Some((differ::Clarity::of(&name), name, words))
+        };
+        let (Some((x, a, ours)), Some((y, b, theirs))) = (read(&a), read(&format!("{}^{}", b.0, b.1)))
+        else {
+            return Ok(());
+        };
+        let alike = |word: &Token, other: &Token| {
+            word.close(other) || word.sound.is_some() && word.sound == other.sound
+        };
+        let shared = ours.iter().filter(|word| theirs.iter().any(|other| alike(word, other)));
+        let shared = shared.count();
+        let compared = compare::names(Some(&a), Some(&b)).agreement;
+        if shared == 0 && differ::without_a_word(x, y, || (Some(&a), Some(&b))) {
+            prop_assert_eq!(compared, Agreement::Different);
+        }
+        if shared <= 1 && differ::with_one_word(x, y) {
+            prop_assert_eq!(compared, Agreement::Different);
+        }
     }
 }
 

@@ -304,3 +304,31 @@ fn reasons_and_contradictions_hold_no_patient_data() {
         assert!(!said.contains(secret), "{said}");
     }
 }
+
+#[test]
+fn another_name_of_the_patient_points_to_somebody_and_decides_nothing() {
+    let items = [
+        item("1", "A1", "Ehrlich^Anna", BORN, Sex::Female),
+        item("2", "A2", "Krause^Karin", BORN, Sex::Female),
+    ];
+    for other in ["Ehrlich", "Ehrlich^Anna", "EHRLICH^ANNA^MARIA"] {
+        let mut study = case("Sommer^Anna", BORN, Sex::Female);
+        let before = run(&study, &items, Policy::Automatic);
+        assert!(before.candidates[0].contradictions.contains(&"name differs".to_owned()));
+        study.facts.other_names = vec![PersonName::new(other).unwrap()];
+        for number in [None, Some("A1")] {
+            study.witnesses.requested_accession_number = number.map(str::to_owned);
+            let outcome = run(&study, &items, Policy::Automatic);
+            let first = &outcome.candidates[0];
+            assert_eq!(first.item, items[0]);
+            assert!(first.contradictions.is_empty(), "{:?}", first.contradictions);
+            let name = first.evidence.iter().find(|e| e.attribute == "name").unwrap();
+            assert_eq!(name.agreement, Agreement::Similar);
+            assert_eq!((outcome.verdict, outcome.tier), (Verdict::Person, Tier::Weak));
+        }
+    }
+    // It brings nobody down who agrees by the name that counts.
+    let mut study = case("Ehrlich^Anna", BORN, Sex::Female);
+    study.facts.other_names = vec![PersonName::new("Sommer").unwrap()];
+    assert_eq!(run(&study, &items, Policy::Automatic).verdict, Verdict::Automatic);
+}

@@ -30,6 +30,7 @@ fn study(identity: &str, state: StudyState) -> Study {
             study_uid: Uid::new("1.2.3").unwrap(),
             patient: patient(identity),
             other_ids: vec![],
+            other_names: vec![],
             accession_number: None,
             study_date: None,
             study_description: None,

@@ -23,6 +23,7 @@ fn study() -> StudyFacts {
             sex: Sex::Female,
         },
         other_ids: Vec::new(),
+        other_names: Vec::new(),
         accession_number: None,
         study_date: Some("20260915".to_owned()),
         study_description: Some("CT Thorax".to_owned()),

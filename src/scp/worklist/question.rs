@@ -78,6 +78,14 @@ impl std::fmt::Debug for Key {
 
 impl Question {
     pub(super) fn parse(identifier: &DataSet, names: NameMatching) -> Result<Self, Refusal> {
+        Self::parse_at(identifier, names, Level::Top)
+    }
+
+    pub(super) fn parse_at(
+        identifier: &DataSet,
+        names: NameMatching,
+        level: Level,
+    ) -> Result<Self, Refusal> {
         if identifier.is_empty() {
             let status = Status::DOES_NOT_MATCH_CLASS;
             return Err(Refusal { status, comment: "the identifier asks for nothing", tag: None });
@@ -88,7 +96,7 @@ impl Question {
             _ => Charset::Unsaid { is_key: identifier.get(tags::SPECIFIC_CHARACTER_SET).is_some() },
         };
         let mut reader = Reader { sets: &declared, names, unsupported: false };
-        let mut keys = reader.keys(identifier, Level::Top, 0)?;
+        let mut keys = reader.keys(identifier, level, 0)?;
         let unsupported = reader.unsupported;
         let start = combine(&mut keys);
         check_times(&keys)?;

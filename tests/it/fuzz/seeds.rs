@@ -224,11 +224,47 @@ pub fn pages() -> Vec<Vec<u8>> {
 }
 
 /// Multipart bodies with the boundary `b`.
-pub fn multiparts() -> Vec<Vec<u8>> {
+pub fn recipe_multiparts() -> Vec<Vec<u8>> {
     [
         &b"--b\r\nContent-Type: application/dicom\r\n\r\none\r\n--b\r\n\r\ntwo\r\n-\r\n--b--\r\n"[..],
         b"preamble\r\n--b  \r\n\r\n\r\n--b\r\nX: y\r\n\r\nthree\r\r\n--b--epilogue",
     ]
     .map(<[u8]>::to_vec)
     .to_vec()
+}
+
+/// HL7 v2 messages: orders with and without IPC, patients, a merge, an escape, another character set, an answer.
+pub fn messages() -> Vec<Vec<u8>> {
+    let head = |kind: &str, set: &str| {
+        format!("MSH|^~\\&|KIS|HAUS|LOTSE|RAD|20260301101500||{kind}|C1|P|2.5||||||{set}\r")
+            .into_bytes()
+    };
+    let patient =
+        b"PID|1||42^^^KLINIKUM^MR~7^^^KASSE||M\xc3\xbcller^\xc3\x84nne^^^Dr.^^L||19700305|F\r";
+    let order = b"ORC|NW|1|1\rTQ1|1||||||20260302\rOBR|1|1|1|CTA^CT \\T\\ Abdomen^99RAD||||||||||||||A1||RP1||||||CT\r";
+    let ipc = b"ORC|XO|4|4\rOBR|1|4|4|MRK^MR Kopf^99RAD\rIPC|A4|RP4|1.2.3.4|S4|MR\rZDS|1.2.3.4^X^Application^DICOM\r";
+    let utf8 = "UNICODE UTF-8";
+    let latin = b"PID|1||42^^^KLINIKUM||M\xfcller^Anna||1970|F\r";
+    vec![
+        [&head("ORM^O01^ORM_O01", utf8)[..], patient, order].concat(),
+        [&head("OMG^O19^OMG_O19", utf8)[..], patient, order, order].concat(),
+        [&head("OMI^O23^OMI_O23", utf8)[..], patient, ipc].concat(),
+        [&head("ORM^O01", "8859/1")[..], latin, b"ORC|CA|1|1\r"].concat(),
+        [&head("ADT^A08^ADT_A01", utf8)[..], patient].concat(),
+        [&head("ADT^A40^ADT_A39", utf8)[..], patient, b"MRG|43^^^KLINIKUM\r"].concat(),
+        [&head("ACK", "")[..], b"MSA|AE|C1|no\rERR||PID^1^3|101|E\r"].concat(),
+        b"MSH|^~\\&#|A\r\n\r\n".to_vec(),
+    ]
+}
+
+/// A content type, a line break, and a body.
+pub fn multiparts() -> Vec<Vec<u8>> {
+    let kind = "multipart/related; type=\"application/dicom\"; boundary=x";
+    let bodies = [
+        "--x--",
+        "--x\r\n\r\none\r\n--x\r\nContent-Type: application/dicom\r\nContent-Length: 3\r\n\r\ntwo\r\n--x--\r\n",
+        "preamble\r\n--x \t\r\na: b\r\n c\r\n\r\n\r\n--x\r\n--xy\r\n-\r\n--x--",
+        "--x\r\nContent-Length: 99\r\n\r\nshort\r\n--x--",
+    ];
+    bodies.iter().map(|body| format!("{kind}\n{body}").into_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-"""compare.py ORIGINALS RECEIVED [--accession NUMBER] [--pdf N] [--no-validation] [--any-syntax]
+"""compare.py ORIGINALS RECEIVED [--accession NUMBER] [--pdf N] [--no-validation] [--any-syntax] [--any-padding]
 
 Holds what a PACS got against what was given: every instance is there once, filed under the local patient and
 order, the foreign values in Original Attributes, UIDs and pixel data untouched, and nothing else changed.
@@ -34,6 +34,7 @@ MAY_CHANGE = {
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 complaints = []
+may_go = set()
 
 
 def complain(uid, text):
@@ -111,7 +112,7 @@ def same(uid, before, after):
     tags = {e.tag for e in before} | {e.tag for e in after}
     for tag in sorted(tags):
         keyword = pydicom.datadict.keyword_for_tag(tag)
-        if keyword in MAY_CHANGE or keyword == "PixelData" or tag.element == 0:
+        if keyword in may_go or keyword in MAY_CHANGE or keyword == "PixelData" or tag.element == 0:
             continue
         old, new = before.get(tag), after.get(tag)
         if old is None or new is None or old.value != new.value:
@@ -127,7 +128,11 @@ def main():
     parser.add_argument("--pdf", type=int, default=0)
     parser.add_argument("--no-validation", action="store_true")
     parser.add_argument("--any-syntax", action="store_true")
+    # DCMTK, and with it Orthanc, leaves it out when it sends.
+    parser.add_argument("--any-padding", action="store_true")
     arguments = parser.parse_args()
+    if arguments.any_padding:
+        may_go.add("DataSetTrailingPadding")
     before, after = read(arguments.originals), read(arguments.received)
     created = [uid for uid in after if uid not in before]
     for uid in before:

@@ -81,28 +81,31 @@ pub struct Orthanc {
 
 impl Orthanc {
     pub async fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[]).await
+        Self::start_with(folder, json!({})).await
     }
 
     /// With its DICOMweb plugin.
     pub async fn with_dicomweb(folder: &Path) -> Self {
         let plugin = Path::new("/usr/share/orthanc/plugins/libOrthancDicomWeb.so");
         assert!(plugin.exists(), "{} is missing: run tests/env", plugin.display());
-        Self::start_with(folder, &[plugin.to_str().unwrap()]).await
+        Self::start_with(folder, json!({"Plugins": [plugin]})).await
     }
 
-    /// With plugins, as paths.
-    pub async fn start_with(folder: &Path, plugins: &[&str]) -> Self {
+    /// The same with settings of its own.
+    pub async fn start_with(folder: &Path, own: Value) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let dicom = free_port();
         let configured = |http: u16| {
-            let settings = json!({
+            let mut settings = json!({
                 "Name": "PACS", "StorageDirectory": folder, "IndexDirectory": folder,
                 "HttpPort": http, "DicomPort": dicom, "DicomAet": "PACS",
                 "DicomCheckCalledAet": false, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
-                "DicomAlwaysAllowFind": true,
-                "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": plugins,
+                "DicomAlwaysAllowFind": true, "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
+                "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
             });
+            for (key, value) in own.as_object().unwrap() {
+                settings[key] = value.clone();
+            }
             let file = folder.join("orthanc.json");
             std::fs::write(&file, settings.to_string()).unwrap();
             let mut command = Command::new(program("Orthanc"));
@@ -129,6 +132,19 @@ impl Orthanc {
 
     pub async fn get(&self, path: &str) -> Value {
         serde_json::from_slice(&self.bytes(path).await).unwrap()
+    }
+
+    pub async fn upload(&self, object: Vec<u8>) {
+        let address = format!("http://127.0.0.1:{}/instances", self.peer.port);
+        self.client.post(address).body(object).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Tells it whom it may send to.
+    pub async fn knows(&self, name: &str, ae_title: &str, port: u16) {
+        let address = format!("http://127.0.0.1:{}/modalities/{name}", self.peer.port);
+        let modality = json!({"AET": ae_title, "Host": "127.0.0.1", "Port": port});
+        let put = self.client.put(address).body(modality.to_string()).send();
+        put.await.unwrap().error_for_status().unwrap();
     }
 
     pub async fn bytes(&self, path: &str) -> Vec<u8> {

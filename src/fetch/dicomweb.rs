@@ -1,0 +1,141 @@
+//! DICOMweb as a source: QIDO-RS finds studies and tells what they hold, WADO-RS hands them over (PS3.18 10).
+//!
+//! Owns both exchanges. Invariants: every object is streamed to the spool and read to its end; what QIDO-RS lists
+//! and WADO-RS does not hand over is a fault, never a smaller study; an answer to a query that does not match
+//! what was asked is not believed. The caller's credentials go to the origin of `base` only.
+
+mod qido;
+
+use url::Url;
+
+use super::locate;
+use super::multipart::{Multipart, Step};
+use super::source::{Asked, Durable, Kept, MOST_INSTANCES, Sink, SourceError};
+use super::{Error, content, store};
+use crate::dicom::Uid;
+use crate::web::{self, Answer, Bearer};
+
+pub(super) use qido::studies;
+
+/// What PS3.18 8.7.3 calls "as it is stored": pixels come as they are.
+const ANY_SYNTAX: &str = "multipart/related; type=\"application/dicom\"; transfer-syntax=*";
+
+/// For servers that do not know the parameter.
+const DEFAULT_SYNTAX: &str = "multipart/related; type=\"application/dicom\"";
+
+/// What was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retrieved {
+    /// Instances of the study, each counted once.
+    pub instances: u64,
+    /// As QIDO-RS counts them; `None` if the service does not answer queries, which leaves the final boundary
+    /// as the sign of completeness.
+    pub told: Option<u64>,
+}
+
+/// Fetches one study of the service at `base` into `sink`, and holds it against what QIDO-RS lists.
+///
+/// # Errors
+/// [`SourceError::Incomplete`] if something is missing; what is in the sink stays there, and is not to be used.
+pub async fn retrieve(
+    client: &web::Client,
+    base: &Url,
+    auth: Option<&Bearer>,
+    study: &Uid,
+    sink: &mut Sink<'_>,
+) -> Result<Retrieved, Error> {
+    let listed = qido::instances(client, base, auth, study, sink.section).await?;
+    let before = sink.count();
+    let mut answer = ask(client, base, auth, study, sink, ANY_SYNTAX).await?;
+    if matches!(answer.status(), 400 | 406 | 415) {
+        answer = ask(client, base, auth, study, sink, DEFAULT_SYNTAX).await?;
+    }
+    let name = answer.host().to_owned();
+    match answer.status() {
+        200 | 206 => body(&mut answer, study, sink).await?,
+        401 | 403 => {
+            return Err(SourceError::Denied { name, status: answer.status() }.into());
+        }
+        404 | 410 => return Err(SourceError::NoStudy { name }.into()),
+        status @ (429 | 500..=599) => return Err(Error::Unavailable { host: name, status }),
+        status => return Err(Error::Refused { host: name, status }),
+    }
+    let instances = sink.count().saturating_sub(before);
+    let told = listed.as_ref().map(qido::Listed::count);
+    let missing = match &listed {
+        Some(qido::Listed::Instances(uids)) => uids.iter().any(|uid| !sink.has(uid)),
+        Some(qido::Listed::Count(count)) => instances < *count,
+        None => false,
+    };
+    if missing || instances == 0 {
+        let told = told.unwrap_or(1).max(1);
+        let got = told.min(instances);
+        return Err(SourceError::Incomplete { name, got, told }.into());
+    }
+    Ok(Retrieved { instances, told })
+}
+
+async fn ask(
+    client: &web::Client,
+    base: &Url,
+    auth: Option<&Bearer>,
+    study: &Uid,
+    sink: &Sink<'_>,
+    accept: &'static str,
+) -> Result<Answer, Error> {
+    let url = locate::call(base, &["studies", study.as_str()]);
+    let mut request = client.get(url).header("accept", accept);
+    if let Some(auth) = auth {
+        request = request.bearer(auth);
+    }
+    Ok(request.limits(sink.section.long(sink.room())).send().await?)
+}
+
+/// The parts of an answer, or the one object that it is.
+async fn body(answer: &mut Answer, study: &Uid, sink: &mut Sink<'_>) -> Result<(), Error> {
+    let name = answer.host().to_owned();
+    let asked = Asked { study, instance: None };
+    let kind = answer.header("content-type").unwrap_or_default();
+    if kind.trim().to_ascii_lowercase().starts_with("application/dicom;")
+        || kind.trim().eq_ignore_ascii_case("application/dicom")
+    {
+        sink.begin().await?;
+        while let Some(piece) = answer.chunk().await.map_err(store::too_large)? {
+            sink.write(piece).await?;
+        }
+        sink.keep(asked, Durable::AtTheEnd).await?;
+        return Ok(());
+    }
+    if content::judge(answer.peek(content::HEAD).await?) == content::Content::Page {
+        return Err(Error::Page { host: name });
+    }
+    let fault = |fault| SourceError::Multipart { name: name.clone(), fault };
+    let mut parts = Multipart::new(&kind, MOST_INSTANCES).map_err(fault)?;
+    let mut unreadable = 0_u64;
+    loop {
+        match parts.step().map_err(fault)? {
+            Step::Part(_) => sink.begin().await?,
+            Step::Bytes(bytes) => sink.write(bytes).await?,
+            Step::PartEnds => {
+                if sink.keep(asked, Durable::AtTheEnd).await? == Kept::Unreadable {
+                    unreadable = unreadable.saturating_add(1);
+                }
+            }
+            Step::Ends => break,
+            Step::More => match answer.chunk().await.map_err(store::too_large)? {
+                Some(piece) => parts.push(&piece),
+                None => {
+                    parts.end().map_err(fault)?;
+                    break;
+                }
+            },
+        }
+    }
+    if unreadable > 0 {
+        tracing::warn!(count = unreadable, "parts of a DICOMweb answer are no objects");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

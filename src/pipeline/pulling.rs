@@ -1,0 +1,52 @@
+//! Which way an import is pulled: by its link, or from the source that it names.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::Settings;
+use super::stages::Stages;
+use crate::fetch::{self, Pull, Pulled, Retrieval};
+use crate::import::Import;
+use crate::spool::ImportSpool;
+
+impl Stages {
+    /// One attempt; `None` if the import names nothing to pull.
+    pub(super) fn pulling<'a>(
+        &self,
+        import: &Import,
+        settings: &'a Settings,
+        spool: ImportSpool,
+        cancel: &CancellationToken,
+        observer: Arc<dyn fetch::Observer>,
+    ) -> Option<BoxFuture<'a, Result<Pulled, fetch::Error>>> {
+        let (cancel, section) = (cancel.clone(), settings.fetch.clone());
+        if let Some(from) = &import.request.from {
+            let retrieval = Retrieval {
+                from: (**from).clone(),
+                sources: settings.sources.clone(),
+                moves: self.pipeline.moves(),
+                spool,
+                cancel,
+                observer,
+                section,
+            };
+            return Some(Box::pin(async move { fetch::retrieve(&retrieval).await }));
+        }
+        let pull = Pull {
+            link: import.request.link.clone()?,
+            answers: import.request.answers.clone(),
+            chosen: import.request.choices.clone(),
+            session: import.session.clone(),
+            section,
+            spool,
+            cancel,
+            observer,
+            recipes: settings.recipes.clone(),
+            bookmark: import.bookmark.clone(),
+        };
+        let client = &settings.client;
+        Some(Box::pin(async move { fetch::pull(client, &pull).await }))
+    }
+}
