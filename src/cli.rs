@@ -17,8 +17,10 @@ mod journal;
 mod matches;
 pub mod matching;
 mod out;
+mod peers;
 mod portal;
 mod route;
+mod send;
 mod show;
 mod status;
 mod worklist;
@@ -79,6 +81,10 @@ enum Command {
     Echo(echo::Echo),
     /// Test recipes of portals on their recordings, or try one on a link.
     Portal(portal::Portal),
+    /// Ask peers step by step: name, connection, TLS, certificate, association, C-ECHO, and what they take.
+    Peers(peers::Peers),
+    /// Send files to a peer as they are, to test a connection.
+    Send(send::Send),
     /// Show the state of the gateway.
     Status(status::Status),
     /// Dump, load or check the records of a gateway that does not run.
@@ -168,6 +174,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Journal(journal) => journal.run(file).await,
         Command::Echo(echo) => echo.run(file).await,
         Command::Portal(portal) => portal.run(file).await,
+        Command::Peers(peers) => peers.run(file).await,
+        Command::Send(send) => send.run(file).await,
         Command::Import(import) => import.run(&control(file).await?).await,
         Command::Imports(imports) => imports.run(&control(file).await?).await,
         Command::Show(show) => show.run(async || control(file).await).await,

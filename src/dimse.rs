@@ -11,11 +11,14 @@ mod client;
 mod command;
 mod error;
 mod find;
+mod identity;
 mod lenient;
 mod listen;
 mod message;
 mod negotiate;
+mod network;
 mod peer;
+mod probe;
 mod retrieve;
 mod roles;
 mod server;
@@ -24,21 +27,27 @@ mod status;
 mod store;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use accept::{accept, accept_tcp};
+pub use accept::{Asking, accept, accept_tcp, hear};
 pub use client::{Client, call, call_as_scp, call_extended, call_over};
 pub use command::{Originator, Remark};
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
+pub use identity::{DemandSection, Identity, IdentitySection};
 pub use listen::listen;
+#[cfg(test)]
+pub(crate) use negotiate::taken;
 pub use negotiate::{
-    Classes, IMPLEMENTATION_CLASS, MAX_PDU, MIN_PDU, NameMatching, Offer, Syntaxes, is_storage,
-    is_stored_syntax,
+    Classes, IMPLEMENTATION_CLASS, MAX_PDU, MIN_PDU, NameMatching, Offer, Syntaxes,
+    is_known_storage, is_storage, is_stored_syntax,
 };
+pub use network::Network;
 pub use peer::{May, PeerSection, Retrieve};
+pub use probe::{Failed, PATIENCE, Report, Service, Stage, Step, probe};
 pub use retrieve::{Arriving, Counts, Retrieving, Told};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
 pub use server_retrieve::RetrieveRequest;
@@ -46,6 +55,7 @@ pub use status::{Status, StatusClass};
 pub use wire::Stream;
 
 use crate::dicom::{AeTitle, Uid};
+use crate::tls;
 
 /// Whom to call, and how patiently.
 #[derive(Clone, Debug)]
@@ -57,6 +67,27 @@ pub struct Remote {
     pub timeouts: Timeouts,
     /// The largest P-DATA PDU that we take, in bytes; at most [`MAX_PDU`].
     pub max_pdu: u32,
+    pub security: Arc<Security>,
+}
+
+/// How the peer proves who it is, and how we do; by default nobody does.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    pub tls: Option<tls::Dialer>,
+    /// User identity negotiation (PS3.7 D.3.3.7).
+    pub identity: Option<IdentitySection>,
+}
+
+impl Remote {
+    /// The host of the address, without port and brackets.
+    pub fn host(&self) -> &str {
+        host(&self.address)
+    }
+}
+
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// How long each step may take.

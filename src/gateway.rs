@@ -8,6 +8,7 @@ mod config;
 mod faults;
 mod notify;
 mod parts;
+mod secure;
 mod serve;
 
 use std::net::SocketAddr;
@@ -24,10 +25,12 @@ pub use faults::{Fault, Faults};
 pub use notify::Notify;
 use parts::KeptWorklist;
 pub use parts::{ClockSource, Unusable, asked, at_rest, inspect, worklist};
+pub use secure::notes;
 pub use serve::serve;
 
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Pipeline, Running};
+use crate::tls::{Expiries, Transport};
 use crate::worklist::Worklist;
 use crate::worklist::hl7::Book;
 use crate::{http, mllp, scp};
@@ -45,6 +48,10 @@ pub struct Gateway {
     config: Config,
     kept: KeptWorklist,
     book: Arc<Book>,
+    /// TLS of the DICOM listeners and of the HL7 ones, in their order.
+    transports: Vec<Transport>,
+    hl7_transports: Vec<Transport>,
+    certificates: Expiries,
     /// Asks the worklist again and again; made anew by a reload.
     keeping: (JoinHandle<()>, CancellationToken),
 }
@@ -70,6 +77,8 @@ pub enum Ended {
 impl Gateway {
     /// Builds everything, recovers what was left, binds every door.
     pub async fn start(config: Config, clock: ClockSource) -> anyhow::Result<Self> {
+        crate::tls::install_provider();
+        let secured = secure::load(&config).await?;
         let (parts, kept) = parts::build(&config, clock).await?;
         let worklist = parts.settings.worklist.clone();
         let zone = config.zone.clone();
@@ -108,14 +117,21 @@ impl Gateway {
         let name = config.http.name.clone();
         let book = Book::new(kept.local.clone(), config.hl7.rules());
         let mllp = mllp::Door::new(Arc::clone(&book), clock.clone(), zone.clone(), &metrics);
-        for (listener, section) in hl7_listeners {
+        let mut hl7_transports = vec![];
+        for ((listener, section), acceptor) in hl7_listeners.into_iter().zip(secured.hl7) {
             let (door, until) = (Arc::clone(&mllp), stop.clone());
+            let transport = Transport::new(acceptor);
+            hl7_transports.push(transport.clone());
             doors.spawn(async move {
-                mllp::serve(listener, section, door, until).await;
+                mllp::serve(listener, section, transport, door, until).await;
                 "HL7"
             });
         }
-        let door = http::Door::new(pipeline.clone(), token, name, clock, zone, metrics);
+        let certificates = Expiries::default();
+        certificates.set(secured.found);
+        tokio::spawn(secure::watch(certificates.clone(), clock.clone(), stop.clone()));
+        let door = http::Door::new(pipeline.clone(), token, name, clock, zone, metrics)
+            .showing(certificates.clone());
         let (tcp, unix_door, until) = (door.clone(), door, stop.clone());
         let tcp_stop = stop.clone();
         doors.spawn(async move {
@@ -135,13 +151,17 @@ impl Gateway {
             config.dicom.ae_title.clone(),
             config.peers.clone(),
             Arc::new(pipeline.clone()),
-            scp::Limits::default(),
+            scp::Limits { associations: config.dicom.associations.get(), ..scp::Limits::default() },
         );
+        scp.set_storage(config.dicom.storage());
         scp.set_worklist(worklist.clone());
-        for listener in dicom_listeners {
+        let mut transports = vec![];
+        for (listener, acceptor) in dicom_listeners.into_iter().zip(secured.acceptors) {
             let (door, until) = (Arc::clone(&scp), stop.clone());
+            let transport = Transport::new(acceptor);
+            transports.push(transport.clone());
             doors.spawn(async move {
-                scp::serve(listener, door, until).await;
+                scp::serve_over(listener, transport, door, until).await;
                 "DICOM"
             });
         }
@@ -158,6 +178,9 @@ impl Gateway {
             config,
             kept,
             book,
+            transports,
+            hl7_transports,
+            certificates,
             keeping,
         })
     }
@@ -179,19 +202,32 @@ impl Gateway {
     /// Takes over what may change without a restart: all of it, or nothing.
     pub async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
         let fixed = |c: &Config| {
-            let titles = (c.dicom.ae_title.clone(), c.dicom.listeners.clone());
-            let listeners = (titles, c.hl7.listeners.clone());
+            let dicom = c.dicom.listeners.iter().map(|listener| listener.address);
+            let dicom = (dicom.collect::<Vec<_>>(), c.dicom.associations);
+            let mut hl7 = c.hl7.listeners.clone();
+            hl7.iter_mut().for_each(|listener| listener.tls = None);
+            let listeners = (c.dicom.ae_title.clone(), dicom, hl7);
             (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), c.http.clone(), listeners)
         };
         anyhow::ensure!(
             fixed(&config) == fixed(&self.config),
-            "data-dir, `spool`, listeners, `http` and our AE title change only with a restart; nothing was \
-             reloaded"
+            "data-dir, `spool`, addresses of listeners, `dicom.associations`, `http` and our AE title change \
+             only with a restart; nothing was reloaded"
         );
+        let secured = secure::load(&config).await?;
         let settings = parts::settings(&config, self.pipeline.clock(), Some(&self.kept))?;
         let worklist = settings.worklist.clone();
         self.pipeline.reload(settings).await?;
         self.scp.set_peers(config.peers.clone());
+        self.scp.set_storage(config.dicom.storage());
+        for (transport, acceptor) in self.transports.iter().zip(secured.acceptors) {
+            transport.set(acceptor);
+        }
+        for (transport, acceptor) in self.hl7_transports.iter().zip(secured.hl7) {
+            transport.set(acceptor);
+        }
+        self.certificates.set(secured.found);
+        secure::tell(&self.certificates, &self.pipeline.clock());
         self.book.set_rules(config.hl7.rules());
         self.scp.set_worklist(worklist.clone());
         let (_, old) = std::mem::replace(&mut self.keeping, keep_fresh(worklist));

@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
+use crate::tls::Expiries;
 use guard::Guard;
 pub use serve::{bind_control, serve_tcp, serve_unix};
 pub use token::ApiToken;
@@ -111,6 +112,7 @@ pub struct Door {
     metrics: Metrics,
     zone: jiff::tz::TimeZone,
     streams: Arc<Semaphore>,
+    certificates: Expiries,
     after: TaskTracker,
 }
 
@@ -131,7 +133,13 @@ impl Door {
             zone,
             streams: Arc::new(Semaphore::new(STREAMS)),
             after: TaskTracker::new(),
+            certificates: Expiries::default(),
         }
+    }
+
+    /// Shows when these certificates end.
+    pub fn showing(self, certificates: Expiries) -> Self {
+        Self { certificates, ..self }
     }
 
     fn router(&self, stop: CancellationToken) -> Router {
@@ -142,6 +150,7 @@ impl Door {
             guard: self.guard.clone(),
             zone: self.zone.clone(),
             streams: Arc::clone(&self.streams),
+            certificates: self.certificates.clone(),
             stop,
         };
         guarded(routes().with_state(rooms), self.guard.clone())
@@ -170,6 +179,7 @@ struct Rooms {
     guard: Guard,
     zone: jiff::tz::TimeZone,
     streams: Arc<Semaphore>,
+    certificates: Expiries,
     stop: CancellationToken,
 }
 

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::dimse;
 use crate::hl7::{self, Code, Fault, Frame, Head, Link, Message, Patience, Verdict};
 use crate::metrics::{Kind, Metrics, Value};
+use crate::tls;
 use crate::worklist::hl7::Book;
 
 /// Interface engines keep one connection a feed; a site has a handful.
@@ -93,12 +94,14 @@ impl Door {
 pub async fn serve(
     listener: TcpListener,
     section: ListenerSection,
+    transport: tls::Transport,
     door: Arc<Door>,
     stop: CancellationToken,
 ) {
     let section = Arc::new(section);
     let connection = |stream, from| {
-        converse(Arc::clone(&door), Arc::clone(&section), stop.clone(), stream, from)
+        let tls = transport.get();
+        converse(Arc::clone(&door), Arc::clone(&section), tls, stop.clone(), stream, from)
     };
     dimse::listen(listener, stop.clone(), GRACE, CONNECTIONS, connection).await;
 }
@@ -106,6 +109,7 @@ pub async fn serve(
 async fn converse(
     door: Arc<Door>,
     section: Arc<ListenerSection>,
+    tls: Option<tls::Acceptor>,
     stop: CancellationToken,
     stream: TcpStream,
     from: SocketAddr,
@@ -119,6 +123,16 @@ async fn converse(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let stream: Box<dyn dimse::Stream> = match tls {
+        None => Box::new(stream),
+        Some(acceptor) => match acceptor.accept(stream, door.patience.frame).await {
+            Ok((stream, _)) => Box::new(stream),
+            Err(error) => {
+                tracing::warn!(%address, "HL7 sender turned away: TLS: {error}");
+                return;
+            }
+        },
+    };
     let mut link = Link::new(stream, door.patience);
     if let Err(error) = answer_all(&mut link, &door, &section, &stop, address).await {
         tracing::warn!(%address, %error, "HL7 connection ended");
@@ -127,7 +141,7 @@ async fn converse(
 }
 
 async fn answer_all(
-    link: &mut Link<TcpStream>,
+    link: &mut Link<Box<dyn dimse::Stream>>,
     door: &Arc<Door>,
     section: &ListenerSection,
     stop: &CancellationToken,

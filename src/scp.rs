@@ -5,16 +5,18 @@
 //! device (`Intake::stored`); no peer is heard that is not configured, and none gets a service that it was not
 //! given; bytes of a peer are data, never a name or a path.
 
+mod access;
 mod intake;
 mod moved;
 mod plain;
 mod query;
 mod section;
 mod store;
+mod waiting;
 mod worklist;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,17 +25,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use intake::Intake;
-pub use section::{DicomSection, ListenerSection};
+pub use section::{DicomSection, ListenerSection, UnknownClasses};
 pub use worklist::{Key as WorklistKey, keys as worklist_keys};
 
 use crate::dicom::AeTitle;
 use crate::dimse::{
-    self, Caller, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms,
+    self, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms,
 };
 use crate::import::Kind;
+use crate::tls;
 use crate::worklist::Worklist;
+use access::{Access, Admitted, Expected};
 use moved::Moved;
 use store::Reception;
+use waiting::Waiting;
 
 /// How much the door takes at once.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +52,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // A modality opens one or two associations, an import station up to eight: 64 serves a large site, and
-        // at 128 KiB a PDU stays within 64 MiB.
-        Self { associations: 64, terms: Terms::default(), grace: Duration::from_secs(10) }
+        let associations = section::ASSOCIATIONS.get();
+        Self { associations, terms: Terms::default(), grace: Duration::from_secs(10) }
     }
 }
 
@@ -61,7 +65,11 @@ pub struct Door {
     /// What modalities may ask for; none until [`Door::set_worklist`].
     worklist: RwLock<Option<Worklist>>,
     limits: Limits,
-    permits: Arc<Semaphore>,
+    access: Access,
+    /// How storage is offered.
+    storage: RwLock<Offer>,
+    /// Connections that have not asked for an association yet.
+    waiting: Waiting,
     /// What objects under way may hold in memory, in KiB.
     room: Arc<Semaphore>,
 }
@@ -80,7 +88,9 @@ impl Door {
             intake,
             worklist: RwLock::default(),
             limits,
-            permits: Arc::new(Semaphore::new(limits.associations)),
+            access: Access::new(limits.associations),
+            storage: RwLock::new(Offer::any_storage()),
+            waiting: Waiting::default(),
             room: Arc::new(Semaphore::new(plain::ROOM)),
         })
     }
@@ -108,121 +118,134 @@ impl Door {
         Arc::clone(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whom the caller is, or why it is turned away.
-    fn admit(&self, caller: &Caller) -> Result<Admitted, Rejection> {
-        if caller.called != self.ae_title {
-            return Err(Rejection::CalledUnknown);
-        }
-        let peers = self.peers();
-        let from = caller.address.ip().to_canonical();
-        let by_title = || peers.iter().filter(|(_, peer)| peer.ae_title == caller.calling);
-        let lives_there = |peer: &PeerSection| peer.host().parse::<IpAddr>().ok() == Some(from);
-        // Two peers may share a title; the address decides then.
-        let found = by_title().find(|(_, peer)| lives_there(peer)).or_else(|| by_title().next());
-        let (name, peer) = found.ok_or(Rejection::CallingUnknown)?;
-        if peer.host().parse::<IpAddr>().is_ok() && !lives_there(peer) {
-            tracing::warn!(peer = %name, address = %from, "peer called from another address than configured");
-        }
-        let expected = self.intake.moves().expects(name, peer.host());
-        if peer.may.is_empty() && !expected {
-            return Err(Rejection::NotPermitted);
-        }
-        Ok(Admitted {
-            peer: name.clone(),
-            host: peer.host().to_owned(),
-            ae_title: caller.calling.clone(),
-            may: peer.may.clone(),
-            sends: if expected { Sends::WhatWeAskedFor } else { Sends::AsItMay },
-        })
+    /// From the next association on.
+    pub fn set_storage(&self, offer: Offer) {
+        *self.storage.write().unwrap_or_else(PoisonError::into_inner) = offer;
     }
-}
 
-/// A peer on an association.
-struct Admitted {
-    peer: String,
-    host: String,
-    ae_title: AeTitle,
-    may: Vec<May>,
-    sends: Sends,
-}
+    /// What the peer may bring because we asked it.
+    fn expected(&self, name: &str, peer: &PeerSection) -> Expected {
+        Expected { objects: self.intake.moves().expects(name, peer.host()) }
+    }
 
-/// Whether a peer may send objects beyond what `may` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sends {
-    AsItMay,
-    /// A C-MOVE of ours is under way.
-    WhatWeAskedFor,
-}
-
-impl Admitted {
-    fn offers(&self) -> Vec<Offer> {
+    fn offers(&self, admitted: &Admitted) -> Vec<Offer> {
+        let storage = || self.storage.read().unwrap_or_else(PoisonError::into_inner).clone();
         let offer = |may: &May| match may {
             May::Echo => vec![Offer::verification()],
-            May::Store => vec![Offer::any_storage()],
+            May::Store => vec![storage()],
             May::Worklist => vec![Offer::worklist()],
             May::Query => Offer::query().into(),
             May::Retrieve => Offer::retrieve().into(),
         };
-        let mut offers: Vec<Offer> = self.may.iter().flat_map(offer).collect();
-        if self.sends == Sends::WhatWeAskedFor && !self.may.contains(&May::Store) {
-            offers.push(Offer::any_storage());
+        let mut offers: Vec<Offer> = admitted.may.iter().flat_map(offer).collect();
+        if admitted.expected.objects && !admitted.may.contains(&May::Store) {
+            offers.push(storage());
         }
         offers
     }
 }
 
+/// [`serve_over`] without TLS.
+pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: CancellationToken) {
+    serve_over(listener, tls::Transport::default(), door, stop).await;
+}
+
 /// Serves one listener until `stop`. Objects under way are finished within the grace period, then associations
 /// are aborted. The listener is bound already, so that its address is known and its failure the caller's.
-pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: CancellationToken) {
+pub async fn serve_over(
+    listener: TcpListener,
+    transport: tls::Transport,
+    door: Arc<Door>,
+    stop: CancellationToken,
+) {
     let limits = door.limits;
-    let connection = |stream, from| converse(Arc::clone(&door), stop.clone(), stream, from);
-    // As many again may be open as it takes to be told "later".
-    let connections = limits.associations.saturating_mul(2);
+    let connection = |stream, from| {
+        Box::pin(converse(Arc::clone(&door), transport.get(), stop.clone(), stream, from))
+    };
+    // Those that are turned away linger a moment.
+    let connections = limits.associations.saturating_add(waiting::MOST.saturating_mul(2));
     dimse::listen(listener, stop.clone(), limits.grace, connections, connection).await;
 }
 
-async fn converse(door: Arc<Door>, stop: CancellationToken, stream: TcpStream, from: SocketAddr) {
-    let permit = Arc::clone(&door.permits).try_acquire_owned();
-    let mut admitted = None;
-    let decide = |caller: &Caller| {
-        if permit.is_err() {
-            return Err(Rejection::LimitExceeded);
-        }
-        if stop.is_cancelled() {
-            return Err(Rejection::Congestion);
-        }
-        let peer = door.admit(caller).inspect_err(|_| {
-            tracing::warn!(calling = %caller.calling, called = %caller.called, "caller turned away");
-        })?;
-        let offers = peer.offers();
-        admitted = Some(peer);
-        Ok(offers)
-    };
-    let terms = door.limits.terms;
-    let accepting = dimse::accept_tcp(stream, from, &terms, decide);
+async fn converse(
+    door: Arc<Door>,
+    tls: Option<tls::Acceptor>,
+    stop: CancellationToken,
+    stream: TcpStream,
+    from: SocketAddr,
+) {
+    let slot = door.waiting.enter(from.ip().to_canonical());
     let accepted = tokio::select! {
-        accepted = accepting => accepted,
+        accepted = receive(&door, tls, &stop, stream, from) => accepted,
         () = stop.cancelled() => return,
+        () = slot.evicted() => {
+            tracing::warn!(address = %from, "connection given up, it asked for nothing and others wait");
+            return;
+        }
     };
-    let association = match accepted {
-        Ok(association) => association,
+    drop(slot);
+    let (association, admitted) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) => {
             tracing::warn!(address = %from, %error, "association not accepted");
             return;
         }
     };
-    let Some(peer) = admitted else { return };
-    let kind = Kind::Association { peer: peer.peer.clone(), ae_title: peer.ae_title.clone() };
+    let (peer, ae_title) = (admitted.peer.clone(), admitted.ae_title.clone());
+    let kind = Kind::Association { peer, ae_title };
     let mut reception = Reception::new(Arc::clone(&door.intake), kind, Arc::clone(&door.room));
-    let ended = Box::pin(answer_all(association, &peer, &mut reception, &door, &stop)).await;
+    let ended = Box::pin(answer_all(association, &admitted, &mut reception, &door, &stop)).await;
     let (stored, refused) = reception.tally();
     match ended {
-        Ok(()) => tracing::info!(peer = %peer.peer, stored, refused, "association ended"),
+        Ok(()) => tracing::info!(peer = %admitted.peer, stored, refused, "association ended"),
         Err(error) => {
-            tracing::warn!(peer = %peer.peer, stored, refused, %error, "association failed");
+            tracing::warn!(peer = %admitted.peer, stored, refused, %error, "association failed");
         }
     }
-    drop(permit);
+    drop(admitted.permit);
+}
+
+/// From a connection to an association, or to a refusal that the caller has been told.
+async fn receive(
+    door: &Door,
+    tls: Option<tls::Acceptor>,
+    stop: &CancellationToken,
+    stream: TcpStream,
+    from: SocketAddr,
+) -> Result<(ServerAssociation, Admitted), dimse::Error> {
+    let terms = door.limits.terms;
+    stream.set_nodelay(true)?;
+    let (stream, certificate): (Box<dyn dimse::Stream>, _) = match tls {
+        None => (Box::new(stream), None),
+        Some(acceptor) => {
+            let shaken = acceptor.accept(stream, terms.timeouts.association).await;
+            let (stream, certificate) = shaken.map_err(dimse::Error::Tls)?;
+            (Box::new(stream), certificate)
+        }
+    };
+    let asking = dimse::hear(stream, from, certificate, &terms).await?;
+    let caller = asking.caller();
+    let admitted = if stop.is_cancelled() {
+        Err(Rejection::Congestion)
+    } else if caller.called != door.ae_title {
+        Err(Rejection::CalledUnknown)
+    } else {
+        let expected = |name: &str, peer: &PeerSection| door.expected(name, peer);
+        door.access.admit(caller, &door.peers(), expected).await
+    };
+    let admitted = admitted.inspect_err(|_| {
+        tracing::warn!(calling = %caller.calling, called = %caller.called, "caller turned away");
+    });
+    match admitted {
+        Ok(admitted) => {
+            let offers = door.offers(&admitted);
+            Ok((asking.answer(Ok(offers)).await?, admitted))
+        }
+        Err(rejection) => {
+            asking.answer(Err(rejection)).await?;
+            Err(dimse::Error::Declined(rejection))
+        }
+    }
 }
 
 async fn answer_all(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{Code, echo, out};
+use super::{Code, echo, out, peers};
 use crate::clock::Clock;
 use crate::dicom::Uid;
 use crate::forward::{self, Held};
@@ -20,6 +20,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self, file: Option<&Path>) -> anyhow::Result<Code> {
+        crate::tls::install_provider();
         let config = Config::load(file, &Environment::of_process())?;
         let faults = gateway::inspect(&config);
         for fault in &faults {
@@ -29,14 +30,22 @@ impl Check {
             return Ok(Code::BadConfig);
         }
         out::line("the configuration is good");
+        for note in gateway::notes(&config, Clock::system(None).now().timestamp()) {
+            out::line(&format!("note: {note}"));
+        }
         if self.peers { self.ask(&config).await } else { Ok(Code::Done) }
     }
 
     async fn ask(&self, config: &Config) -> anyhow::Result<Code> {
         let mut code = Code::Done;
         for (name, peer) in &config.peers {
-            match echo::ask(&peer.remote(&config.dicom.ae_title)).await {
-                Ok(()) => out::line(&format!("peer {name}: answers C-ECHO")),
+            match echo::ask(&peers::remote(peer, config)).await {
+                Ok(report) => {
+                    out::line(&format!("peer {name}: answers C-ECHO"));
+                    if let Some(days) = peers::days_left(&report) {
+                        out::line(&format!("peer {name}: its certificate has {days} days left"));
+                    }
+                }
                 Err(error) => {
                     out::complain(&format!("peer {name}: {error}"));
                     code = Code::Unavailable;

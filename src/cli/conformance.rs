@@ -67,6 +67,17 @@ fn statement() -> Value {
             "fuzzyNameMatching": false, "timezoneAdjustment": true, "combinedDateTime": false,
         },
         "transferSyntaxes": syntaxes.collect::<Vec<_>>(),
+        "tls": {
+            "profile": "BCP 195 RFC 8996, 9325 TLS (PS3.15 B.12)",
+            "versions": crate::tls::VERSIONS,
+            "cipherSuites": crate::tls::cipher_suites(),
+            "clientCertificates": ["required", "optional", "none"],
+        },
+        "userIdentity": {
+            "scu": ["username", "username and password", "JSON Web Token"],
+            "scp": ["username", "username and password"],
+        },
+        "associations": scp::Limits::default().associations,
         "timeoutsSeconds": {
             "connect": timeouts.connect.as_secs(),
             "association": timeouts.association.as_secs(),
@@ -174,6 +185,22 @@ fn markdown(statement: &Value) {
          decided are seen, as they would be delivered. A C-MOVE goes to configured peers only (else A801). Within a \
          C-GET, as SCU and as SCP, storage classes are negotiated by role selection.",
     );
+    let list = |pointer: &str| {
+        let all = out::items(statement, pointer).iter().filter_map(Value::as_str);
+        all.collect::<Vec<_>>().join(", ")
+    };
+    out::line(&format!(
+        "\nSecurity: {}, as requestor and acceptor: {} with {}. User identity (PS3.7 D.3.3.7) as requestor: {}; as \
+         acceptor: {}. Callers are known by AE title and address, and as configured by certificate and user. By \
+         default {} associations at once. Storage classes that the dictionary lacks, and the order in which transfer \
+         syntaxes are preferred, are configured.",
+        statement.pointer("/tls/profile").and_then(Value::as_str).unwrap_or_default(),
+        list("/tls/versions"),
+        list("/tls/cipherSuites"),
+        list("/userIdentity/scu"),
+        list("/userIdentity/scp"),
+        out::number(statement, "/associations"),
+    ));
     out::line(
         "\nObjects leave in the transfer syntax they came in, else with their header rewritten, else, where the \
          destination accepts no other presentation context, decoded. Decoded images have Planar Configuration 0; \

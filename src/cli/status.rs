@@ -53,6 +53,13 @@ impl Status {
                 out::number(kept, "/ageSeconds"),
             ));
         }
+        for one in out::items(&status, "/certificates") {
+            let days = one.get("daysLeft").and_then(Value::as_i64).unwrap_or_default();
+            out::line(&format!("certificate {}: {days} days left", out::text(one, "/place")));
+            if let Some(warning) = one.get("warning").and_then(Value::as_str) {
+                out::line(&format!("! {warning}"));
+            }
+        }
         for note in
             out::items(&status, "/worklist/notes").iter().chain(out::items(&status, "/alarms"))
         {

@@ -1,7 +1,5 @@
 //! The requestor's side: an association as a closure, so that nobody can forget to end it.
 
-use std::time::Duration;
-
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason as AcseReason,
@@ -15,8 +13,11 @@ use super::command::Command;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Part, Voice};
 use super::wire::{Heard, Phase, Stream, abort_reason, split};
-use super::{Context, Extended, MAX_PDU, MIN_PDU, Proposed, Remote, Status, Timeouts, negotiate};
+use super::{
+    Context, Extended, MAX_PDU, MIN_PDU, Proposed, Remote, Service, Status, Timeouts, negotiate,
+};
 use crate::dicom::Uid;
+use crate::tls;
 
 /// An association that we requested. Made by [`call`], which always releases or aborts it; if the future of
 /// `call` is dropped or panics, an A-ABORT is tried and the connection closed.
@@ -52,29 +53,37 @@ pub async fn call_extended<T, E: From<Error>>(
     extended: &[Extended],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    let stream = connect(&remote.address, remote.timeouts.connect).await?;
-    converse(Box::new(stream), remote, Wish { contexts, extended, scp_of: &[] }, work).await
+    let (stream, secured) = secure(connect(remote).await?, remote).await?;
+    converse(stream, secured, remote, Wish { contexts, extended, scp_of: &[] }, work).await
 }
 
-/// [`call`] as SCP of these classes too (PS3.7 D.3.3.4): the peer sends objects of them within a C-GET.
+/// [`call`] as SCP of these classes too (PS3.7 D.3.3.4): the peer sends objects of them within a C-GET, or is told
+/// what became of the commitment that it asked for.
 pub async fn call_as_scp<T, E: From<Error>>(
     remote: &Remote,
     contexts: &[Proposed],
     classes: &[Uid],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    let stream = connect(&remote.address, remote.timeouts.connect).await?;
+    let (stream, secured) = secure(connect(remote).await?, remote).await?;
     let wish = Wish { contexts, extended: &[], scp_of: classes };
-    converse(Box::new(stream), remote, wish, work).await
+    converse(stream, secured, remote, wish, work).await
 }
 
 /// What we ask of an association.
 #[derive(Clone, Copy)]
-struct Wish<'a> {
-    contexts: &'a [Proposed],
-    extended: &'a [Extended],
+pub(super) struct Wish<'a> {
+    pub(super) contexts: &'a [Proposed],
+    pub(super) extended: &'a [Extended],
     /// Classes that we want to be SCP of.
-    scp_of: &'a [Uid],
+    pub(super) scp_of: &'a [Uid],
+}
+
+impl<'a> Wish<'a> {
+    /// To be SCU in these contexts.
+    pub(super) fn of(contexts: &'a [Proposed]) -> Self {
+        Self { contexts, extended: &[], scp_of: &[] }
+    }
 }
 
 /// [`call`] over a stream that is connected already (TLS).
@@ -84,16 +93,22 @@ pub async fn call_over<T, E: From<Error>>(
     contexts: &[Proposed],
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    converse(stream, remote, Wish { contexts, extended: &[], scp_of: &[] }, work).await
+    converse(stream, None, remote, Wish::of(contexts), work).await
 }
 
 async fn converse<T, E: From<Error>>(
     stream: Box<dyn Stream>,
+    secured: Option<Secured>,
     remote: &Remote,
     wish: Wish<'_>,
     work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut client = Client::request(stream, remote, wish).await?;
+    let client = Client::request(stream, remote, wish).await;
+    // That our certificate is refused is heard only now, in TLS 1.3.
+    let mut client = client.map_err(|error| match secured {
+        Some(secured) => secured.explain(error),
+        None => error,
+    })?;
     match work(&mut client).await {
         Ok(done) => {
             if let Err(error) = client.release().await {
@@ -108,7 +123,41 @@ async fn converse<T, E: From<Error>>(
     }
 }
 
-async fn connect(address: &str, patience: Duration) -> Result<TcpStream, Error> {
+/// What TLS knows of a connection beside its bytes.
+pub(super) struct Secured {
+    pub(super) dialer: tls::Dialer,
+    pub(super) seen: tls::Seen,
+}
+
+impl Secured {
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Tls(fault) => Error::Tls(self.dialer.sharpen(fault, &self.seen)),
+            Error::Closed(doing) => match self.dialer.sharpen(tls::Fault::Closed, &self.seen) {
+                tls::Fault::Closed => Error::Closed(doing),
+                fault => Error::Tls(fault),
+            },
+            other => other,
+        }
+    }
+}
+
+/// The connection as the peer's section wants it.
+pub(super) async fn secure(
+    stream: TcpStream,
+    remote: &Remote,
+) -> Result<(Box<dyn Stream>, Option<Secured>), Error> {
+    let Some(dialer) = remote.security.tls.clone() else {
+        return Ok((Box::new(stream), None));
+    };
+    let seen = tls::Seen::default();
+    let patience = remote.timeouts.association;
+    let dialled = dialer.dial(stream, remote.host(), patience, &seen).await;
+    Ok((Box::new(dialled.map_err(Error::Tls)?), Some(Secured { dialer, seen })))
+}
+
+pub(super) async fn connect(remote: &Remote) -> Result<TcpStream, Error> {
+    let address = remote.address.as_str();
     let attempt = async {
         let found = tokio::net::lookup_host(address).await;
         let mut last = Error::Resolve(address.to_owned());
@@ -125,20 +174,25 @@ async fn connect(address: &str, patience: Duration) -> Result<TcpStream, Error> 
         }
         Err(last)
     };
-    let stream = timeout(patience, attempt).await.map_err(|_| Error::TimedOut("connecting"))??;
+    let unanswered = |_| Error::Unanswered(address.to_owned());
+    let stream = timeout(remote.timeouts.connect, attempt).await.map_err(unanswered)??;
     // Without it, small PDUs wait for the delayed acknowledgement of the one before: 20 objects a second.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 impl Client {
-    async fn request(
+    pub(super) async fn request(
         stream: Box<dyn Stream>,
         remote: &Remote,
         Wish { contexts, extended, scp_of }: Wish<'_>,
     ) -> Result<Self, Error> {
         let proposed = negotiate::propose(contexts)?;
         let max_pdu = remote.max_pdu.clamp(MIN_PDU, MAX_PDU);
+        let mut user_variables = negotiate::with_wishes(max_pdu, extended, scp_of);
+        if let Some(identity) = &remote.security.identity {
+            user_variables.push(identity.load().await?.item());
+        }
         let timeouts = remote.timeouts;
         let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
         let mut client = Self {
@@ -155,7 +209,7 @@ impl Client {
             called_ae_title: remote.called.as_str().to_owned(),
             application_context_name: negotiate::APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: proposed.clone(),
-            user_variables: negotiate::with_wishes(max_pdu, extended, scp_of),
+            user_variables,
         });
         let established = async {
             client.voice.outbound.send(&request).await?;
@@ -193,6 +247,29 @@ impl Client {
     pub fn accepted(&self, sop_class: &Uid) -> Vec<Uid> {
         let of_class = self.contexts.iter().filter(|context| context.sop_class == *sop_class);
         of_class.map(|context| context.transfer_syntax.clone()).collect()
+    }
+
+    /// What the peer accepted, by class.
+    pub(super) fn taken(&self) -> Vec<Service> {
+        let mut services: Vec<Service> = vec![];
+        for context in &self.contexts {
+            let syntax = context.transfer_syntax.clone();
+            match services.iter_mut().find(|one| one.sop_class == context.sop_class) {
+                Some(service) => service.transfer_syntaxes.push(syntax),
+                None => services.push(Service {
+                    sop_class: context.sop_class.clone(),
+                    transfer_syntaxes: vec![syntax],
+                }),
+            }
+        }
+        services
+    }
+
+    /// Releases, of a client that no [`call`] looks after.
+    pub(super) async fn end(mut self) {
+        if let Err(error) = self.release().await {
+            tracing::debug!(%error, "association not released in order");
+        }
     }
 
     /// What the peer answered to our extended negotiation of a class; `None` if it did not.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::dicom::Uid;
+use crate::tls;
 
 /// What to do after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub enum Error {
     Refused(String),
     #[error("{address} cannot be reached: {source}")]
     Unreachable { address: String, source: std::io::Error },
+    #[error(
+        "nothing answers at {0}; a firewall drops the connection, the host is down, or the address is wrong"
+    )]
+    Unanswered(String),
+    #[error("TLS: {0}")]
+    Tls(tls::Fault),
+    #[error("our own identity for the peer can't be read: {0}")]
+    Identity(String),
     #[error("the peer did not answer in time while {0}")]
     TimedOut(&'static str),
     #[error("the peer rejected the association: {0}")]
@@ -100,6 +109,8 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Refused(_)
+            | Self::Unanswered(_)
+            | Self::Tls(tls::Fault::TimedOut | tls::Fault::Closed)
             | Self::Unreachable { .. }
             | Self::TimedOut(_)
             | Self::Aborted(_)
@@ -116,6 +127,8 @@ impl Error {
                 }
             }
             Self::Resolve(_)
+            | Self::Tls(_)
+            | Self::Identity(_)
             | Self::Declined(_)
             | Self::NotDicom(_)
             | Self::Protocol { .. }

@@ -1,5 +1,6 @@
 //! What an association is about: contexts proposed, accepted, refused (PS3.8 7.1.1, PS3.7 annex D).
 
+use dicom_core::dictionary::UidDictionary as _;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
@@ -43,12 +44,16 @@ pub enum Classes {
     AnyStorage,
     /// The same, of which the requestor is SCP by role selection: it takes them within a C-GET.
     AnyStorageTaken,
+    /// Those storage classes that our dictionary has.
+    KnownStorage,
 }
 
 #[derive(Clone, Debug)]
 pub enum Syntaxes {
     /// Every syntax of the dictionary that has its pixels inside the object; the requestor's order wins.
     AnyStored,
+    /// The same, but of what was proposed the first of these, if it is there.
+    Preferred(Vec<Uid>),
     /// These, our order wins.
     Only(Vec<Uid>),
 }
@@ -118,6 +123,11 @@ pub fn is_storage(class: &str) -> bool {
         || !class.starts_with("1.2.840.10008.")
 }
 
+/// Whether our dictionary has this storage class.
+pub fn is_known_storage(class: &str) -> bool {
+    is_storage(class) && dicom_dictionary_std::sop_class::registry().by_uid(class).is_some()
+}
+
 /// Whether objects of this syntax can be taken: their pixels are inside, and the data set is DICOM.
 pub fn is_stored_syntax(syntax: &str) -> bool {
     const ROOT: &str = "1.2.840.10008.1.2";
@@ -172,6 +182,20 @@ pub(super) fn answer(
     (results, accepted)
 }
 
+/// The transfer syntaxes that would be accepted of these contexts, for tests of what is offered.
+#[cfg(test)]
+pub(crate) fn taken(contexts: &[(&str, &[&str])], offers: &[Offer]) -> Vec<String> {
+    let proposed = contexts.iter().zip((1..=u8::MAX).step_by(2)).map(|((class, syntaxes), id)| {
+        PresentationContextProposed {
+            id,
+            abstract_syntax: (*class).to_owned(),
+            transfer_syntaxes: syntaxes.iter().map(|uid| (*uid).to_owned()).collect(),
+        }
+    });
+    let (_, accepted) = answer(&proposed.collect::<Vec<_>>(), &Roles::wanted(&[]), offers);
+    accepted.into_iter().map(|one| one.transfer_syntax.to_string()).collect()
+}
+
 fn choose(
     context: &PresentationContextProposed,
     roles: &Roles,
@@ -187,6 +211,10 @@ fn choose(
         context.transfer_syntaxes.iter().filter_map(|text| Uid::new(text).ok()).collect();
     let syntax = match &offer.syntaxes {
         Syntaxes::AnyStored => first_stored(&theirs),
+        Syntaxes::Preferred(ours) => {
+            let preferred = ours.iter().find(|uid| theirs.contains(uid)).cloned();
+            preferred.or_else(|| first_stored(&theirs))
+        }
         Syntaxes::Only(ours) => ours.iter().find(|uid| theirs.contains(uid)).cloned(),
     };
     let syntax = syntax.ok_or(PresentationContextResultReason::TransferSyntaxesNotSupported)?;

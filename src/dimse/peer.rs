@@ -1,9 +1,13 @@
 //! The `[peers.NAME]` section: who a peer is, where it lives, what it may ask of us.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Remote, Timeouts};
+use super::{DemandSection, IdentitySection, Network, Remote, Security, Timeouts};
 use crate::dicom::AeTitle;
+use crate::tls;
 
 /// What a peer may ask of us. Only what is built is accepted; the default is nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -31,6 +35,24 @@ pub struct PeerSection {
     /// How studies are fetched from it; without it, it is no source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retrieve: Option<Retrieve>,
+    /// Where it calls from. Without any, only from the host of `address`.
+    #[serde(default)]
+    pub networks: Vec<Network>,
+    /// What its certificate has to be when it calls us; one of these is enough. It has to come over TLS then.
+    #[serde(default)]
+    pub certificates: Vec<tls::Holder>,
+    /// Associations that it may have with us at once; default: half of all.
+    #[serde(default)]
+    pub associations: Option<NonZeroUsize>,
+    /// How we call it by TLS; plain without.
+    #[serde(default)]
+    pub tls: Option<tls::ClientSection>,
+    /// Who we say we are when we call it.
+    #[serde(default)]
+    pub identity: Option<IdentitySection>,
+    /// Who it has to say it is when it calls us.
+    #[serde(default)]
+    pub demands: Option<DemandSection>,
 }
 
 /// How we fetch studies from a peer that we query.
@@ -56,13 +78,16 @@ impl PeerSection {
             calling: calling.clone(),
             timeouts: Timeouts::default(),
             max_pdu: super::MAX_PDU,
+            security: Arc::new(Security {
+                tls: self.tls.clone().map(tls::Dialer::new),
+                identity: self.identity.clone(),
+            }),
         }
     }
 
     /// The host of the address, without port and brackets.
     pub fn host(&self) -> &str {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        super::host(&self.address)
     }
 }
 

@@ -3,7 +3,7 @@
 use dicom_ul::pdu::{RequestorRoles, UserVariableItem};
 
 use super::negotiate::CONTEXT_LIMIT;
-use super::{Classes, Context, Offer, is_storage};
+use super::{Classes, Context, Offer, is_known_storage, is_storage};
 use crate::dicom::Uid;
 
 /// The roles that a requestor wants, by class (PS3.7 D.3.3.4).
@@ -30,6 +30,7 @@ impl Roles {
         match &offer.classes {
             Classes::One(one) => one == class,
             Classes::AnyStorage => is_storage(class.as_str()) && self.of(class).scu,
+            Classes::KnownStorage => is_known_storage(class.as_str()) && self.of(class).scu,
             Classes::AnyStorageTaken => is_storage(class.as_str()) && self.of(class).scp,
         }
     }

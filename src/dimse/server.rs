@@ -13,8 +13,9 @@ use super::find::IDENTIFIER_LIMIT;
 use super::message::{self, Ear, Part, Place, Voice};
 use super::retrieve::Counts;
 use super::server_retrieve::RetrieveRequest;
-use super::{Context, MAX_PDU, NameMatching, Status, Timeouts};
+use super::{Context, Identity, MAX_PDU, NameMatching, Status, Timeouts};
 use crate::dicom::{AeTitle, DataSet, Syntax, Uid};
+use crate::tls::Certificate;
 
 /// How patient and how roomy we are as acceptor.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,9 @@ pub struct Caller {
     pub calling: AeTitle,
     pub called: AeTitle,
     pub address: SocketAddr,
+    /// What it has shown in the TLS handshake, and an authority of ours has signed.
+    pub certificate: Option<Certificate>,
+    pub identity: Option<Identity>,
 }
 
 /// What the peer asks. Each is answered by the `respond_` of its name, exactly once.

@@ -3,6 +3,7 @@
 mod client;
 mod hostile;
 mod negotiation;
+mod states;
 mod transfer;
 mod values;
 
@@ -54,6 +55,7 @@ fn remote(address: SocketAddr) -> Remote {
         calling: title("MODALITY"),
         timeouts: hasty(),
         max_pdu: MAX_PDU,
+        security: Default::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{Abort, Error, Spoken};
 use super::lenient;
+use crate::tls;
 
 /// What associations run on: TCP, TLS, or a pipe in tests.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -226,6 +227,9 @@ impl Inbound {
 
 fn closed_or_io(error: std::io::Error, doing: &'static str) -> Error {
     use std::io::ErrorKind;
+    if let Some(fault) = tls::of_io(&error) {
+        return Error::Tls(fault);
+    }
     match error.kind() {
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted

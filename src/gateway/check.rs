@@ -82,12 +82,37 @@ fn check_sources(config: &Config, faults: &mut Faults) {
 }
 
 fn check_peers(config: &Config, faults: &mut Faults) {
+    for (number, listener) in config.dicom.listeners.iter().enumerate() {
+        if let Some(Err(error)) = listener.tls.as_ref().map(|tls| tls.check()) {
+            faults.add(format!("dicom.listeners.{number}.tls"), error.to_string());
+        }
+    }
+    for (number, listener) in config.hl7.listeners.iter().enumerate() {
+        if let Some(Err(error)) = listener.tls.as_ref().map(|tls| tls.check()) {
+            faults.add(format!("hl7.listeners.{number}.tls"), error.to_string());
+        }
+    }
+    let by_tls = config.dicom.listeners.iter().any(|listener| {
+        listener.tls.as_ref().is_some_and(|tls| tls.client != crate::tls::Client::None)
+    });
     let mut titles = std::collections::BTreeMap::new();
     for (name, peer) in &config.peers {
         let key = format!("peers.{name}.address");
         let port = peer.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none_or(|port| port == 0) {
             faults.add(key, "write host and port, such as `192.0.2.7:104`");
+        }
+        if let Some(Err(error)) = peer.tls.as_ref().map(|tls| tls.check()) {
+            faults.add(format!("peers.{name}.tls"), error.to_string());
+        }
+        if !peer.certificates.is_empty() && !by_tls {
+            faults.add(
+                format!("peers.{name}.certificates"),
+                "no listener asks callers for a certificate; give one `tls` with `client-ca`",
+            );
+        }
+        if let Some(Err(sentence)) = peer.identity.as_ref().map(|identity| identity.check()) {
+            faults.add(format!("peers.{name}.identity"), sentence);
         }
         let caller = (peer.ae_title.clone(), peer.host().to_owned());
         if let Some(other) = titles.insert(caller, name) {

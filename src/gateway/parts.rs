@@ -309,7 +309,9 @@ pub fn inspect(config: &Config) -> Vec<String> {
     {
         faults.push(error.to_string());
     }
-    if let Err(error) = settings(config, Clock::system(None), None) {
+    let clock = Clock::system(None);
+    faults.extend(super::secure::faults(config, clock.now().timestamp()));
+    if let Err(error) = settings(config, clock, None) {
         faults.push(format!("{error:#}"));
     }
     faults

@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Rooms;
 use crate::import::Counts;
 use crate::metrics::{Kind, Metrics, Text};
 use crate::pipeline::{DestinationHealth, Snapshot};
+use crate::tls::Expiry;
 use crate::worklist::KeptHealth;
 
 pub(super) async fn alive() -> &'static str {
@@ -25,16 +27,36 @@ pub(super) async fn ready(State(rooms): State<Rooms>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
 
-pub(super) async fn status(State(rooms): State<Rooms>) -> Json<Snapshot> {
-    Json(rooms.pipeline.snapshot())
+/// What `/status` tells.
+#[derive(Serialize)]
+pub(super) struct Told {
+    #[serde(flatten)]
+    snapshot: Snapshot,
+    certificates: Vec<Expiry>,
+}
+
+pub(super) async fn status(State(rooms): State<Rooms>) -> Json<Told> {
+    let certificates = rooms.certificates.all(rooms.pipeline.clock().now().timestamp());
+    Json(Told { snapshot: rooms.pipeline.snapshot(), certificates })
 }
 
 pub(super) async fn metrics(State(rooms): State<Rooms>) -> Response {
-    let text = exposition(&rooms.pipeline.snapshot(), &rooms.metrics);
+    let mut text = exposition(&rooms.pipeline.snapshot(), &rooms.metrics);
+    let now = rooms.pipeline.clock().now().timestamp();
+    let certificates = rooms.certificates.all(now);
+    if !certificates.is_empty() {
+        let name = "lotse_certificate_remaining_seconds";
+        text.family(Kind::Gauge, name, "Until a certificate in use ends, 0 when it has.");
+        for one in &certificates {
+            let labels = [("place", one.place.as_str()), ("subject", one.subject.as_str())];
+            text.sample(name, &labels, one.seconds_left(now));
+        }
+    }
+    let text = text.into_string();
     ([(header::CONTENT_TYPE, Text::MEDIA_TYPE)], text).into_response()
 }
 
-fn exposition(snapshot: &Snapshot, metrics: &Metrics) -> String {
+fn exposition(snapshot: &Snapshot, metrics: &Metrics) -> Text {
     use Kind::Gauge;
     let mut text = Text::default();
     text.family(Gauge, "lotse_build_info", "The running version.");
@@ -113,7 +135,7 @@ fn exposition(snapshot: &Snapshot, metrics: &Metrics) -> String {
         alarms,
     );
     metrics.write(&mut text);
-    text.into_string()
+    text
 }
 
 fn by_label(

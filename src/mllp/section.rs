@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Deserialize;
 
 use crate::dicom::CharacterSets;
+use crate::tls;
 use crate::worklist::hl7::{AccessionNumberFrom, Rules};
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -40,6 +41,9 @@ pub struct ListenerSection {
     /// Sending applications (MSH-3) that are listened to; empty takes all.
     #[serde(default)]
     pub applications: Vec<String>,
+    /// TLS on this listener; plain without.
+    #[serde(default)]
+    pub tls: Option<tls::ServerSection>,
 }
 
 impl Hl7Section {

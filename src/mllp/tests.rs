@@ -33,9 +33,11 @@ async fn open(senders: &[&str], applications: &[&str]) -> Open {
         address,
         senders: senders.iter().map(|sender| sender.parse().unwrap()).collect(),
         applications: applications.iter().map(|&name| name.to_owned()).collect(),
+        tls: None,
     };
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, section, door, stop.clone()));
+    let serving =
+        tokio::spawn(serve(listener, section, tls::Transport::default(), door, stop.clone()));
     Open { address, local, stop, serving, metrics }
 }
 

@@ -110,10 +110,8 @@ struct House {
 
 async fn house(limits: Limits) -> House {
     let peer = |title_of: &str, may: &[May]| PeerSection {
-        ae_title: title(title_of),
-        address: "127.0.0.1:104".to_owned(),
         may: may.to_vec(),
-        retrieve: None,
+        ..toml::from_str(&format!("ae-title = {title_of:?}\naddress = \"127.0.0.1:104\"")).unwrap()
     };
     let peers = BTreeMap::from([
         ("station".to_owned(), peer("STATION", &[May::Echo, May::Store])),
@@ -138,6 +136,7 @@ impl House {
             calling: title(calling),
             timeouts: dimse::Timeouts::default(),
             max_pdu: dimse::MAX_PDU,
+            security: Default::default(),
         }
     }
 }
@@ -409,6 +408,8 @@ fn the_section_reads_as_promised() {
     .unwrap();
     assert_eq!(section.quiet_time, Duration::from_secs(45));
     assert_eq!(section.listeners.len(), 1);
+    assert_eq!(section.associations.get(), 64);
+    assert_eq!(section.unknown_sop_classes, UnknownClasses::Accept);
     let default: DicomSection = toml::from_str("").unwrap();
     assert_eq!(default, DicomSection::default());
     for wrong in [
@@ -419,7 +420,54 @@ fn the_section_reads_as_promised() {
         "ae-titel = \"X\"",
         "[[listeners]]\naddress = \"somewhere\"",
         "[[listeners]]\naddress = \"0.0.0.0:1\"\ntls = {}",
+        "[[listeners]]\naddress = \"0.0.0.0:1\"\ntls = { certificate = \"a\", key = \"b\", client = \"maybe\" }",
+        "associations = 0",
+        "unknown-sop-classes = \"ask\"",
+        // JPIP keeps the pixels elsewhere.
+        "transfer-syntaxes = [\"1.2.840.10008.1.2.4.94\"]",
+        "transfer-syntaxes = [\"jpeg\"]",
     ] {
         assert!(toml::from_str::<DicomSection>(wrong).is_err(), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn what_is_taken_for_storage_is_configured() {
+    const JPEG: &str = uids::JPEG_BASELINE8_BIT;
+    const UNKNOWN: &str = "1.2.840.10008.5.1.4.1.1.999";
+    const PRIVATE: &str = "1.3.6.1.4.1.5962.301.9";
+    let house = house(Limits::default()).await;
+    let syntaxes = [uids::IMPLICIT_VR_LITTLE_ENDIAN, JPEG, uids::EXPLICIT_VR_LITTLE_ENDIAN];
+    // One context each: the peer of the test proposes pairs, so it is asked at the door.
+    let taken = |offer: &Offer, class: &str| {
+        let contexts = [(class, &syntaxes[..])];
+        dimse::taken(&contexts, std::slice::from_ref(offer))
+    };
+    let section: DicomSection = toml::from_str(&format!(
+        "unknown-sop-classes = \"refuse\"\ntransfer-syntaxes = [\"1.2.840.10008.1.2.4.90\", {JPEG:?}]"
+    ))
+    .unwrap();
+    let default = DicomSection::default().storage();
+    assert_eq!(taken(&default, CT), [uids::EXPLICIT_VR_LITTLE_ENDIAN]);
+    assert_eq!(taken(&default, UNKNOWN).len(), 1);
+    assert_eq!(taken(&default, PRIVATE).len(), 1);
+    let strict = section.storage();
+    assert_eq!(taken(&strict, CT), [JPEG]);
+    assert!(taken(&strict, UNKNOWN).is_empty() && taken(&strict, PRIVATE).is_empty());
+
+    // The door takes it over from the next association on.
+    let private = vec![Proposed {
+        sop_class: uid(PRIVATE),
+        transfer_syntaxes: vec![uid(uids::EXPLICIT_VR_LITTLE_ENDIAN)],
+    }];
+    let accepted = async || {
+        let found: Result<_, Error> = call(&house.remote("STATION"), &private, async |client| {
+            Ok(client.accepted(&uid(PRIVATE)))
+        })
+        .await;
+        found.unwrap().len()
+    };
+    assert_eq!(accepted().await, 1);
+    house.door.set_storage(strict);
+    assert_eq!(accepted().await, 0);
 }

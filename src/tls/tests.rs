@@ -49,3 +49,96 @@ fn the_provider_is_installed_once() {
     install_provider();
     assert!(rustls::crypto::CryptoProvider::get_default().is_some());
 }
+
+#[test]
+fn a_certificate_tells_of_itself() {
+    let file = file(CERTIFICATE.as_bytes());
+    let der = &certificates(file.path()).unwrap()[0];
+    let read = Certificate::read(der).unwrap();
+    assert_eq!(read.subject, "CN=test.invalid");
+    assert_eq!(read.names, ["test.invalid"]);
+    assert!(read.is_self_signed);
+    assert_eq!(read.end(), "2126-10-29");
+    assert_eq!(read.days_left(read.not_after), 0);
+    let day = jiff::SignedDuration::from_hours(24);
+    assert_eq!(read.days_left(read.not_after.checked_sub(day).unwrap()), 1);
+    assert_eq!(read.days_left(read.not_after.checked_add(day).unwrap()), -1);
+    assert!(read.is_of(&Holder::Name("TEST.invalid".to_owned())));
+    assert!(!read.is_of(&Holder::Name("invalid".to_owned())));
+    let fingerprint: Fingerprint = read.fingerprint.to_string().parse().unwrap();
+    assert!(read.is_of(&Holder::Fingerprint(fingerprint)));
+}
+
+#[test]
+fn bytes_that_are_no_certificate_are_none() {
+    let file = file(CERTIFICATE.as_bytes());
+    let der = certificates(file.path()).unwrap()[0].to_vec();
+    for cut in 0..der.len() {
+        assert!(Certificate::read(&der[..cut]).is_none(), "{cut}");
+    }
+    for at in 0..der.len() {
+        let mut broken = der.clone();
+        broken[at] ^= 0xff;
+        // Whatever comes of it, it comes without a panic and without a control character.
+        if let Some(read) = Certificate::read(&broken) {
+            assert!(!read.subject.chars().any(char::is_control));
+        }
+    }
+}
+
+#[test]
+fn fingerprints_are_read_as_openssl_prints_them() {
+    let hex = "ab".repeat(32);
+    let plain: Fingerprint = format!("sha256:{hex}").parse().unwrap();
+    let colons = vec!["AB"; 32].join(":");
+    assert_eq!(plain, format!("SHA256:{colons}").parse().unwrap());
+    for wrong in [
+        "",
+        "sha256:",
+        &hex,
+        &format!("sha256:{}", "ab".repeat(31)),
+        &format!("sha256:{}", "ab".repeat(33)),
+        &format!("sha256:{}", "zz".repeat(32)),
+        &format!("sha256:{}", "+a".repeat(32)),
+        &format!("sha256:{}é", "ab".repeat(31)),
+    ] {
+        assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn sections_that_contradict_themselves_are_refused() {
+    let server = |text: &str| toml::from_str::<ServerSection>(text).unwrap().check();
+    let pair = "certificate = \"c\"\nkey = \"k\"\n";
+    assert!(server(&format!("{pair}client-ca = [\"a\"]")).is_ok());
+    assert!(server(&format!("{pair}client = \"none\"")).is_ok());
+    assert!(server(pair).is_err());
+    assert!(server(&format!("{pair}client = \"optional\"")).is_err());
+    assert!(server(&format!("{pair}client = \"none\"\nclient-ca = [\"a\"]")).is_err());
+    let client = |text: &str| toml::from_str::<ClientSection>(text).unwrap().check();
+    let own = format!("fingerprints = [\"sha256:{}\"]", "00".repeat(32));
+    assert!(client("ca-files = [\"a\"]").is_ok());
+    assert!(client(&own).is_ok());
+    assert!(client(&format!("{own}\n{pair}")).is_ok());
+    assert!(client("").is_err());
+    assert!(client(&format!("{own}\nca-files = [\"a\"]")).is_err());
+    assert!(client("ca-files = [\"a\"]\ncertificate = \"c\"").is_err());
+}
+
+#[test]
+fn the_end_of_certificates_is_warned_of_in_time() {
+    let file = file(CERTIFICATE.as_bytes());
+    let of_file = expiry::read_all([file.path().to_owned()].iter());
+    let ends = of_file[0].1[0].not_after;
+    let expiries = Expiries::default();
+    expiries.set(vec![("peers.pacs.tls".to_owned(), of_file)]);
+    let days = |days: i64| {
+        let span = jiff::SignedDuration::from_hours(24 * days);
+        expiries.all(ends.checked_sub(span).unwrap()).remove(0)
+    };
+    assert!(days(31).warning.is_none());
+    assert!(days(30).warning.unwrap().contains("in 30 days"));
+    let ended = days(-1);
+    assert!(ended.warning.unwrap().contains("has expired on 2126-10-29"));
+    assert_eq!(ended.days_left, -1);
+}

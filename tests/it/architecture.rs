@@ -29,6 +29,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("askama", &["http"]),
     ("reqwest", &["web"]),
     ("rustls", &["tls", "web"]),
+    ("tokio_rustls", &["tls"]),
+    ("x509_cert", &["tls"]),
     ("webpki_roots", &["tls", "web"]),
     ("ring", &["seal"]),
     ("config", &["gateway"]),

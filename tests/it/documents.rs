@@ -95,6 +95,7 @@ impl House {
             calling: AeTitle::new("LOTSE").unwrap(),
             timeouts: Timeouts { connect: Duration::from_secs(5), ..Timeouts::default() },
             max_pdu: MAX_PDU,
+            security: Default::default(),
         };
         let target = Target::Peer { name: "pacs".into(), remote };
         let name = DestinationName("pacs".into());

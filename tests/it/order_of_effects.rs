@@ -129,6 +129,7 @@ async fn an_object_is_on_the_device_before_its_response_leaves() {
         calling: AeTitle::new("STATION").unwrap(),
         timeouts: Timeouts::default(),
         max_pdu: 131_072,
+        security: Default::default(),
     };
     let sample = Sample::new(2);
     let class = Uid::new("1.2.840.10008.5.1.4.1.1.2").unwrap();

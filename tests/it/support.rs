@@ -4,6 +4,7 @@
 //! when it is dropped. A missing peer fails a test with a sentence; nothing is skipped.
 
 pub mod api;
+pub mod ca;
 pub mod daemon;
 pub mod peers;
 pub mod process;

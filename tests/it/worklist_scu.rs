@@ -34,6 +34,7 @@ fn list_at(port: u16, options: Options, manners: Manners, clock: Clock) -> Workl
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: Timeouts { response: Duration::from_secs(20), ..Timeouts::default() },
         max_pdu: MAX_PDU,
+        security: Default::default(),
     };
     Worklist::new(vec![Source::Peer { name: "ris".into(), remote, manners }], options, clock)
 }

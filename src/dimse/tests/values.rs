@@ -180,3 +180,46 @@ fn errors_say_what_to_do_and_have_a_class() {
         assert!(!error.to_string().ends_with('.'));
     }
 }
+
+#[test]
+fn networks_hold_what_they_say() {
+    let holds = |network: &str, address: &str| {
+        network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+    };
+    for (network, inside, outside) in [
+        ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+        ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
+        ("192.0.2.128/28", "192.0.2.143", "192.0.2.144"),
+        ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+        ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+        ("::1", "::1", "::2"),
+        ("0.0.0.0/0", "203.0.113.9", "::1"),
+        ("192.0.2.0/24", "::ffff:192.0.2.9", "::ffff:192.0.3.9"),
+    ] {
+        assert!(holds(network, inside), "{network} {inside}");
+        assert!(!holds(network, outside), "{network} {outside}");
+    }
+    assert!(holds("::/0", "2001:db8::1"));
+    for wrong in
+        ["", "pacs", "192.0.2.0/33", "192.0.2.0/", "2001:db8::/129", "192.0.2/24", "1.2.3.4/-1"]
+    {
+        assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn identities_say_one_thing() {
+    let section = |text: &str| toml::from_str::<IdentitySection>(text).unwrap();
+    assert!(section("user = \"a\"").check().is_ok());
+    assert!(section("user = \"a\"\npassword-file = \"p\"").check().is_ok());
+    assert!(section("token-file = \"t\"").check().is_ok());
+    for wrong in [
+        "",
+        "user = \"\"",
+        "password-file = \"p\"",
+        "user = \"a\"\ntoken-file = \"t\"",
+        "password-file = \"p\"\ntoken-file = \"t\"",
+    ] {
+        assert!(section(wrong).check().is_err(), "{wrong}");
+    }
+}

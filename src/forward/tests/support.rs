@@ -378,6 +378,7 @@ pub(in crate::forward) fn destinations(
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: Timeouts { connect: Duration::from_secs(5), ..Timeouts::default() },
         max_pdu: dimse::MAX_PDU,
+        security: Default::default(),
     };
     let name = DestinationName("pacs".into());
     let target = Target::Peer { name: "pacs".into(), remote };

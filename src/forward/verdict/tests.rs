@@ -32,6 +32,7 @@ fn what_concerns_the_whole_destination_pauses_it() {
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: Timeouts::default(),
         max_pdu: 16384,
+        security: Default::default(),
     };
     let paused = |error: dimse::Error, when| {
         matches!(

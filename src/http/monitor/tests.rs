@@ -23,7 +23,7 @@ fn the_snapshot_becomes_lines_that_prometheus_reads() {
         last_errors: Vec::new(),
         alarms: vec!["disk".into()],
     };
-    let text = exposition(&snapshot, &Metrics::default());
+    let text = exposition(&snapshot, &Metrics::default()).into_string();
     for line in [
         "lotse_imports_count{state=\"Closed\"} 2",
         "lotse_studies_count{state=\"AwaitingDecision\"} 1",

@@ -26,6 +26,7 @@ async fn send(pacs: &Pacs, count: u32) -> Result<Vec<Status>, Error> {
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: Timeouts { response: Duration::from_millis(1500), ..Timeouts::default() },
         max_pdu: dimse::MAX_PDU,
+        security: Default::default(),
     };
     let (class, syntax) = (uid(uids::CT_IMAGE_STORAGE), uid(uids::EXPLICIT_VR_LITTLE_ENDIAN));
     let proposed = Proposed { sop_class: class.clone(), transfer_syntaxes: vec![syntax.clone()] };

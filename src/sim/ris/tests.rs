@@ -31,6 +31,7 @@ fn remote(ris: &Ris) -> Remote {
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts,
         max_pdu: dimse::MAX_PDU,
+        security: Default::default(),
     }
 }
 

@@ -25,6 +25,7 @@ fn ris() -> Source {
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: crate::dimse::Timeouts::default(),
         max_pdu: crate::dimse::MAX_PDU,
+        security: Default::default(),
     };
     Source::Peer { name: "ris".to_owned(), remote, manners: Manners::default() }
 }

@@ -1,6 +1,7 @@
-"""hl7_send.py PORT: sends what standard input holds, a JSON list of messages, with the package `hl7`, and prints
-what the package `hl7apy` reads in the answers, a JSON list."""
+"""hl7_send.py PORT [CERTIFICATE KEY CA]: sends what standard input holds, a JSON list of messages, with the package `hl7`, and prints
+what the package `hl7apy` reads in the answers, a JSON list. With files it does so by mutual TLS."""
 import json
+import ssl
 import sys
 
 from hl7.client import MLLPClient
@@ -27,6 +28,11 @@ def read(answer):
 
 def main():
     with MLLPClient("127.0.0.1", int(sys.argv[1])) as client:
+        if sys.argv[2:]:
+            certificate, key, ca = sys.argv[2:]
+            tls = ssl.create_default_context(cafile=ca)
+            tls.load_cert_chain(certificate, key)
+            client.socket = tls.wrap_socket(client.socket, server_hostname="localhost")
         print(json.dumps([read(client.send_message(text)) for text in json.load(sys.stdin)]))
 
 

@@ -99,6 +99,7 @@ async fn objects_that_were_answered_are_there_after_a_kill() {
             calling: AeTitle::new("STATION").unwrap(),
             timeouts: Timeouts::default(),
             max_pdu: 131_072,
+            security: Default::default(),
         };
         let answered = Arc::new(AtomicUsize::new(0));
         let sending = tokio::spawn(send(remote, sample, Arc::clone(&answered)));

@@ -57,6 +57,7 @@ fn retrieval(address: SocketAddr, how: Retrieve, dir: &std::path::Path) -> Retri
             response: Duration::from_secs(3),
         },
         max_pdu: dimse::MAX_PDU,
+        security: Default::default(),
     };
     let peers = BTreeMap::from([("evil".to_owned(), PeerSource { remote, how })]);
     let study = Uid::new(STUDY).unwrap();
