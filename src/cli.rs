@@ -17,6 +17,7 @@ mod journal;
 mod matches;
 pub mod matching;
 mod out;
+mod pause;
 mod peers;
 mod portal;
 mod route;
@@ -71,6 +72,10 @@ enum Command {
     Cancel(show::One),
     /// Destroy the local copy of an import, whatever its state.
     Erase(show::One),
+    /// Send nothing to a destination until it is resumed.
+    Pause(pause::Destination),
+    /// Let a paused destination go on.
+    Resume(pause::Destination),
     /// Show what the gateway sees of the local worklist.
     Worklist(worklist::Worklist),
     /// Try the matching rules on a worklist and studies, without a daemon.
@@ -184,6 +189,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Retry(one) => one.post(&control(file).await?, "retry").await,
         Command::Cancel(one) => one.post(&control(file).await?, "cancel").await,
         Command::Erase(one) => one.erase(&control(file).await?).await,
+        Command::Pause(one) => one.post(&control(file).await?, "pause").await,
+        Command::Resume(one) => one.post(&control(file).await?, "resume").await,
         Command::Worklist(worklist) => worklist.run(&control(file).await?).await,
         Command::Status(status) => status.run(&control(file).await?).await,
     }

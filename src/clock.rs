@@ -65,6 +65,16 @@ pub struct Reading {
     pub boot_ms: u64,
     /// The kernel's identifier of this boot; empty if it could not be read.
     pub boot_id: String,
+    /// Whether it is the last one of a gateway that was told to stop.
+    #[serde(default)]
+    pub is_last: bool,
+}
+
+impl Reading {
+    /// The one that a gateway leaves behind which ends in order.
+    pub fn last(self) -> Self {
+        Self { is_last: true, ..self }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -92,7 +102,12 @@ impl Clock {
             last.moment.running_ms.saturating_add(off)
         });
         Self(Source::System {
-            base: Reading { moment: Moment { wall_ms, running_ms }, boot_ms, boot_id },
+            base: Reading {
+                moment: Moment { wall_ms, running_ms },
+                boot_ms,
+                boot_id,
+                is_last: false,
+            },
         })
     }
 
@@ -126,11 +141,10 @@ impl Clock {
     pub fn reading(&self) -> Reading {
         match &self.0 {
             Source::System { base } => {
-                Reading { moment: self.now(), boot_ms: boot_ms(), boot_id: base.boot_id.clone() }
+                let (moment, boot_id) = (self.now(), base.boot_id.clone());
+                Reading { moment, boot_ms: boot_ms(), boot_id, is_last: false }
             }
-            Source::Simulated(_) => {
-                Reading { moment: self.now(), boot_ms: 0, boot_id: String::new() }
-            }
+            Source::Simulated(_) => Reading { moment: self.now(), ..Reading::default() },
         }
     }
 }

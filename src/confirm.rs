@@ -1,8 +1,16 @@
 //! Whether the destinations vouch for a study: may its local copy die?
 //!
-//! Pure. Until storage commitment is asked for, a destination vouches by the status of each instance (PS3.4
-//! B.2.3). Invariant: one instance that one destination has not answered for with "stored" is enough for
-//! [`Verdict::Vouched`] not to be reached.
+//! Owns the verdict, which is pure, and the questions to a destination that lead to it: storage commitment, or a
+//! query. Invariant: one instance that one destination has not answered for with "stored", or one destination
+//! that nothing assures, is enough for [`Verdict::Vouched`] not to be reached.
+
+mod ask;
+mod query;
+mod standing;
+
+pub use ask::{Asked, Gone, Witness, ask};
+pub use query::{Found, Sought, look};
+pub use standing::{Standing, standing};
 
 use crate::import::{Delivery, InstanceOutcome};
 
@@ -13,6 +21,8 @@ pub enum Verdict {
     Vouched,
     /// Some instances have no answer yet.
     Waiting { unanswered: usize },
+    /// Everything was answered, but so many destinations do not vouch for it yet.
+    Unassured { destinations: usize },
     /// Everything was answered, and some of it refused: a person decides.
     Refused { refused: usize },
 }
@@ -36,7 +46,10 @@ pub fn vouched(deliveries: &[Delivery], instances: &[u32]) -> Verdict {
         }
     }
     match (unanswered, refused) {
-        (0, 0) => Verdict::Vouched,
+        (0, 0) => {
+            let open = deliveries.iter().filter(|d| d.commitment.assurance().is_none()).count();
+            if open == 0 { Verdict::Vouched } else { Verdict::Unassured { destinations: open } }
+        }
         (0, refused) => Verdict::Refused { refused },
         (unanswered, _) => Verdict::Waiting { unanswered },
     }

@@ -1,7 +1,7 @@
 //! Associations and the DIMSE layer: the only `use dicom_ul`.
 //!
-//! Owns both ends of an association over any stream: negotiation, message assembly, C-ECHO, C-STORE and C-FIND as
-//! requestor ([`call`]) and acceptor ([`accept`]). Of dicom-ul only the PDU types and their codec are used; its
+//! Owns both ends of an association over any stream: negotiation, message assembly, C-ECHO, C-STORE, C-FIND and
+//! storage commitment as requestor ([`call`]) and acceptor ([`accept`]). Of dicom-ul only the PDU types and their codec are used; its
 //! associations buffer without limit and truncate silently in measured cases. Invariants: every wait has a
 //! deadline and every buffer a limit; an association ends by release or abort, however its owner leaves it; an
 //! object is never shown to be complete unless its source said so.
@@ -9,6 +9,7 @@
 mod accept;
 mod client;
 mod command;
+mod commit;
 mod error;
 mod find;
 mod identity;
@@ -33,8 +34,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use accept::{Asking, accept, accept_tcp, hear};
-pub use client::{Client, call, call_as_scp, call_extended, call_over};
+pub use client::{Client, call, call_as_scp, call_extended, call_over, call_to_report};
 pub use command::{Originator, Remark};
+pub use commit::{Asked, Hearing, Reference, Report, Wanted, commitment_contexts};
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
 pub use identity::{DemandSection, Identity, IdentitySection};
@@ -47,7 +49,7 @@ pub use negotiate::{
 };
 pub use network::Network;
 pub use peer::{May, PeerSection, Retrieve};
-pub use probe::{Failed, PATIENCE, Report, Service, Stage, Step, probe};
+pub use probe::{Failed, PATIENCE, Service, Stage, Step, Survey, probe};
 pub use retrieve::{Arriving, Counts, Retrieving, Told};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
 pub use server_retrieve::RetrieveRequest;

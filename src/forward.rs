@@ -12,15 +12,19 @@ mod held;
 mod holdings;
 mod ledger;
 mod object;
+mod pace;
 mod part10;
 mod peer;
+mod readings;
 mod recoding;
+mod retry;
 mod rewrite;
 mod route;
 mod section;
 mod source;
 mod stow;
 mod verdict;
+mod vouching;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,10 +40,17 @@ use crate::import::{Compressed, DestinationName, Instance, InstanceOutcome};
 use crate::reconcile::{CoercionSection, Plan};
 use crate::spool::ImportSpool;
 
+use pace::Bucket;
+use verdict::Judge;
+
 pub use held::{HeldStudy, Leaving};
 pub use holdings::{Check, Held, ask};
+pub use pace::{Bandwidth, Held as HeldBack, Pace, Window};
+pub use readings::{Reading, Readings};
+pub use retry::{Retries, Retry};
 pub use section::{DestinationSection, Existing, Faulty, FolderLayout, TargetSection};
 pub use stow::{Credentials, Stow};
+pub use vouching::{ByQuery, Commitment, Vouching};
 
 /// Whether images of this transfer syntax are decoded for a destination that does not take it.
 pub fn decodes(transfer_syntax: &Uid) -> bool {
@@ -133,12 +144,17 @@ pub struct Destination {
     pub layout: FolderLayout,
     /// Studies that came from this peer go back to it.
     pub send_back: bool,
+    pub vouching: Vouching,
+    pub pace: Pace,
+    pub readings: Readings,
+    pub retries: Retries,
 }
 
 impl Destination {
     /// With everything else at its default.
     pub fn new(target: Target, associations: usize) -> Self {
         let (check, coercion) = (Check::default(), CoercionSection::default());
+        let (vouching, pace, readings, retries) = Default::default();
         Self {
             target,
             associations,
@@ -147,6 +163,10 @@ impl Destination {
             compressed: Compressed::default(),
             layout: FolderLayout::default(),
             send_back: false,
+            vouching,
+            pace,
+            readings,
+            retries,
         }
     }
 }
@@ -159,12 +179,16 @@ pub struct Destinations(Arc<BTreeMap<DestinationName, Open>>);
 struct Open {
     destination: Destination,
     permits: Arc<Semaphore>,
+    bucket: Arc<Bucket>,
+    judge: Arc<Judge>,
 }
 
 impl Destinations {
     pub fn new(destinations: BTreeMap<DestinationName, Destination>) -> Self {
         let open = |destination: Destination| Open {
             permits: Arc::new(Semaphore::new(destination.associations.max(1))),
+            bucket: Arc::new(Bucket::new(destination.pace.bandwidth)),
+            judge: Arc::new(Judge::new(destination.readings.clone())),
             destination,
         };
         Self(Arc::new(destinations.into_iter().map(|(name, d)| (name, open(d))).collect()))
@@ -194,8 +218,10 @@ impl Destinations {
                 let workers = open.destination.associations.max(1);
                 let (permits, check) = (&open.permits, &open.destination.check);
                 let compressed = run.compressed;
-                peer::deliver(peer::Peer { name, remote, compressed, permits, workers, check }, run)
-                    .await
+                let (bucket, judge) = (&open.bucket, &open.judge);
+                let peer =
+                    peer::Peer { name, remote, compressed, permits, workers, check, bucket, judge };
+                peer::deliver(peer, run).await
             }
             Target::Folder(folder) => {
                 let layout = open.destination.layout;

@@ -154,6 +154,12 @@ impl Gateway {
             scp::Limits { associations: config.dicom.associations.get(), ..scp::Limits::default() },
         );
         scp.set_storage(config.dicom.storage());
+        scp.set_promises(kept.promises.clone());
+        let (door, until) = (Arc::clone(&scp), stop.clone());
+        doors.spawn(async move {
+            scp::keep_promises(door, until).await;
+            "commitment"
+        });
         scp.set_worklist(worklist.clone());
         let mut transports = vec![];
         for (listener, acceptor) in dicom_listeners.into_iter().zip(secured.acceptors) {

@@ -7,6 +7,7 @@
 
 mod api;
 mod console;
+mod destinations;
 mod events;
 mod guard;
 mod linger;

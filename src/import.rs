@@ -14,6 +14,7 @@
 
 mod apply;
 mod choice;
+mod commitment;
 mod counts;
 mod documents;
 mod due;
@@ -25,14 +26,19 @@ mod routing;
 mod source;
 mod state;
 mod study;
-
-pub use apply::{INTERRUPTIONS, PULL_ATTEMPTS};
+pub use apply::PULL_ATTEMPTS;
 pub use choice::{Chosen, DicomWeb, Listing, Offer, Session};
+mod restart;
+pub use commitment::{
+    Asked, Assurance, COMMITMENT_BATCH, COMMITMENT_REQUESTS, Commitment, CommitmentFault, RESENDS,
+    Stand,
+};
 pub use counts::Counts;
 pub use due::{Due, Times};
-pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Tombstone};
+pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Stop, Tombstone};
 pub use id::ImportId;
 pub use question::{Question, QuestionKind};
+pub use restart::INTERRUPTIONS;
 pub use routing::Compressed;
 pub use source::{From, Selection, Source};
 pub use state::{

@@ -5,16 +5,19 @@
 //! the device; an action starts only after the event that asked for it is; nobody else changes an import.
 
 mod anew;
+mod assuring;
 mod backoff;
 mod choosing;
 mod compared;
 mod decisions;
+mod delivering;
 mod due;
 mod earlier;
 mod gate;
 mod handle;
 mod held;
 mod judge;
+mod lanes;
 mod patients;
 mod progress;
 mod pulling;
@@ -30,6 +33,7 @@ mod verify;
 pub use backoff::Backoff;
 pub use gate::{Gate, Stay};
 pub use handle::{Arrival, Choice, Pipeline, Refusal, Seen, Upload};
+pub use lanes::Paused;
 pub use patients::{Look, Registered};
 pub use progress::Progress;
 pub use scheduler::{Error, Running, start};

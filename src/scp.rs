@@ -9,6 +9,7 @@ mod access;
 mod intake;
 mod moved;
 mod plain;
+mod promises;
 mod query;
 mod section;
 mod store;
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use intake::Intake;
+pub use promises::{Error as PromisesError, Promises, keep as keep_promises};
 pub use section::{DicomSection, ListenerSection, UnknownClasses};
 pub use worklist::{Key as WorklistKey, keys as worklist_keys};
 
@@ -62,6 +64,8 @@ pub struct Door {
     ae_title: AeTitle,
     peers: RwLock<Arc<BTreeMap<String, PeerSection>>>,
     intake: Arc<dyn Intake>,
+    /// Requests for commitment; forgotten with the process until [`Door::set_promises`].
+    promises: RwLock<Promises>,
     /// What modalities may ask for; none until [`Door::set_worklist`].
     worklist: RwLock<Option<Worklist>>,
     limits: Limits,
@@ -86,6 +90,7 @@ impl Door {
             ae_title,
             peers: RwLock::new(Arc::new(peers)),
             intake,
+            promises: RwLock::new(Promises::in_memory()),
             worklist: RwLock::default(),
             limits,
             access: Access::new(limits.associations),
@@ -103,6 +108,15 @@ impl Door {
     /// From the next query on.
     pub fn set_worklist(&self, worklist: Worklist) {
         *self.worklist.write().unwrap_or_else(PoisonError::into_inner) = Some(worklist);
+    }
+
+    /// Before anybody is let in.
+    pub fn set_promises(&self, promises: Promises) {
+        *self.promises.write().unwrap_or_else(PoisonError::into_inner) = promises;
+    }
+
+    fn promises(&self) -> Promises {
+        self.promises.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn worklist(&self) -> Option<Worklist> {
@@ -125,7 +139,10 @@ impl Door {
 
     /// What the peer may bring because we asked it.
     fn expected(&self, name: &str, peer: &PeerSection) -> Expected {
-        Expected { objects: self.intake.moves().expects(name, peer.host()) }
+        Expected {
+            objects: self.intake.moves().expects(name, peer.host()),
+            reports: self.intake.awaits_reports(name),
+        }
     }
 
     fn offers(&self, admitted: &Admitted) -> Vec<Offer> {
@@ -136,10 +153,14 @@ impl Door {
             May::Worklist => vec![Offer::worklist()],
             May::Query => Offer::query().into(),
             May::Retrieve => Offer::retrieve().into(),
+            May::Commitment => vec![Offer::commitment()],
         };
         let mut offers: Vec<Offer> = admitted.may.iter().flat_map(offer).collect();
         if admitted.expected.objects && !admitted.may.contains(&May::Store) {
             offers.push(storage());
+        }
+        if admitted.expected.reports {
+            offers.push(Offer::commitment());
         }
         offers
     }
@@ -291,6 +312,16 @@ async fn answer_all(
             // The worklist is the only other query class that is offered.
             Some(Request::Find(find)) => {
                 worklist::answer(&mut association, &find, door.worklist()).await?;
+            }
+            Some(Request::Report(report)) => {
+                let status = door.intake.reported(&peer.peer, report.content.clone()).await;
+                association.respond_report(&report, status).await?;
+            }
+            Some(Request::Commit(wanted)) if peer.may.contains(&May::Commitment) => {
+                promises::answer(&mut association, door, &peer.peer, &wanted).await?;
+            }
+            Some(Request::Commit(wanted)) => {
+                association.respond_commit(&wanted, Status::NOT_AUTHORISED).await?;
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Code, out};
 use crate::dicom::Uid;
-use crate::{dimse, forward, scp};
+use crate::{dimse, forward, import, scp};
 
 #[derive(Debug, Args)]
 pub(super) struct Conformance {
@@ -41,6 +41,11 @@ fn statement() -> Value {
             "uid": dicom_dictionary_std::uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
             "scu": true, "scp": true,
         }),
+        json!({
+            "name": "Storage Commitment Push Model",
+            "uid": dicom_dictionary_std::uids::STORAGE_COMMITMENT_PUSH_MODEL,
+            "scu": true, "scp": true,
+        }),
     ];
     classes.extend(retrieval_classes());
     classes.extend(storage_classes());
@@ -61,6 +66,15 @@ fn statement() -> Value {
         "worklistKeys": worklist_keys(),
         "worklistOptions": {
             "fuzzyNameMatching": true, "timezoneAdjustment": false, "combinedDateTime": true,
+        },
+        "storageCommitment": {
+            "associationKeptForReportSeconds": 5,
+            "waitForReportHours": 24,
+            "requestsWithoutReport": import::COMMITMENT_REQUESTS,
+            "timesSentAgain": import::RESENDS,
+            "instancesPerRequest": import::COMMITMENT_BATCH,
+            "copyDeleted": "retention.after-delivery behind the report, and retention.limit without one",
+            "committedAsProvider": "when every destination of the study vouches for it",
         },
         // As user: `times = "adjusted"` of a source; names are never asked for.
         "worklistUserOptions": {
@@ -185,6 +199,24 @@ fn markdown(statement: &Value) {
          decided are seen, as they would be delivered. A C-MOVE goes to configured peers only (else A801). Within a \
          C-GET, as SCU and as SCP, storage classes are negotiated by role selection.",
     );
+    out::line(&format!(
+        "\nStorage commitment (PS3.4 J), as user: a request (N-ACTION) names at most {} instances under a Transaction \
+         UID of its own that is never used again. The association is kept {} s for a report; reports on associations \
+         of the peer are taken by any listener under our AE title, with or without role selection, and always \
+         answered: 0000, or 0110 for a transaction that is not known. Without a report after {} h \
+         (commitment-timeout) it is asked again, {} times in all; then a person is. Failure reasons 0213 and 0131 are \
+         asked again, 0122 and 0119 go to a person, all others are sent again, {} times at most. The copy is deleted \
+         {}. As provider: committed {}; the report comes on the association of the request if everything is known, \
+         else on one to the peer's configured address, with role selection (SCP). Failure reasons: 0112 for what is \
+         not held, 0110 for what was rejected or cancelled.",
+        out::number(statement, "/storageCommitment/instancesPerRequest"),
+        out::number(statement, "/storageCommitment/associationKeptForReportSeconds"),
+        out::number(statement, "/storageCommitment/waitForReportHours"),
+        out::number(statement, "/storageCommitment/requestsWithoutReport"),
+        out::number(statement, "/storageCommitment/timesSentAgain"),
+        out::text(statement, "/storageCommitment/copyDeleted"),
+        out::text(statement, "/storageCommitment/committedAsProvider"),
+    ));
     let list = |pointer: &str| {
         let all = out::items(statement, pointer).iter().filter_map(Value::as_str);
         all.collect::<Vec<_>>().join(", ")

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{Code, out, peers};
-use crate::dimse::{self, Report};
+use crate::dimse::{self, Survey};
 use crate::gateway::{Config, Environment};
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ impl Echo {
 }
 
 /// One C-ECHO on an association of its own; what is in the way is told with its likely cause.
-pub(super) async fn ask(remote: &dimse::Remote) -> anyhow::Result<Report> {
+pub(super) async fn ask(remote: &dimse::Remote) -> anyhow::Result<Survey> {
     let report = dimse::probe(remote, &[]).await;
     match &report.fault {
         None => Ok(report),

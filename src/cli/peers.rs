@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{BadInput, Code, out};
 use crate::clock::Clock;
 use crate::dicom::Uid;
-use crate::dimse::{self, PeerSection, Proposed, Remote, Report, Stage};
+use crate::dimse::{self, PeerSection, Proposed, Remote, Stage, Survey};
 use crate::gateway::{Config, Environment};
 
 /// Peers that are asked at the same time, so that a few that are down do not cost their time one after the other.
@@ -123,7 +123,7 @@ fn services() -> anyhow::Result<Vec<Proposed>> {
     services.chain(STORAGE.iter().map(|class| proposed(class, &STORED))).collect()
 }
 
-fn document(name: &str, remote: &Remote, report: &Report) -> Value {
+fn document(name: &str, remote: &Remote, report: &Survey) -> Value {
     let mut told = serde_json::to_value(report).unwrap_or_default();
     let beside = json!({
         "name": name,
@@ -139,12 +139,12 @@ fn document(name: &str, remote: &Remote, report: &Report) -> Value {
     told
 }
 
-pub(super) fn days_left(report: &Report) -> Option<i64> {
+pub(super) fn days_left(report: &Survey) -> Option<i64> {
     let now = Clock::system(None).now().timestamp();
     report.certificate.as_ref().map(|certificate| certificate.days_left(now))
 }
 
-fn show(name: &str, remote: &Remote, report: &Report) {
+fn show(name: &str, remote: &Remote, report: &Survey) {
     out::line(&format!("{name}: {} at {}", remote.called, remote.address));
     for step in &report.steps {
         let stage = stage(step.stage);

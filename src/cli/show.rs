@@ -189,14 +189,30 @@ impl Show {
         }
         for delivery in out::items(study, "/deliveries") {
             out::line(&format!(
-                "    to {}: {}, {} delivered, {} failed {}",
+                "    to {}: {}, {} delivered, {} failed {}{}",
                 out::text(delivery, "/destination"),
                 out::text(delivery, "/state"),
                 out::number(delivery, "/delivered"),
                 out::number(delivery, "/failed"),
                 out::text(delivery, "/lastError"),
+                vouched(delivery),
             ));
         }
+    }
+}
+
+/// What vouches for a delivery, in words.
+fn vouched(delivery: &Value) -> String {
+    let how = match out::text(delivery, "/assurance") {
+        "committed" => "committed by storage commitment",
+        "found" => "found there by a query",
+        "answered" => "vouched for by its answers",
+        "awaited" => "storage commitment awaited",
+        _ => return String::new(),
+    };
+    match out::text(delivery, "/assuranceNote") {
+        "" => how.to_owned(),
+        note => format!("{how} ({note})"),
     }
 }
 

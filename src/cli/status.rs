@@ -35,10 +35,15 @@ impl Status {
         }
         if let Some(Value::Object(destinations)) = status.get("destinations") {
             for (name, health) in destinations {
-                let paused = health.get("paused") == Some(&Value::Bool(true));
+                let rests = health.get("paused") == Some(&Value::Bool(true));
+                let state = match out::text(health, "/state") {
+                    "ready" | "" if rests => "waiting",
+                    "" => "ready",
+                    state => state,
+                };
                 out::line(&format!(
                     "destination {name}: {}, {} waiting, {} delivered {}",
-                    if paused { "paused" } else { "ready" },
+                    state,
                     out::number(health, "/waitingInstances"),
                     out::number(health, "/deliveredInstances"),
                     out::text(health, "/lastError"),

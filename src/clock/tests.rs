@@ -15,6 +15,7 @@ fn time_off_is_credited_up_to_the_limit_and_never_backwards() {
         moment: Moment { wall_ms, running_ms: 1_000 },
         boot_ms: 0,
         boot_id: "another boot".into(),
+        is_last: false,
     };
     let hour = 3_600_000;
     let off_an_hour = Clock::system(Some(&other_boot(now.moment.wall_ms - hour))).now();

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::import::{Delivery, DestinationName};
+use crate::import::{Assurance, Commitment, Delivery, DestinationName, Stand};
 
 fn delivery(outcomes: &[(u32, bool)]) -> Delivery {
     let outcome = |stored: bool| {
@@ -13,15 +13,9 @@ fn delivery(outcomes: &[(u32, bool)]) -> Delivery {
     };
     let outcomes: BTreeMap<_, _> =
         outcomes.iter().map(|(n, stored)| (*n, outcome(*stored))).collect();
-    Delivery {
-        destination: DestinationName("pacs".into()),
-        outcomes,
-        attempts: 0,
-        interrupted: 0,
-        due: None,
-        last_error: None,
-        held: None,
-    }
+    let stand = Stand::Assured(Assurance::Answered);
+    let commitment = Commitment { stand, ..Commitment::default() };
+    Delivery { outcomes, commitment, ..Delivery::new(DestinationName("pacs".into())) }
 }
 
 #[test]
@@ -39,4 +33,17 @@ fn only_every_instance_at_every_destination_vouches() {
 fn nothing_sent_is_not_vouched_for() {
     assert_eq!(vouched(&[], &[0]), Verdict::Waiting { unanswered: 1 });
     assert_eq!(vouched(&[delivery(&[])], &[]), Verdict::Waiting { unanswered: 0 });
+}
+
+#[test]
+fn answers_alone_do_not_vouch_while_a_commitment_is_awaited() {
+    let all = delivery(&[(0, true), (1, true)]);
+    let mut open = all.clone();
+    open.commitment.stand = Stand::Open;
+    assert_eq!(
+        vouched(&[all.clone(), open.clone()], &[0, 1]),
+        Verdict::Unassured { destinations: 1 }
+    );
+    open.commitment.stand = Stand::Assured(Assurance::Committed);
+    assert_eq!(vouched(&[all, open], &[0, 1]), Verdict::Vouched);
 }

@@ -86,6 +86,20 @@ impl<'a> Wish<'a> {
     }
 }
 
+/// [`call`] as the provider of storage commitment that reports on the peer's own request.
+///
+/// # Errors
+///
+/// As [`call`].
+pub async fn call_to_report<T, E: From<Error>>(
+    remote: &Remote,
+    contexts: &[Proposed],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+) -> Result<T, E> {
+    let classes: Vec<Uid> = contexts.iter().map(|context| context.sop_class.clone()).collect();
+    call_as_scp(remote, contexts, &classes, work).await
+}
+
 /// [`call`] over a stream that is connected already (TLS).
 pub async fn call_over<T, E: From<Error>>(
     stream: Box<dyn Stream>,

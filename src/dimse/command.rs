@@ -121,6 +121,33 @@ pub(super) enum Command {
     CancelRq {
         responded: u16,
     },
+    /// N-ACTION; `kind` is the action type.
+    ActionRq {
+        message_id: u16,
+        sop_class: Uid,
+        sop_instance: Uid,
+        kind: u16,
+        payload: Payload,
+    },
+    ActionRsp {
+        responded: u16,
+        kind: Option<u16>,
+        status: Status,
+        payload: Payload,
+    },
+    /// N-EVENT-REPORT; `kind` is the event type.
+    EventRq {
+        message_id: u16,
+        sop_class: Uid,
+        sop_instance: Uid,
+        kind: u16,
+        payload: Payload,
+    },
+    EventRsp {
+        responded: u16,
+        kind: Option<u16>,
+        status: Status,
+    },
     /// A request that we do not serve, or can not read; `status` is the answer to it.
     Refused {
         field: u16,
@@ -143,11 +170,15 @@ impl Command {
             }
             Self::FindRsp { payload, .. }
             | Self::RetrieveRsp { payload, .. }
+            | Self::ActionRq { payload, .. }
+            | Self::ActionRsp { payload, .. }
+            | Self::EventRq { payload, .. }
             | Self::Refused { payload, .. }
             | Self::StrayRsp { payload } => *payload,
             Self::EchoRq { .. }
             | Self::EchoRsp { .. }
             | Self::StoreRsp { .. }
+            | Self::EventRsp { .. }
             | Self::CancelRq { .. } => Payload::Absent,
         }
     }
@@ -204,6 +235,13 @@ impl Command {
                     Self::RetrieveRsp { sort, responded, sop_class, status, counts, payload }
                 }
                 (0x8030, Payload::Absent) => Self::EchoRsp { responded, status },
+                (0x8130, payload) => {
+                    let kind = number(tags::ACTION_TYPE_ID);
+                    Self::ActionRsp { responded, kind, status, payload }
+                }
+                (0x8100, Payload::Absent) => {
+                    Self::EventRsp { responded, kind: number(tags::EVENT_TYPE_ID), status }
+                }
                 _ => Self::StrayRsp { payload },
             });
         }
@@ -249,6 +287,24 @@ impl Command {
                 },
                 None => refused(Status::CLASS_NOT_SUPPORTED),
             },
+            (0x0130 | 0x0100, payload) => {
+                let (instance, kind) = match field {
+                    0x0130 => (tags::REQUESTED_SOP_INSTANCE_UID, tags::ACTION_TYPE_ID),
+                    _ => (tags::AFFECTED_SOP_INSTANCE_UID, tags::EVENT_TYPE_ID),
+                };
+                match (&sop_class, uid(instance), number(kind)) {
+                    (Some(sop_class), Some(sop_instance), Some(kind)) => {
+                        let sop_class = sop_class.clone();
+                        if field == 0x0130 {
+                            Self::ActionRq { message_id, sop_class, sop_instance, kind, payload }
+                        } else {
+                            Self::EventRq { message_id, sop_class, sop_instance, kind, payload }
+                        }
+                    }
+                    (None, _, _) => refused(Status::CLASS_NOT_SUPPORTED),
+                    (Some(_), _, _) => refused(Status::MISTYPED_ARGUMENT),
+                }
+            }
             (0x0001 | 0x0010 | 0x0020 | 0x0021 | 0x0030, _) => refused(Status::MISTYPED_ARGUMENT),
             _ => refused(Status::UNRECOGNISED_OPERATION),
         })
@@ -340,6 +396,32 @@ impl Command {
                 us(tags::MESSAGE_ID_BEING_RESPONDED_TO, *responded),
                 us(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET),
             ],
+            Self::ActionRq { message_id, sop_class, sop_instance, kind, .. } => vec![
+                ui(tags::REQUESTED_SOP_CLASS_UID, sop_class.as_str()),
+                us(tags::COMMAND_FIELD, 0x0130),
+                us(tags::MESSAGE_ID, *message_id),
+                us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+                ui(tags::REQUESTED_SOP_INSTANCE_UID, sop_instance.as_str()),
+                us(tags::ACTION_TYPE_ID, *kind),
+            ],
+            Self::EventRq { message_id, sop_class, sop_instance, kind, .. } => vec![
+                class(sop_class.as_str()),
+                us(tags::COMMAND_FIELD, 0x0100),
+                us(tags::MESSAGE_ID, *message_id),
+                us(tags::COMMAND_DATA_SET_TYPE, DATA_SET),
+                ui(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance.as_str()),
+                us(tags::EVENT_TYPE_ID, *kind),
+            ],
+            Self::ActionRsp { responded, kind, status, .. } => {
+                let mut set = commitment(0x8130, *responded, *status);
+                set.extend(kind.map(|kind| us(tags::ACTION_TYPE_ID, kind)));
+                set
+            }
+            Self::EventRsp { responded, kind, status } => {
+                let mut set = commitment(0x8100, *responded, *status);
+                set.extend(kind.map(|kind| us(tags::EVENT_TYPE_ID, kind)));
+                set
+            }
             // What goes out is the answer to such a request.
             Self::Refused { field, message_id, sop_class, status, .. } => {
                 let mut set = answer(field | RESPONSE, *message_id, *status, Payload::Absent);
@@ -387,6 +469,14 @@ fn answer(field: u16, responded: u16, status: Status, payload: Payload) -> Vec<E
         us(tags::COMMAND_DATA_SET_TYPE, data_set),
         us(tags::STATUS, status.0),
     ]
+}
+
+/// The answer to a normalised request: we serve no other well-known instance.
+fn commitment(field: u16, responded: u16, status: Status) -> Vec<Element> {
+    let mut set = answer(field, responded, status, Payload::Absent);
+    set.push(class(super::commit::CLASS));
+    set.push(ui(tags::AFFECTED_SOP_INSTANCE_UID, super::commit::INSTANCE));
+    set
 }
 
 fn broken(what: &'static str) -> Error {

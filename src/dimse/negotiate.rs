@@ -89,6 +89,11 @@ impl Offer {
         [a, b, c, d, taken]
     }
 
+    /// Commitment requests, or reports on our own.
+    pub fn commitment() -> Self {
+        Self::uncompressed(uids::STORAGE_COMMITMENT_PUSH_MODEL)
+    }
+
     pub fn any_storage() -> Self {
         Self { classes: Classes::AnyStorage, syntaxes: Syntaxes::AnyStored }
     }

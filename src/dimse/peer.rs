@@ -21,6 +21,8 @@ pub enum May {
     Query,
     /// Fetch them, for itself or for another peer.
     Retrieve,
+    /// Have us commit to what it sent.
+    Commitment,
 }
 
 /// One peer.
@@ -101,11 +103,9 @@ impl TryFrom<String> for May {
             "worklist" => Ok(Self::Worklist),
             "query" => Ok(Self::Query),
             "retrieve" => Ok(Self::Retrieve),
-            "commitment" => {
-                Err(format!("a peer can not be given `{text}` yet; leave it out of `may`"))
-            }
+            "commitment" => Ok(Self::Commitment),
             _ => Err(format!(
-                "a peer may `echo`, `store`, `query`, `retrieve` or query the `worklist`, not `{text}`"
+                "a peer may `echo`, `store`, `query`, `retrieve`, query the `worklist` or ask for `commitment`, not `{text}`"
             )),
         }
     }
@@ -119,6 +119,7 @@ impl From<May> for String {
             May::Worklist => "worklist",
             May::Query => "query",
             May::Retrieve => "retrieve",
+            May::Commitment => "commitment",
         }
         .to_owned()
     }

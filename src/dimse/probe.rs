@@ -62,7 +62,7 @@ pub struct Service {
 /// What a probe found.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct Survey {
     pub steps: Vec<Step>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
@@ -81,8 +81,8 @@ pub struct Failed {
 
 /// Looks the name up, connects, shakes hands, associates, echoes; then proposes `services` to see which are taken,
 /// which may take several associations.
-pub async fn probe(remote: &Remote, services: &[Proposed]) -> Report {
-    let mut report = Report::default();
+pub async fn probe(remote: &Remote, services: &[Proposed]) -> Survey {
+    let mut report = Survey::default();
     if let Err((stage, sentence)) = steps(remote, services, &mut report).await {
         report.fault = Some(Failed { stage, sentence });
     }
@@ -92,7 +92,7 @@ pub async fn probe(remote: &Remote, services: &[Proposed]) -> Report {
 async fn steps(
     remote: &Remote,
     services: &[Proposed],
-    report: &mut Report,
+    report: &mut Survey,
 ) -> Result<(), (Stage, String)> {
     let at = |stage: Stage| move |error: Error| (stage, error.to_string());
     let mut clock = Instant::now();
@@ -168,7 +168,7 @@ fn fitting(services: &[Proposed]) -> usize {
     fits.count().max(1)
 }
 
-impl Report {
+impl Survey {
     fn took(&mut self, stage: Stage, clock: &mut Instant, found: String) {
         let milliseconds = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.steps.push(Step { stage, milliseconds, found });
@@ -181,7 +181,7 @@ type Shaken = (Box<dyn Stream>, Option<(Secured, String)>);
 async fn handshake(
     stream: TcpStream,
     remote: &Remote,
-    report: &mut Report,
+    report: &mut Survey,
 ) -> Result<Shaken, Fault> {
     let Some(dialer) = remote.security.tls.clone() else {
         return Ok((Box::new(stream), None));

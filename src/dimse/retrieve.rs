@@ -172,6 +172,10 @@ impl Client {
                 | Command::FindRsp { .. }
                 | Command::RetrieveRq { .. }
                 | Command::CancelRq { .. }
+                | Command::ActionRq { .. }
+                | Command::ActionRsp { .. }
+                | Command::EventRq { .. }
+                | Command::EventRsp { .. }
                 | Command::StrayRsp { .. } => return Err(wrong_answer()),
             }
         }

@@ -1,5 +1,6 @@
 //! SCU and SCP roles, as the acceptor answers them (PS3.7 D.3.3.4).
 
+use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{RequestorRoles, UserVariableItem};
 
 use super::negotiate::CONTEXT_LIMIT;
@@ -49,9 +50,13 @@ impl Roles {
         let is_accepted = |class: &Uid| accepted.iter().any(|context| context.sop_class == *class);
         let answers =
             self.0.iter().filter(|(class, _)| is_accepted(class)).map(|(class, wanted)| {
-                let roles = RequestorRoles {
-                    scu: wanted.scu && offered(class, false),
-                    scp: wanted.scp && offered(class, true),
+                let roles = match class.as_str() {
+                    // What a peer may do with it is settled by what it is given to do.
+                    uids::STORAGE_COMMITMENT_PUSH_MODEL => *wanted,
+                    _ => RequestorRoles {
+                        scu: wanted.scu && offered(class, false),
+                        scp: wanted.scp && offered(class, true),
+                    },
                 };
                 UserVariableItem::ScuScpRoleSelectionSubItem(class.as_str().to_owned(), roles)
             });

@@ -8,6 +8,7 @@ use dicom_dictionary_std::uids;
 use dicom_ul::pdu::Pdu;
 
 use super::command::{Command, Originator, Payload, Remark};
+use super::commit::{self, Asked, IsReport, Report, Wanted};
 use super::error::{Abort, Error};
 use super::find::IDENTIFIER_LIMIT;
 use super::message::{self, Ear, Part, Place, Voice};
@@ -59,6 +60,10 @@ pub enum Request {
     Store(Store),
     Find(Find),
     Retrieve(RetrieveRequest),
+    /// Storage commitment is asked of us.
+    Commit(Asked<Wanted>),
+    /// What became of a commitment that we asked for.
+    Report(Asked<Report>),
 }
 
 /// A C-ECHO.
@@ -113,6 +118,10 @@ pub struct ServerAssociation {
     pub(super) gives: Vec<u8>,
     /// Message ID of the object given last.
     pub(super) given: u16,
+    /// A request that came while we waited for the answer to one of ours.
+    pub(super) stashed: Option<(u8, Command)>,
+    /// The answer to a request of ours may still come.
+    pub(super) awaits_answer: bool,
 }
 
 impl ServerAssociation {
@@ -133,6 +142,8 @@ impl ServerAssociation {
             names: NameMatching::Literal,
             gives: Vec::new(),
             given: 0,
+            stashed: None,
+            awaits_answer: false,
         }
     }
 
@@ -167,6 +178,12 @@ impl ServerAssociation {
 
     async fn request(&mut self) -> Result<Option<Request>, Error> {
         loop {
+            if let Some((context, command)) = self.stashed.take() {
+                self.received = 0;
+                if let Some(request) = self.dispatch(context, command).await? {
+                    return Ok(Some(request));
+                }
+            }
             while self.ear.expects_data() {
                 self.chunk().await?;
             }
@@ -280,6 +297,41 @@ impl ServerAssociation {
                 };
                 self.answer(id, &answer).await
             }
+            Command::ActionRq { message_id, sop_class, sop_instance, kind, .. } => {
+                let asked = |content| Asked { context: id, message_id, kind, content };
+                let bytes = self.whole(commit::SET_LIMIT, "a commitment data set").await?;
+                let syntax = Syntax::of(&context.transfer_syntax);
+                let refused =
+                    commit::refusal(&context, &sop_class, &sop_instance, kind, IsReport::No);
+                match (refused, Wanted::read(&bytes, syntax)) {
+                    (None, Some(wanted)) => Ok(Some(Request::Commit(asked(wanted)))),
+                    (refused, _) => {
+                        let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
+                        let asked = Asked { context: id, message_id, kind, content: () };
+                        self.answer(id, &commit::answer(&asked, status, IsReport::No)).await
+                    }
+                }
+            }
+            Command::EventRq { message_id, sop_class, sop_instance, kind, .. } => {
+                let asked = |content| Asked { context: id, message_id, kind, content };
+                let bytes = self.whole(commit::SET_LIMIT, "a commitment data set").await?;
+                let syntax = Syntax::of(&context.transfer_syntax);
+                let refused =
+                    commit::refusal(&context, &sop_class, &sop_instance, kind, IsReport::Yes);
+                match (refused, Report::read(&bytes, syntax)) {
+                    (None, Some(report)) => Ok(Some(Request::Report(asked(report)))),
+                    (refused, _) => {
+                        let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
+                        let asked = Asked { context: id, message_id, kind, content: () };
+                        self.answer(id, &commit::answer(&asked, status, IsReport::Yes)).await
+                    }
+                }
+            }
+            // Nobody waits for it any more, but somebody did.
+            Command::EventRsp { .. } if self.awaits_answer => {
+                self.awaits_answer = false;
+                Ok(None)
+            }
             // Too late: the answer that it would cancel is on its way.
             Command::CancelRq { .. } => Ok(None),
             refused @ Command::Refused { .. } => {
@@ -290,6 +342,8 @@ impl ServerAssociation {
             | Command::StoreRsp { .. }
             | Command::FindRsp { .. }
             | Command::RetrieveRsp { .. }
+            | Command::ActionRsp { .. }
+            | Command::EventRsp { .. }
             | Command::StrayRsp { .. } => {
                 Err(Error::protocol("an answer that nobody waits for", Abort::UnexpectedParameter))
             }
@@ -309,11 +363,15 @@ impl ServerAssociation {
     }
 
     async fn identifier(&mut self) -> Result<Vec<u8>, Error> {
+        self.whole(IDENTIFIER_LIMIT, "an identifier").await
+    }
+
+    /// A data set that has to be in memory.
+    async fn whole(&mut self, limit: usize, what: &'static str) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.chunk().await? {
-            if whole.len().saturating_add(bytes.len()) > IDENTIFIER_LIMIT {
-                let limit = IDENTIFIER_LIMIT as u64;
-                return Err(Error::TooLarge { what: "an identifier", limit });
+            if whole.len().saturating_add(bytes.len()) > limit {
+                return Err(Error::TooLarge { what, limit: limit as u64 });
             }
             whole.extend_from_slice(&bytes);
         }

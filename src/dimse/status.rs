@@ -35,9 +35,14 @@ impl Status {
     /// Processing failure (PS3.7 C.5.9).
     pub const PROCESSING_FAILURE: Self = Self(0x0110);
     pub const DUPLICATE_INSTANCE: Self = Self(0x0111);
+    pub const NO_SUCH_INSTANCE: Self = Self(0x0112);
+    pub const NO_SUCH_EVENT_TYPE: Self = Self(0x0113);
     pub const INVALID_INSTANCE: Self = Self(0x0117);
+    pub const NO_SUCH_ACTION: Self = Self(0x0123);
     pub const CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     pub const NOT_AUTHORISED: Self = Self(0x0124);
+    pub const DUPLICATE_INVOCATION: Self = Self(0x0210);
+    pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     pub const UNRECOGNISED_OPERATION: Self = Self(0x0211);
     pub const MISTYPED_ARGUMENT: Self = Self(0x0212);
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);

@@ -1,6 +1,7 @@
 //! Own ends against each other, and against a raw socket that breaks the rules.
 
 mod client;
+mod commitment;
 mod hostile;
 mod negotiation;
 mod states;
@@ -126,6 +127,8 @@ async fn take_all(
                 let counts = Counts::default();
                 association.respond_retrieve(&request, Status::SUCCESS, counts, None).await?;
             }
+            Request::Commit(wanted) => association.respond_commit(&wanted, Status::SUCCESS).await?,
+            Request::Report(report) => association.respond_report(&report, Status::SUCCESS).await?,
         }
     }
     Ok(())

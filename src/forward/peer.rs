@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
+use super::pace::Bucket;
 use super::source::Source;
-use super::verdict::{self, When};
+use super::verdict::{self, Judge, When};
 use super::{Check, Ended, Gone, Recorder, Run, route};
 use crate::dicom::StudyFacts;
 use crate::dimse::{self, Proposed, Remote};
@@ -40,6 +41,8 @@ pub(super) struct Peer<'a> {
     pub(super) permits: &'a Arc<Semaphore>,
     pub(super) workers: usize,
     pub(super) check: &'a Check,
+    pub(super) bucket: &'a Arc<Bucket>,
+    pub(super) judge: &'a Arc<Judge>,
 }
 
 /// What the associations of one run share.
@@ -52,6 +55,8 @@ struct Shared {
     facts: StudyFacts,
     source: Arc<dyn Source>,
     recorder: Arc<dyn Recorder>,
+    bucket: Arc<Bucket>,
+    judge: Arc<Judge>,
     queue: Mutex<VecDeque<(u32, Instance)>>,
     /// What the peer called duplicates: it is asked about them when the queue is empty.
     doubtful: Mutex<Vec<(u32, Instance)>>,
@@ -170,6 +175,8 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
             facts: run.facts.clone(),
             source: Arc::clone(&source),
             recorder: Arc::clone(&run.recorder),
+            bucket: Arc::clone(peer.bucket),
+            judge: Arc::clone(peer.judge),
             workers: peer.workers.min(batch.instances.len()),
             queue: Mutex::new(batch.instances.into()),
             doubtful: Mutex::default(),

@@ -1,11 +1,18 @@
 //! The `[destinations.NAME]` section.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
 use super::Credentials;
+use super::pace::{Bandwidth, Held, Pace, Window};
+use super::readings::Readings;
+use super::retry::{Retries, Retry};
+use super::vouching::{ByQuery, Commitment, Vouching};
+use crate::dimse::Remote;
 use crate::import::Compressed;
 use crate::reconcile::CoercionSection;
 
@@ -15,6 +22,10 @@ const ASSOCIATIONS: usize = 3;
 
 /// More than this only fills the destination's queue.
 const MOST_ASSOCIATIONS: usize = 64;
+
+/// Three times the longest, the times that a report is awaited, stays within the week that anything is kept.
+const COMMITMENT_TIMES: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(48 * 3600);
 
 /// One destination as it is configured. Exactly one of `peer`, `folder` and `stow-url` is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -63,6 +74,40 @@ pub struct DestinationSection {
     /// What becomes of compressed images.
     #[serde(default)]
     pub compressed: Compressed,
+    /// Whether the destination is asked to commit itself to what it has stored.
+    #[serde(default)]
+    pub commitment: Option<Commitment>,
+    /// Name of a `[peers.NAME]` section that commits for `peer`.
+    #[serde(default)]
+    pub commitment_peer: Option<String>,
+    /// How long its report may take.
+    #[serde(default, deserialize_with = "time")]
+    pub commitment_timeout: Option<Duration>,
+    /// Whether a query confirms where no commitment does.
+    #[serde(default)]
+    pub confirm_by_query: Option<bool>,
+    /// Nothing is sent while this is set; what is to be sent waits.
+    #[serde(default)]
+    pub paused: bool,
+    /// When studies are begun, as `20:00-06:00`.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// What leaves at most, as `20 Mbit/s`.
+    #[serde(default)]
+    pub bandwidth: Option<Bandwidth>,
+    /// Statuses that this destination means otherwise than the standard says.
+    #[serde(default)]
+    pub status: Readings,
+    /// Waits while it takes nothing, as `10s x2 up to 15m`.
+    #[serde(default)]
+    pub retry: Option<Retry>,
+    /// Waits after it failed with some objects.
+    #[serde(default)]
+    pub retry_objects: Option<Retry>,
+}
+
+fn time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    crate::clock::duration(deserializer).map(Some)
 }
 
 /// How the files of a folder lie.
@@ -125,6 +170,16 @@ pub enum Faulty {
     AskedFolder,
     #[error("`query-peer` names whom to ask; leave it out if `existing-study` is \"ignore\"")]
     AskedAndIgnored,
+    #[error("`commitment` and `confirm-by-query` are for a `peer`; leave them out for a `folder`")]
+    VouchingFolder,
+    #[error(
+        "`commitment-peer` and `commitment-timeout` say whom to ask and how long to wait; leave them out if `commitment` is \"off\""
+    )]
+    AskedAndOff,
+    #[error("`commitment-timeout` is between one minute and 48 hours")]
+    CommitmentTimeout,
+    #[error("`bandwidth` and `status` are for a `peer`; leave them out for a `folder`")]
+    BandwidthToFolder,
     #[error("`coercion.{0}`: {1}")]
     Coercion(&'static str, &'static str),
 }
@@ -171,6 +226,7 @@ impl DestinationSection {
         if self.existing_study == Some(Existing::Ignore) && self.query_peer.is_some() {
             faults.push(Faulty::AskedAndIgnored);
         }
+        faults.extend(self.vouching_faults());
         faults.extend(self.coercion.faults().map(|(key, why)| Faulty::Coercion(key, why)));
         match target {
             Some(target) if faults.is_empty() => Ok(target),
@@ -197,6 +253,49 @@ impl DestinationSection {
             }
         };
         Some(TargetSection::Stow(url.clone(), credentials))
+    }
+
+    fn vouching_faults(&self) -> Vec<Faulty> {
+        let mut faults = Vec::new();
+        let waits = self.commitment_peer.is_some() || self.commitment_timeout.is_some();
+        let vouches = self.commitment.is_some() || self.confirm_by_query.is_some() || waits;
+        if self.folder.is_some() && vouches {
+            faults.push(Faulty::VouchingFolder);
+        }
+        if self.folder.is_some() && (self.bandwidth.is_some() || !self.status.is_empty()) {
+            faults.push(Faulty::BandwidthToFolder);
+        }
+        if self.commitment == Some(Commitment::Off) && waits {
+            faults.push(Faulty::AskedAndOff);
+        }
+        if self.commitment_timeout.is_some_and(|time| !COMMITMENT_TIMES.contains(&time)) {
+            faults.push(Faulty::CommitmentTimeout);
+        }
+        faults
+    }
+
+    /// How long to wait before it is tried again.
+    pub fn retries(&self) -> Retries {
+        Retries { whole: self.retry, objects: self.retry_objects }
+    }
+
+    /// When and how fast it is sent to.
+    pub fn pace(&self) -> Pace {
+        let held = if self.paused { Held::Yes } else { Held::No };
+        Pace { held, window: self.window, bandwidth: self.bandwidth }
+    }
+
+    /// What vouches for a delivery; `peer` is the one that commits, if it has its own section.
+    pub fn vouching(&self, peer: Option<(String, Remote)>) -> Vouching {
+        Vouching {
+            commitment: self.commitment.unwrap_or_default(),
+            peer,
+            timeout: self.commitment_timeout.unwrap_or(Vouching::TIMEOUT),
+            by_query: match self.confirm_by_query {
+                Some(true) => ByQuery::Yes,
+                Some(false) | None => ByQuery::No,
+            },
+        }
     }
 
     /// Associations at once; files of a folder are written one after the other.

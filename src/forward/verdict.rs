@@ -2,6 +2,8 @@
 //! sending (PS3.4 B.2.3, PS3.7 annex C).
 
 use super::Ended;
+use super::readings::{FEW, Failures, Reading, Readings};
+use crate::dicom::Uid;
 use crate::dimse::{self, Class, Remote, Status, StatusClass};
 use crate::import::InstanceOutcome;
 
@@ -17,16 +19,51 @@ pub(super) enum Verdict {
     Stop(String),
 }
 
+/// What a destination's answers are read by.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    readings: Readings,
+    failures: Failures,
+}
+
+impl Judge {
+    pub(super) fn new(readings: Readings) -> Self {
+        Self { readings, failures: Failures::default() }
+    }
+
+    /// What follows from the status of this instance: by the configuration, else by the standard.
+    pub(super) fn of_status(&self, status: Status, instance: &Uid) -> Verdict {
+        let delivered = Verdict::Answered(InstanceOutcome::Delivered { status: status.0 });
+        let verdict = match self.readings.of(status) {
+            Some(Reading::Delivered) => delivered,
+            Some(Reading::Refused) => refused(status, status.sentence()),
+            Some(Reading::Retry) => Verdict::Later(status.sentence()),
+            None if status.class() == StatusClass::RetryFewTimes => {
+                let times = self.failures.count(instance);
+                if times < FEW {
+                    return Verdict::Later(status.sentence());
+                }
+                refused(status, format!("{}; it was tried {times} times", status.sentence()))
+            }
+            None => of_status(status),
+        };
+        self.failures.forget(instance);
+        verdict
+    }
+}
+
+fn refused(status: Status, sentence: String) -> Verdict {
+    Verdict::Answered(InstanceOutcome::Refused { status: Some(status.0), sentence })
+}
+
+/// Table 8: every class of statuses, and no way past it.
 pub(super) fn of_status(status: Status) -> Verdict {
     match status.class() {
         StatusClass::Success | StatusClass::Warning => {
             Verdict::Answered(InstanceOutcome::Delivered { status: status.0 })
         }
         StatusClass::Duplicate => Verdict::Doubtful,
-        StatusClass::Permanent => Verdict::Answered(InstanceOutcome::Refused {
-            status: Some(status.0),
-            sentence: status.sentence(),
-        }),
+        StatusClass::Permanent => refused(status, status.sentence()),
         // Neither fits a C-STORE response, so nobody can say what became of the object.
         StatusClass::Pending | StatusClass::Cancelled | StatusClass::RetryFewTimes => {
             Verdict::Later(status.sentence())

@@ -172,6 +172,9 @@ fn check_destinations(config: &Config, faults: &mut Faults) {
         if let Some(peer) = &section.query_peer {
             reference(config, &format!("destinations.{name}.query-peer"), peer, faults);
         }
+        if let Some(peer) = &section.commitment_peer {
+            reference(config, &format!("destinations.{name}.commitment-peer"), peer, faults);
+        }
         let key = format!("destinations.{name}");
         match section.target() {
             Ok(TargetSection::Peer(peer)) => {

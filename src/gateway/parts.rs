@@ -16,6 +16,7 @@ use crate::import::{DestinationName, Times};
 use crate::journal::{Journal, Recovered};
 use crate::pipeline::{Backoff, Parts, Settings};
 use crate::reconcile::Site;
+use crate::scp::Promises;
 use crate::seal::{Vault, place};
 use crate::spool::Spool;
 use crate::web::Client;
@@ -35,6 +36,8 @@ pub enum ClockSource {
 pub(super) struct KeptWorklist {
     cache: Cache,
     pub(super) local: Local,
+    /// What peers asked us to commit to.
+    pub(super) promises: Promises,
 }
 
 /// Opens what is at rest and builds what is configured.
@@ -58,7 +61,8 @@ pub(super) async fn build(
         place::private_folder(&folder)?;
         let kept = KeptWorklist {
             cache: Cache::open(vault.clone(), &folder.join("cache.sealed"))?,
-            local: Local::open(vault, &folder.join("local.sealed"))?,
+            local: Local::open(vault.clone(), &folder.join("local.sealed"))?,
+            promises: Promises::open(vault, config.below("commitments.sealed"))?,
         };
         anyhow::Ok((spool, journal, recovered, kept))
     });
@@ -201,8 +205,10 @@ fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Des
             // Told by the check of the configuration.
             Err(_) => continue,
         };
-        let query =
-            section.query_peer.as_ref().and_then(|peer| Some((peer.clone(), remote(peer)?)));
+        let named = |peer: &String| {
+            Some((peer.clone(), config.peers.get(peer)?.remote(&config.dicom.ae_title)))
+        };
+        let query = section.query_peer.as_ref().and_then(named);
         let destination = Destination {
             target,
             associations: section.associations(),
@@ -211,6 +217,10 @@ fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Des
             compressed: section.compressed,
             layout: section.layout.unwrap_or_default(),
             send_back: section.send_back,
+            pace: section.pace(),
+            readings: section.status.clone(),
+            retries: section.retries(),
+            vouching: section.vouching(section.commitment_peer.as_ref().and_then(named)),
         };
         destinations.insert(DestinationName(name.clone()), destination);
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use super::request::{self, AnswersRequest, DecisionRequest, ImportRequest, PatientsRequest};
 use super::view::{self, Detail, ImportView};
-use super::{Rooms, events, monitor};
+use super::{Rooms, destinations, events, monitor};
 use crate::clock::Moment;
 use crate::dicom::Uid;
 use crate::import::{Actor, Import, ImportId, State as ImportState, Tombstone};
@@ -47,6 +47,8 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Rooms>)>
         ("post", "/api/v1/imports/{id}/retry", post(retry)),
         ("post", "/api/v1/imports/{id}/cancel", post(cancel)),
         ("post", "/api/v1/imports/{id}/studies/{studyInstanceUid}/decision", post(decide)),
+        ("post", "/api/v1/destinations/{name}/pause", post(destinations::pause)),
+        ("post", "/api/v1/destinations/{name}/resume", post(destinations::resume)),
         ("get", "/api/v1/imports/{id}/studies/{studyInstanceUid}/changes", get(changes)),
     ]
 }

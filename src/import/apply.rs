@@ -1,7 +1,9 @@
 //! Applying events to an import.
 
-use super::event::{Action, Event, Illegal, Stage};
+use super::commitment;
+use super::event::{Action, Event, Illegal, Stage, Stop};
 use super::question::QuestionKind;
+use super::restart::Restart;
 use super::state::{
     File, Import, Inspected, Instance, Kind, Origin, Request, SetAside, State, Study, StudyState,
 };
@@ -9,9 +11,6 @@ use super::study::awaiting_worklist;
 use super::{Blob, FileKind, ImportId, documents, due};
 use crate::clock::Moment;
 use crate::dicom::Uid;
-
-/// Starts at which the same piece of work was cut off: the next one would only be cut off again.
-pub const INTERRUPTIONS: u32 = 3;
 
 /// Attempts to reach a portal, or waits for it to prepare, before a person has to look.
 pub const PULL_ATTEMPTS: u32 = 60;
@@ -81,9 +80,9 @@ impl Import {
             }
             Event::Postponed { stage: Stage::Unpack, due: at, sentence, .. } => {
                 match &mut self.state {
-                    State::Received { waits, interrupted, due, note, .. } => {
+                    State::Received { waits, interrupted, due, note, began, .. } => {
                         *waits = waits.saturating_add(1);
-                        *interrupted = 0;
+                        (*interrupted, *began) = (0, false);
                         (*due, *note) = (Some(*at), Some(sentence.clone()));
                         Ok(vec![])
                     }
@@ -138,8 +137,21 @@ impl Import {
             }
             Event::Retried { .. } => self.retried().ok_or(illegal),
             Event::Cancelled { .. } => self.cancelled(now).ok_or(illegal),
-            Event::Restarted => Ok(self.restarted()),
+            Event::Restarted => Ok(self.restarted(Restart::All)),
+            Event::Resumed { after: Stop::CutOff } => Ok(self.restarted(Restart::Begun)),
+            Event::Resumed { after: Stop::InOrder } => Ok(self.restarted(Restart::Nothing)),
             Event::CameDue => Ok(due::came_due(self, now)),
+            Event::Began { stage, study, destination } => {
+                self.began(*stage, study.as_ref(), destination.as_ref()).ok_or(illegal)
+            }
+            Event::Assured { study, .. }
+            | Event::CommitmentAsked { study, .. }
+            | Event::CommitmentTaken { study, .. }
+            | Event::CommitmentPostponed { study, .. }
+            | Event::CommitmentReported { study, .. } => {
+                let study = self.study_mut(study).ok_or(illegal)?;
+                commitment::apply(study, event).ok_or(illegal)
+            }
         }?;
         self.changed = now;
         self.close_if_ended(now);
@@ -150,7 +162,7 @@ impl Import {
         self.studies.iter().find(|study| study.uid == *uid)
     }
 
-    fn study_mut(&mut self, uid: &Uid) -> Option<&mut Study> {
+    pub(super) fn study_mut(&mut self, uid: &Uid) -> Option<&mut Study> {
         let unpacked = matches!(self.state, State::Unpacked);
         unpacked.then(|| self.studies.iter_mut().find(|study| study.uid == *uid))?
     }
@@ -351,6 +363,11 @@ impl Import {
         }
     }
 
+    /// The number of an instance of this import.
+    pub fn number_of(&self, sop_instance: &Uid) -> Option<u32> {
+        self.by_uid.get(sop_instance).copied()
+    }
+
     fn instance_of(&self, uid: &Uid) -> Option<&Instance> {
         let number = self.by_uid.get(uid)?;
         self.instances.get(usize::try_from(*number).ok()?)
@@ -428,46 +445,6 @@ impl Import {
         Some(vec![Action::Stop])
     }
 
-    fn restarted(&mut self) -> Vec<Action> {
-        match &mut self.state {
-            State::Requested { due: None, attempts, .. } => {
-                *attempts += 1;
-                if *attempts > PULL_ATTEMPTS {
-                    self.state = interrupted("fetching it", requested());
-                    return vec![];
-                }
-                vec![Action::Pull]
-            }
-            State::Downloading { interrupted: times } => {
-                *times += 1;
-                if *times >= INTERRUPTIONS {
-                    self.state = interrupted("downloading it", requested());
-                    return vec![];
-                }
-                vec![Action::Pull]
-            }
-            State::Received { files, interrupted: times, due: None, .. } => {
-                *times += 1;
-                if *times >= INTERRUPTIONS {
-                    let again = received(files.clone());
-                    self.state = interrupted("unpacking it", again);
-                    return vec![];
-                }
-                vec![Action::Unpack]
-            }
-            State::Unpacked => self.studies.iter_mut().flat_map(Study::restarted).collect(),
-            State::Requested { due: Some(_), .. }
-            | State::Received { due: Some(_), .. }
-            | State::Asking { .. }
-            | State::Choosing { .. }
-            | State::Preparing { .. }
-            | State::Receiving { .. }
-            | State::Closed { .. }
-            | State::Failed { .. }
-            | State::Cancelled { .. } => vec![],
-        }
-    }
-
     fn close_if_ended(&mut self, now: Moment) {
         let ended = self.studies.iter().all(Study::is_ended);
         if matches!(self.state, State::Unpacked) && ended {
@@ -482,17 +459,7 @@ pub(super) fn requested() -> State {
 
 /// Everything is here and has not been looked at.
 pub(super) fn received(files: Vec<File>) -> State {
-    State::Received { files, interrupted: 0, waits: 0, due: None, note: None }
-}
-
-pub(super) fn cut_off(doing: &str) -> String {
-    format!(
-        "the gateway was cut off {INTERRUPTIONS} times while {doing}; look into its log, then press retry"
-    )
-}
-
-fn interrupted(doing: &str, again: State) -> State {
-    State::Failed { sentence: cut_off(doing), again: Some(Box::new(again)) }
+    State::Received { files, interrupted: 0, waits: 0, due: None, note: None, began: false }
 }
 
 /// A request without a link, as uploads and associations have it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::apply::requested;
 use super::event::{Action, End};
-use super::state::{Import, Kind, State, StudyState};
+use super::state::{Delivery, Import, Kind, State, StudyState};
 use super::study::start_delivery;
 use crate::clock::Moment;
 
@@ -89,10 +89,12 @@ impl StudyState {
     fn work_due(&self) -> Option<Moment> {
         match self {
             Self::AwaitingWorklist { due, .. } => *due,
-            Self::Forwarding(work) => work.deliveries.iter().filter_map(|d| d.due).min(),
+            Self::Forwarding(work) | Self::Confirming(work) => {
+                let dues = |d: &Delivery| [d.due, d.commitment.due()].into_iter().flatten();
+                work.deliveries.iter().flat_map(dues).min()
+            }
             Self::Inspected
             | Self::AwaitingDecision { .. }
-            | Self::Confirming(_)
             | Self::Confirmed { .. }
             | Self::Quarantined { .. }
             | Self::Rejected { .. }
@@ -138,6 +140,7 @@ pub(super) fn came_due(import: &mut Import, now: Moment) -> Vec<Action> {
                     }
                     _ => {}
                 }
+                actions.extend(study.commitments_came_due(now));
             }
             actions
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::commitment::{Assurance, CommitmentFault};
 use super::state::{
     Bookmark, DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside,
 };
@@ -145,7 +146,8 @@ pub enum Event {
     Cancelled {
         actor: Actor,
     },
-    /// The gateway started with this import unfinished.
+    /// The gateway started with this import unfinished: as releases before [`Event::Resumed`] wrote it, which
+    /// counted what was waiting as cut off too.
     Restarted,
     /// Something that was due is due now.
     CameDue,
@@ -169,6 +171,55 @@ pub enum Event {
     /// An order came that may be the one this study waits for: the rules look again.
     OrderCame {
         study: Uid,
+    },
+    /// A stage begins: what cuts the gateway off from now on may be its doing.
+    Began {
+        stage: Stage,
+        study: Option<Uid>,
+        destination: Option<DestinationName>,
+    },
+    /// The gateway started with this import unfinished.
+    Resumed {
+        after: Stop,
+    },
+    /// A destination vouches for the study in another way than by commitment; `note` tells why.
+    Assured {
+        study: Uid,
+        destination: DestinationName,
+        by: Assurance,
+        note: Option<String>,
+    },
+    /// A destination is about to be asked to commit to these instances; its report is awaited until `due`.
+    CommitmentAsked {
+        study: Uid,
+        destination: DestinationName,
+        transaction: Uid,
+        instances: Vec<u32>,
+        due: Moment,
+    },
+    /// It took the request.
+    CommitmentTaken {
+        study: Uid,
+        destination: DestinationName,
+        transaction: Uid,
+    },
+    /// It could not be asked, or refused the request: asked again at `due`.
+    CommitmentPostponed {
+        study: Uid,
+        destination: DestinationName,
+        fault: CommitmentFault,
+        due: Moment,
+        sentence: String,
+    },
+    /// It reported: what it keeps, and what it does not with the reason (PS3.4 J.3.3.1.1). Without a
+    /// transaction it was asked by a query. What is in neither list is asked for again at `due`.
+    CommitmentReported {
+        study: Uid,
+        destination: DestinationName,
+        transaction: Option<Uid>,
+        committed: Vec<u32>,
+        failed: Vec<(u32, u16)>,
+        due: Moment,
     },
 }
 
@@ -203,8 +254,25 @@ impl Event {
             Self::Noted { .. } => "Noted",
             Self::Bookmarked { .. } => "Bookmarked",
             Self::OrderCame { .. } => "OrderCame",
+            Self::Began { .. } => "Began",
+            Self::Resumed { .. } => "Resumed",
+            Self::Assured { .. } => "Assured",
+            Self::CommitmentAsked { .. } => "CommitmentAsked",
+            Self::CommitmentTaken { .. } => "CommitmentTaken",
+            Self::CommitmentPostponed { .. } => "CommitmentPostponed",
+            Self::CommitmentReported { .. } => "CommitmentReported",
         }
     }
+}
+
+/// How the gateway ended before a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stop {
+    /// It was told to stop, and let its stages end.
+    InOrder,
+    /// It was cut off: a crash, a kill, a power failure.
+    CutOff,
 }
 
 /// Why an import's bytes die.
@@ -231,6 +299,11 @@ pub enum Action {
     },
     Confirm {
         study: Uid,
+    },
+    /// Have the destination vouch for what it answered.
+    Assure {
+        study: Uid,
+        destination: DestinationName,
     },
     /// Stop what runs for this import.
     Stop,

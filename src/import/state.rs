@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::choice::{Chosen, Listing, Session};
+use super::commitment::Commitment;
 use super::question::Question;
 use super::source::From;
 use super::{Compressed, ImportId};
@@ -236,6 +237,9 @@ pub enum State {
         due: Option<Moment>,
         #[serde(default)]
         note: Option<String>,
+        /// Whether it is being unpacked, not only waiting for its turn.
+        #[serde(default)]
+        began: bool,
     },
     /// The studies go their ways.
     Unpacked,
@@ -264,6 +268,9 @@ pub enum StudyState {
         interrupted: u32,
         due: Option<Moment>,
         note: Option<String>,
+        /// Whether the worklist is being asked, not only waited for.
+        #[serde(default)]
+        began: bool,
     },
     /// A person has to choose among the candidates.
     AwaitingDecision {
@@ -345,6 +352,12 @@ pub struct Delivery {
     /// What keeps the study from being sent until a person decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// Whether a run is sending, not only waiting for its turn.
+    #[serde(default)]
+    pub began: bool,
+    /// What the destination does beyond answering.
+    #[serde(default)]
+    pub commitment: Commitment,
 }
 
 /// What a destination answered for one instance.
@@ -419,6 +432,8 @@ impl Delivery {
             due: None,
             last_error: None,
             held: None,
+            began: false,
+            commitment: Commitment::default(),
         }
     }
 

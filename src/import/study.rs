@@ -1,7 +1,8 @@
 //! Applying events to one study.
 
-use super::apply::{INTERRUPTIONS, cut_off};
+use super::commitment;
 use super::event::{Action, Order, Stage};
+use super::restart::{Restart, cut_off};
 use super::state::{Delivery, DestinationName, InstanceOutcome, Study, StudyState, Work};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
@@ -19,12 +20,13 @@ impl Study {
     }
 
     pub(super) fn worklist_postponed(&mut self, at: Moment, sentence: &str) -> Option<Vec<Action>> {
-        let StudyState::AwaitingWorklist { attempts, interrupted, due, note } = &mut self.state
+        let StudyState::AwaitingWorklist { attempts, interrupted, due, note, began } =
+            &mut self.state
         else {
             return None;
         };
         *attempts += 1;
-        *interrupted = 0;
+        (*interrupted, *began) = (0, false);
         *due = Some(at);
         *note = Some(sentence.to_owned());
         Some(vec![])
@@ -133,13 +135,18 @@ impl Study {
             return Some(vec![]);
         }
         let expected = self.instances.len();
+        if delivery.outcomes.len() >= expected {
+            delivery.began = false;
+        }
+        // Whoever has stored everything is asked to vouch for it, whatever the others do.
+        let assure = commitment::assure(&self.uid, &self.instances, delivery);
         if work.deliveries.iter().any(|delivery| delivery.outcomes.len() < expected) {
-            return Some(vec![]);
+            return Some(assure.into_iter().collect());
         }
         if work.deliveries.iter().all(|delivery| delivery.refused() == 0) {
             let work = work.clone();
             self.state = StudyState::Confirming(work);
-            return Some(vec![Action::Confirm { study: self.uid.clone() }]);
+            return Some(assure.into_iter().chain(self.confirm_if_assured()).collect());
         }
         let sentence = refusals(&work.deliveries, expected);
         let work = Some(work.clone());
@@ -161,7 +168,7 @@ impl Study {
         };
         let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
         delivery.attempts += 1;
-        delivery.interrupted = 0;
+        (delivery.interrupted, delivery.began) = (0, false);
         delivery.due = Some(due);
         delivery.last_error = Some(sentence.to_owned());
         Some(vec![])
@@ -179,7 +186,7 @@ impl Study {
             _ => return None,
         };
         let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
-        delivery.interrupted = 0;
+        (delivery.interrupted, delivery.began) = (0, false);
         delivery.due = None;
         delivery.last_error = Some(sentence.to_owned());
         delivery.held = Some(sentence.to_owned());
@@ -214,8 +221,16 @@ impl Study {
             StudyState::AwaitingWorklist { due: Some(_), .. }
             | StudyState::AwaitingDecision { .. }
             | StudyState::Quarantined { work: None, .. } => self.ask_again(),
-            StudyState::Forwarding(work) => {
-                work.deliveries.iter_mut().filter_map(|d| start_delivery(&uid, d)).collect()
+            StudyState::Forwarding(work) | StudyState::Confirming(work) => {
+                let mut actions = vec![];
+                for delivery in &mut work.deliveries {
+                    actions.extend(start_delivery(&uid, delivery));
+                    if delivery.commitment.due().is_some() {
+                        delivery.commitment.reset();
+                        actions.extend(commitment::assure(&uid, &self.instances, delivery));
+                    }
+                }
+                actions
             }
             StudyState::Quarantined { work: Some(work), .. } => {
                 let mut work = work.clone();
@@ -225,38 +240,39 @@ impl Study {
                     delivery
                         .outcomes
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
-                    delivery.interrupted = 0;
+                    (delivery.interrupted, delivery.began) = (0, false);
                     delivery.due = None;
                     delivery.held = None;
+                    delivery.commitment.reset();
+                    actions.extend(commitment::assure(&uid, &self.instances, delivery));
                     if delivery.outcomes.len() < instances {
                         let destination = delivery.destination.clone();
                         actions.push(Action::Send { study: uid.clone(), destination });
                     }
                 }
-                if actions.is_empty() {
+                if work.deliveries.iter().all(|d| d.outcomes.len() >= instances) {
                     // Everything was answered before it was quarantined: a run would have nothing to do.
                     self.state = StudyState::Confirming(work);
-                    return vec![Action::Confirm { study: uid }];
+                    actions.extend(self.confirm_if_assured());
+                    return actions;
                 }
                 self.state = StudyState::Forwarding(work);
                 actions
             }
             StudyState::Inspected
             | StudyState::AwaitingWorklist { due: None, .. }
-            | StudyState::Confirming(_)
             | StudyState::Confirmed { .. }
             | StudyState::Rejected { .. }
             | StudyState::Cancelled { .. } => vec![],
         }
     }
 
-    pub(super) fn restarted(&mut self) -> Vec<Action> {
+    pub(super) fn restarted(&mut self, how: Restart) -> Vec<Action> {
         let uid = self.uid.clone();
         let expected = self.instances.len();
         match &mut self.state {
-            StudyState::AwaitingWorklist { due: None, interrupted: times, .. } => {
-                *times += 1;
-                if *times >= INTERRUPTIONS {
+            StudyState::AwaitingWorklist { due: None, interrupted, began, .. } => {
+                if how.counts(std::mem::take(began), interrupted) {
                     return self.quarantine(&cut_off("matching it"));
                 }
                 vec![Action::AskWorklist { study: uid }]
@@ -267,16 +283,20 @@ impl Study {
                     if delivery.due.is_some() || delivery.outcomes.len() >= expected {
                         continue;
                     }
-                    delivery.interrupted += 1;
-                    if delivery.interrupted >= INTERRUPTIONS {
+                    if how.counts(std::mem::take(&mut delivery.began), &mut delivery.interrupted) {
                         return self.quarantine(&cut_off("sending it"));
                     }
                     let destination = delivery.destination.clone();
                     actions.push(Action::Send { study: uid.clone(), destination });
                 }
+                actions.extend(self.commitments_resumed());
                 actions
             }
-            StudyState::Confirming(_) => vec![Action::Confirm { study: uid }],
+            StudyState::Confirming(_) => {
+                let mut actions = self.commitments_resumed();
+                actions.extend(self.confirm_if_assured());
+                actions
+            }
             StudyState::Inspected
             | StudyState::AwaitingWorklist { due: Some(_), .. }
             | StudyState::AwaitingDecision { .. }
@@ -285,6 +305,29 @@ impl Study {
             | StudyState::Rejected { .. }
             | StudyState::Cancelled { .. } => vec![],
         }
+    }
+
+    /// A stage has got its turn.
+    pub(super) fn began(
+        &mut self,
+        stage: Stage,
+        destination: Option<&DestinationName>,
+    ) -> Option<Vec<Action>> {
+        let began = match (&mut self.state, stage) {
+            (StudyState::AwaitingWorklist { due: None, began, .. }, Stage::Worklist) => began,
+            (StudyState::Forwarding(work), Stage::Forward) => {
+                // One run at a time, and only for what is left.
+                let expected = self.instances.len();
+                let waits = |delivery: &&mut Delivery| {
+                    let open = delivery.due.is_none() && delivery.outcomes.len() < expected;
+                    Some(&delivery.destination) == destination && open && !delivery.began
+                };
+                &mut work.deliveries.iter_mut().find(waits)?.began
+            }
+            _ => return None,
+        };
+        *began = true;
+        Some(vec![])
     }
 }
 
@@ -295,7 +338,13 @@ pub(super) fn start_delivery(study: &Uid, delivery: &mut Delivery) -> Option<Act
 }
 
 pub(super) fn awaiting_worklist() -> StudyState {
-    StudyState::AwaitingWorklist { attempts: 0, interrupted: 0, due: None, note: None }
+    StudyState::AwaitingWorklist {
+        attempts: 0,
+        interrupted: 0,
+        due: None,
+        note: None,
+        began: false,
+    }
 }
 
 fn refusals(deliveries: &[Delivery], expected: usize) -> String {

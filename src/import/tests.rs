@@ -3,6 +3,7 @@
 mod choosing;
 mod held;
 mod holding;
+mod restarts;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,10 @@ const TIMES: Times = Times {
 
 fn uid(text: &str) -> Uid {
     Uid::new(text).unwrap()
+}
+
+pub(super) fn pacs() -> DestinationName {
+    DestinationName("pacs".into())
 }
 
 fn blob(n: u32) -> Blob {
@@ -107,7 +112,6 @@ fn file() -> File {
 }
 
 fn events() -> impl Strategy<Value = Event> {
-    let pacs = || DestinationName("pacs".into());
     let study = 0..4u32;
     prop_oneof![
         Just(Event::Asked { questions: vec![], note: None }),
@@ -176,7 +180,67 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Event::Retried { actor: actor() }),
         Just(Event::Cancelled { actor: actor() }),
         Just(Event::Restarted),
+        Just(Event::Resumed { after: Stop::CutOff }),
+        Just(Event::Resumed { after: Stop::InOrder }),
+        commitments(),
         Just(Event::CameDue),
+    ]
+}
+
+fn commitments() -> impl Strategy<Value = Event> {
+    let transaction = |n: u32| uid(&format!("1.9.{n}"));
+    let study = 0..3u32;
+    let due = Moment::default();
+    prop_oneof![
+        study.clone().prop_map(|n| Event::Assured {
+            study: study_uid(n),
+            destination: pacs(),
+            by: Assurance::Answered,
+            note: None,
+        }),
+        (study.clone(), 0..4u32, prop::collection::vec(0..14u32, 0..8)).prop_map(
+            move |(n, t, instances)| Event::CommitmentAsked {
+                study: study_uid(n),
+                destination: pacs(),
+                transaction: transaction(t),
+                instances,
+                due,
+            }
+        ),
+        (study.clone(), 0..4u32).prop_map(move |(n, t)| Event::CommitmentTaken {
+            study: study_uid(n),
+            destination: pacs(),
+            transaction: transaction(t),
+        }),
+        (study.clone(), any::<bool>()).prop_map(move |(n, refused)| Event::CommitmentPostponed {
+            study: study_uid(n),
+            destination: pacs(),
+            fault: if refused { CommitmentFault::Refused } else { CommitmentFault::Unreachable },
+            due,
+            sentence: "busy".into(),
+        }),
+        (
+            study.clone(),
+            prop::option::of(0..4u32),
+            prop::collection::vec(0..14u32, 0..8),
+            prop::collection::vec(
+                (0..14u32, prop::sample::select(vec![0x0112, 0x0213, 0x0122])),
+                0..3
+            ),
+        )
+            .prop_map(move |(n, t, committed, failed)| Event::CommitmentReported {
+                study: study_uid(n),
+                destination: pacs(),
+                transaction: t.map(transaction),
+                committed,
+                failed,
+                due,
+            }),
+        (study, any::<bool>()).prop_map(|(n, forward)| Event::Began {
+            stage: if forward { Stage::Forward } else { Stage::Worklist },
+            study: Some(study_uid(n)),
+            destination: Some(pacs()),
+        }),
     ]
 }
 
@@ -277,6 +341,9 @@ fn finish(import: &mut Import, mut actions: Vec<Action>) {
                     .collect();
                 Event::Sent { study, destination, outcomes }
             }
+            Action::Assure { study, destination } => {
+                Event::Assured { study, destination, by: Assurance::Answered, note: None }
+            }
             Action::Confirm { study } => Event::Confirmed { study },
             Action::Stop => continue,
         };
@@ -322,7 +389,8 @@ fn stopped_after_each_event_it_reaches_the_same_end() {
         for event in &events[..stop] {
             import.apply(event, Moment::default()).unwrap();
         }
-        let actions = import.apply(&Event::Restarted, Moment::default()).unwrap();
+        let resumed = Event::Resumed { after: Stop::CutOff };
+        let actions = import.apply(&resumed, Moment::default()).unwrap();
         finish(&mut import, actions);
         assert_eq!(import.state.name(), "Closed", "stopped after event {stop}");
         assert_eq!(import.counts().delivered, 6, "stopped after event {stop}");
@@ -335,11 +403,15 @@ fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
     import
         .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
         .unwrap();
+    let began = Event::Began { stage: Stage::Unpack, study: None, destination: None };
+    let cut_off = Event::Resumed { after: Stop::CutOff };
     for start in 1..=2 {
-        let actions = import.apply(&Event::Restarted, Moment::default()).unwrap();
+        import.apply(&began, Moment::default()).unwrap();
+        let actions = import.apply(&cut_off, Moment::default()).unwrap();
         assert_eq!(actions, [Action::Unpack], "start {start}");
     }
-    assert_eq!(import.apply(&Event::Restarted, Moment::default()).unwrap(), []);
+    import.apply(&began, Moment::default()).unwrap();
+    assert_eq!(import.apply(&cut_off, Moment::default()).unwrap(), []);
     assert_eq!(import.state.name(), "Failed");
     let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
     assert_eq!(actions, [Action::Unpack], "a person may try once more");
@@ -432,7 +504,7 @@ fn debug_output_tells_nothing_of_the_patient() {
 }
 
 /// An upload of two instances of one study, decided.
-fn forwarding() -> (Import, Uid) {
+pub(super) fn forwarding() -> (Import, Uid) {
     let (mut import, _) = begun(Kind::Upload);
     let unpacked = Event::Unpacked {
         instances: vec![inspected(0), inspected(3)],
@@ -450,7 +522,7 @@ fn forwarding() -> (Import, Uid) {
     (import, study)
 }
 
-fn delivered(study: &Uid, numbers: std::ops::Range<u32>) -> Event {
+pub(super) fn delivered(study: &Uid, numbers: std::ops::Range<u32>) -> Event {
     let outcome = InstanceOutcome::Delivered { status: 0 };
     Event::Sent {
         study: study.clone(),
@@ -486,7 +558,12 @@ fn outcomes_that_come_after_a_failure_count_and_a_retry_has_something_to_do() {
     import.apply(&delivered(&study, 0..2), Moment::default()).unwrap();
     assert_eq!(import.counts().delivered, 2);
     let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
-    assert_eq!(actions, [Action::Confirm { study }], "it would wait in Forwarding for ever");
+    let destination = pacs();
+    assert_eq!(
+        actions,
+        [Action::Assure { study, destination }],
+        "it would wait in Forwarding for ever"
+    );
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn events_come_back_in_order() {
     for sequence in 1..300 {
         journal.append(vec![answered(two, sequence, 50)]).await.unwrap();
     }
-    let reading = Reading { moment: moment(9), boot_ms: 3, boot_id: "b".to_owned() };
+    let reading = Reading { moment: moment(9), boot_ms: 3, boot_id: "b".to_owned(), is_last: true };
     journal.keep_reading(reading.clone()).await.unwrap();
     drop(journal);
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::shared::Shared;
-use super::{Gate, Progress, Settings, Snapshot, Stay};
+use super::{Gate, Paused, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
@@ -254,6 +254,8 @@ impl Pipeline {
     }
 
     pub async fn retry(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
+        let now = self.shared.clock.now();
+        self.destinations().iter().for_each(|name| self.shared.lanes.of(name).nudge(now));
         self.report(id, Event::Retried { actor }).await
     }
 
@@ -267,6 +269,29 @@ impl Pipeline {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Erase { id, reply: Some(reply) }).await?;
         answer.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Stops sending to a destination, or lets it go on. It lasts until the next start.
+    ///
+    /// # Errors
+    /// If there is no such destination.
+    pub fn pause(
+        &self,
+        name: &DestinationName,
+        paused: Paused,
+        actor: &Actor,
+    ) -> Result<(), Refusal> {
+        let known = self.destinations();
+        if !known.contains(name) {
+            let names = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(Refusal::Invalid(format!(
+                "there is no destination of that name; configured are: {names}"
+            )));
+        }
+        if self.shared.lanes.of(name).pause(paused) {
+            tracing::info!(destination = %name, ?paused, actor = %actor.0, "destination paused or resumed");
+        }
+        Ok(())
     }
 
     /// The clock that everything goes by.

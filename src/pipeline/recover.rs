@@ -8,7 +8,7 @@ use super::scheduler::Slot;
 use super::verify;
 use crate::clock::Moment;
 use crate::expire;
-use crate::import::{Action, Counts, End, Event, Import, ImportId, Tombstone};
+use crate::import::{Action, Counts, End, Event, Import, ImportId, Stop, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::spool::{self, Spool};
 
@@ -50,6 +50,8 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     if recovered.cut > 0 {
         recovery.alarms.push(verify::cut(recovered.cut));
     }
+    let in_order = recovered.reading.as_ref().is_some_and(|reading| reading.is_last);
+    let stop = if in_order { Stop::InOrder } else { Stop::CutOff };
     let mut accounts = vec![];
     for (id, entries) in recovered.imports {
         if let Some(import) = replay(&mut recovery, id, entries) {
@@ -57,7 +59,7 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
                 Ok(account) => accounts.push(account),
                 Err(missing) => recovery.alarms.push(missing),
             }
-            restart(&mut recovery, import, now);
+            restart(&mut recovery, import, stop, now);
         }
     }
     verify::tell(&accounts);
@@ -146,12 +148,12 @@ fn replay(recovery: &mut Recovery, id: ImportId, entries: Vec<Entry>) -> Option<
     Some(import)
 }
 
-fn restart(recovery: &mut Recovery, mut import: Import, now: Moment) {
+fn restart(recovery: &mut Recovery, mut import: Import, stop: Stop, now: Moment) {
     let id = import.id;
-    match import.apply(&Event::Restarted, now) {
+    match import.apply(&Event::Resumed { after: stop }, now) {
         Ok(actions) => {
             if let Some(slot) = recovery.slots.get_mut(&id) {
-                let event = Event::Restarted;
+                let event = Event::Resumed { after: stop };
                 recovery.entries.push(Entry { import: id, sequence: slot.next, at: now, event });
                 slot.next += 1;
             }

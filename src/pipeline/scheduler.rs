@@ -16,6 +16,7 @@ use self::records::Record;
 use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
 use super::judge::Judge;
+use super::lanes::Lanes;
 use super::settings::Parts;
 use super::shared::Shared;
 use super::snapshot::Log;
@@ -88,6 +89,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         beats: AtomicU64::new(0),
         log: Mutex::new(Log::default()),
         moves: Default::default(),
+        lanes: Lanes::default(),
     });
     for alarm in recovery.alarms {
         tracing::warn!("{alarm}");
@@ -426,7 +428,7 @@ impl Scheduler {
             self.finish(turn).await?;
         }
         self.running.shutdown().await;
-        self.journal.keep_reading(self.shared.clock.reading()).await?;
+        self.journal.keep_reading(self.shared.clock.reading().last()).await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::Settings;
 use super::earlier::{self, Earlier};
+use super::lanes::Lanes;
 use super::progress::Counters;
 use super::snapshot::{LastError, Log};
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) log: Mutex<Log>,
     /// Our C-MOVEs, which objects arrive for at the DICOM door.
     pub(super) moves: crate::fetch::Moves,
+    pub(super) lanes: Lanes,
 }
 
 impl Shared {

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::shared::Shared;
+use crate::forward::HeldBack;
 use crate::import::{Counts, ImportId, State, StudyState};
 use crate::worklist;
 
@@ -39,7 +40,12 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DestinationHealth {
+    /// Nothing is sent now: by a person, by the configuration, or because it takes nothing.
     pub paused: bool,
+    /// `ready`, `paused` by a person or the configuration, `closed` by its window, or `resting` after a failure.
+    pub state: &'static str,
+    /// Studies that wait for their turn.
+    pub waiting_studies: u64,
     pub waiting_instances: u64,
     pub delivered_instances: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +98,11 @@ impl Log {
         self.alarm(alarm);
     }
 
+    /// What is over.
+    pub(super) fn settle_alarm(&mut self, beginning: &str) {
+        self.alarms.retain(|alarm| !alarm.starts_with(beginning));
+    }
+
     pub(super) fn alarm(&mut self, alarm: String) {
         self.alarms.push_back(alarm);
         forget_oldest(&mut self.alarms, ALARMS_KEPT);
@@ -114,8 +125,24 @@ pub(super) fn take(shared: &Shared) -> Snapshot {
         disk_free: usage.free,
         ..Snapshot::default()
     };
-    for name in shared.settings().destinations.names() {
-        snapshot.destinations.insert(name.to_string(), DestinationHealth::default());
+    let settings = shared.settings();
+    let local = now.timestamp().to_zoned(settings.zone.clone()).time();
+    for name in settings.destinations.names() {
+        let lane = shared.lanes.of(&name);
+        let pace = settings.destinations.get(&name).map(|found| found.pace).unwrap_or_default();
+        let state = match () {
+            () if lane.is_paused() || pace.held == HeldBack::Yes => "paused",
+            () if !pace.is_open(local) => "closed",
+            () if lane.rests(now) => "resting",
+            () => "ready",
+        };
+        let health = DestinationHealth {
+            paused: state == "paused" || state == "resting",
+            state,
+            waiting_studies: u64::try_from(lane.waiting()).unwrap_or(u64::MAX),
+            ..DestinationHealth::default()
+        };
+        snapshot.destinations.insert(name.to_string(), health);
     }
     let imports = shared.imports.read().unwrap_or_else(PoisonError::into_inner);
     for import in imports.values() {
@@ -142,6 +169,7 @@ pub(super) fn take(shared: &Shared) -> Snapshot {
         ("worklist", "AwaitingWorklist"),
         ("decision", "AwaitingDecision"),
         ("forward", "Forwarding"),
+        ("confirm", "Confirming"),
     ] {
         let waiting = snapshot.studies.get(state).copied().unwrap_or(0);
         snapshot.queues.insert(queue, waiting);

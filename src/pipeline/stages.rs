@@ -7,22 +7,20 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::earlier::{self, Earlier};
 use super::judge::Judge;
-use super::progress::{Counters, Watch};
-use super::{Pipeline, Refusal, Settings};
+use super::progress::Watch;
+use super::{Pipeline, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
 use crate::fetch::{self, Pulled};
-use crate::forward::{Ended, Gone, Recorder, Run, Runs, Stored};
 use crate::import::{
-    Action, DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Question,
-    QuestionKind, Request, Stage, State, Study, StudyState,
+    Action, DestinationName, Event, Import, ImportId, Kind, Question, QuestionKind, Request, Stage,
+    State, Study, StudyState,
 };
 use crate::journal::Entry;
 use crate::matching::{
@@ -40,9 +38,6 @@ const UNPACKS: usize = 2;
 /// Studies that ask the worklist at the same time; a RIS is no search engine.
 const QUERIES: usize = 4;
 
-/// Delivery runs at the same time, over all destinations; each opens its own associations.
-const RUNS: usize = 8;
-
 const TOO_MANY: &str =
     "there are more instances in it than one import can hold; import its studies one by one";
 
@@ -52,13 +47,12 @@ pub(super) struct Permits {
     pulls: Arc<Semaphore>,
     unpacks: Arc<Semaphore>,
     queries: Arc<Semaphore>,
-    runs: Arc<Semaphore>,
 }
 
 impl Default for Permits {
     fn default() -> Self {
         let of = |permits| Arc::new(Semaphore::new(permits));
-        Self { pulls: of(PULLS), unpacks: of(UNPACKS), queries: of(QUERIES), runs: of(RUNS) }
+        Self { pulls: of(PULLS), unpacks: of(UNPACKS), queries: of(QUERIES) }
     }
 }
 
@@ -77,9 +71,9 @@ impl Stages {
             Action::Pull => (Stage::Pull, None),
             Action::Unpack => (Stage::Unpack, None),
             Action::AskWorklist { study } => (Stage::Worklist, Some(study.clone())),
-            Action::Send { study, .. } | Action::Confirm { study } => {
-                (Stage::Forward, Some(study.clone()))
-            }
+            Action::Send { study, .. }
+            | Action::Assure { study, .. }
+            | Action::Confirm { study } => (Stage::Forward, Some(study.clone())),
             Action::Stop => return,
         };
         let work = Box::pin(self.work(id, action, &cancel));
@@ -112,7 +106,14 @@ impl Stages {
             Action::Unpack => self.unpack(&import, &settings, cancel).await,
             Action::AskWorklist { study } => self.ask(&import, &settings, &study).await,
             Action::Send { study, destination } => {
-                self.send(&import, &settings, study, destination, cancel).await
+                self.send(&import, study, destination, cancel).await
+            }
+            Action::Assure { study, destination } => {
+                tokio::select! {
+                    event = self.assure(&import, &settings, study, destination) => event,
+                    // It is asked anew at the next start, or nobody wants it any more.
+                    () = cancel.cancelled() => None,
+                }
             }
             Action::Confirm { study } => {
                 let found = import.study(&study)?;
@@ -121,6 +122,19 @@ impl Stages {
             }
             Action::Stop => None,
         }
+    }
+
+    /// Makes durable that a stage has its turn: what cuts the gateway off from now on may be its doing. `None`
+    /// if the import has moved on while it waited.
+    pub(super) async fn begin(
+        &self,
+        id: ImportId,
+        stage: Stage,
+        study: Option<&Uid>,
+        destination: Option<&DestinationName>,
+    ) -> Option<()> {
+        let (study, destination) = (study.cloned(), destination.cloned());
+        self.pipeline.report(id, Event::Began { stage, study, destination }).await.ok()
     }
 
     async fn pull(
@@ -188,6 +202,7 @@ impl Stages {
             return None;
         };
         let _permit = self.permits.unpacks.acquire().await.ok()?;
+        self.begin(import.id, Stage::Unpack, None, None).await?;
         let shared = &self.pipeline.shared;
         let counters = shared.counters(import.id);
         counters.reset();
@@ -239,6 +254,7 @@ impl Stages {
             None => None,
         };
         let _permit = self.permits.queries.acquire().await.ok()?;
+        self.begin(import.id, Stage::Worklist, Some(uid), None).await?;
         let case = case(import, study);
         let targeted = Ask {
             accession_number: import.request.accession_number.clone(),
@@ -324,118 +340,6 @@ impl Stages {
             Err(refusal) => failed(Stage::Worklist, Some(study.uid.clone()), refusal.to_string()),
         }
     }
-
-    async fn send(
-        &self,
-        import: &Import,
-        settings: &Settings,
-        uid: Uid,
-        destination: DestinationName,
-        cancel: &CancellationToken,
-    ) -> Option<Event> {
-        let _permit = self.permits.runs.acquire().await.ok()?;
-        let study = import.study(&uid)?;
-        let work = study.work()?;
-        let delivery = work.deliveries.iter().find(|d| d.destination == destination)?;
-        if !settings.destinations.names().contains(&destination) {
-            let sentence = format!(
-                "destination {destination} is not configured any more; configure it again and press retry"
-            );
-            return Some(failed(Stage::Forward, Some(uid), sentence));
-        }
-        let shared = &self.pipeline.shared;
-        let spool = match shared.spool.import(import.id) {
-            Ok(spool) => spool,
-            Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
-        };
-        let waiting = study.instances.iter().filter(|n| !delivery.outcomes.contains_key(*n));
-        let instances = waiting.filter_map(|number| {
-            let index = usize::try_from(*number).ok()?;
-            Some((*number, import.instances.get(index)?.clone()))
-        });
-        let run = Run {
-            study: uid.clone(),
-            facts: study.facts.clone(),
-            plan: work.plan_for(&destination).clone(),
-            compressed: match work.compressed {
-                Some(compressed) => compressed,
-                None => settings.destinations.get(&destination)?.compressed,
-            },
-            stored: match delivery.delivered() {
-                0 => Stored::Nothing,
-                _ => Stored::Some,
-            },
-            runs: match (delivery.attempts, delivery.interrupted) {
-                (0, 0) => Runs::First,
-                _ => Runs::Again,
-            },
-            overridden: work.decision.overridden.clone(),
-            instances: instances.collect(),
-            spool,
-            cancel: cancel.clone(),
-            recorder: Arc::new(Outcomes {
-                pipeline: self.pipeline.clone(),
-                counters: shared.counters(import.id),
-                import: import.id,
-                study: uid.clone(),
-                destination: destination.clone(),
-            }),
-        };
-        let attempts = delivery.attempts;
-        let ended = settings.destinations.deliver(&destination, run).await;
-        let sentence = match ended {
-            // Nothing is forwarding any more that has all its outcomes; anything else would wait for ever.
-            Ended::Complete if !self.is_unanswered(import.id, &uid, &destination) => return None,
-            Ended::Complete => {
-                "sending ended without an outcome for every instance; it is tried again".to_owned()
-            }
-            Ended::Postponed { sentence, .. } => sentence,
-            Ended::Held { sentence } => {
-                return Some(Event::Held { study: uid, destination, sentence });
-            }
-        };
-        // A stop is no fault of the destination: the next start goes on at once.
-        let wait = match cancel.is_cancelled() {
-            true => Duration::ZERO,
-            false => settings.backoff.after(attempts + 1),
-        };
-        let due = shared.clock.now().after(wait);
-        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
-    }
-
-    /// Whether a delivery that is still under way lacks outcomes.
-    fn is_unanswered(&self, id: ImportId, uid: &Uid, destination: &DestinationName) -> bool {
-        let Some(import) = self.pipeline.import(id) else { return false };
-        import.study(uid).is_some_and(|study| match &study.state {
-            StudyState::Forwarding(work) => work.deliveries.iter().any(|delivery| {
-                delivery.destination == *destination
-                    && delivery.outcomes.len() < study.instances.len()
-            }),
-            _ => false,
-        })
-    }
-}
-
-/// Makes the outcomes of a delivery run durable.
-struct Outcomes {
-    pipeline: Pipeline,
-    counters: Arc<Counters>,
-    import: ImportId,
-    study: Uid,
-    destination: DestinationName,
-}
-
-#[async_trait]
-impl Recorder for Outcomes {
-    async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
-        let (study, destination) = (self.study.clone(), self.destination.clone());
-        let event = Event::Sent { study, destination, outcomes };
-        self.pipeline.report(self.import, event).await.map_err(|_: Refusal| Gone)
-    }
-
-    fn sent_bytes(&self, bytes: u64) {
-        self.counters.add_bytes(bytes);
-    }
 }
 
 /// Stages look at the token themselves; one that does not within this time is dropped.
@@ -455,7 +359,7 @@ fn archive_password() -> Question {
     }
 }
 
-fn failed(stage: Stage, study: Option<Uid>, sentence: String) -> Event {
+pub(super) fn failed(stage: Stage, study: Option<Uid>, sentence: String) -> Event {
     Event::Failed { stage, study, sentence }
 }
 

@@ -32,11 +32,13 @@ pub(super) struct Admitted {
 pub(super) struct Expected {
     /// Objects: a C-MOVE of ours is under way.
     pub(super) objects: bool,
+    /// Reports on what we asked it to commit to.
+    pub(super) reports: bool,
 }
 
 impl Expected {
     fn nothing(self) -> bool {
-        !self.objects
+        !self.objects && !self.reports
     }
 }
 

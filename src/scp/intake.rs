@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::clock::Moment;
+use crate::confirm::{self, Standing};
+use crate::dicom::Uid;
+use crate::dimse::{Report, Status};
 use crate::fetch::Moves;
 use crate::forward::HeldStudy;
 use crate::import::{Inspected, Kind};
@@ -31,6 +35,17 @@ pub trait Intake: Send + Sync {
 
     /// One object, synced in the arrival's spool. Durable when it returns.
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal>;
+
+    /// Whether this peer was, or may be, asked to commit itself to what it stored, and reports on it here.
+    fn awaits_reports(&self, peer: &str) -> bool;
+
+    /// Where an instance stands that a peer sent; `None` if we do not hold it.
+    fn standing(&self, sop_instance: &Uid) -> Option<Standing>;
+
+    fn now(&self) -> Moment;
+
+    /// Takes such a report; gives the answer to it. Durable when it returns.
+    async fn reported(&self, peer: &str, report: Report) -> Status;
 }
 
 #[async_trait]
@@ -53,5 +68,23 @@ impl Intake for Pipeline {
 
     fn held(&self) -> Vec<Arc<HeldStudy>> {
         Self::held(self)
+    }
+
+    fn awaits_reports(&self, peer: &str) -> bool {
+        Self::awaits_reports(self, peer)
+    }
+
+    fn standing(&self, sop_instance: &Uid) -> Option<Standing> {
+        // Sent twice, it may stand better in one import than in the other.
+        let imports = self.imports();
+        imports.iter().filter_map(|import| confirm::standing(import, sop_instance)).max()
+    }
+
+    fn now(&self) -> Moment {
+        self.clock().now()
+    }
+
+    async fn reported(&self, peer: &str, report: Report) -> Status {
+        self.commitment_reported(peer, report).await
     }
 }

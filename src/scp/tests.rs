@@ -66,6 +66,22 @@ impl Intake for Fake {
         self.stored.lock().unwrap().push(instance);
         Ok(())
     }
+
+    fn awaits_reports(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn reported(&self, _: &str, _: dimse::Report) -> Status {
+        Status::PROCESSING_FAILURE
+    }
+
+    fn standing(&self, _: &Uid) -> Option<crate::confirm::Standing> {
+        None
+    }
+
+    fn now(&self) -> crate::clock::Moment {
+        Default::default()
+    }
 }
 
 impl Fake {

@@ -49,6 +49,8 @@ pub enum Fault {
     Stall,
     /// Accepts only Implicit VR Little Endian.
     OnlyImplicit,
+    /// Accepts no storage class.
+    NoStorage,
     /// Answers so much later.
     Late { millis: u64 },
 }
@@ -204,6 +206,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, books: Arc<Books>, stop: Can
                 Offer { classes: Classes::AnyStorage, syntaxes: Syntaxes::Only(implicit) };
             Ok(vec![Offer::verification(), storage])
         }
+        Fault::NoStorage => Ok(vec![Offer::verification()]),
         _ => Ok(vec![Offer::verification(), Offer::any_storage()]),
     };
     let Ok(mut association) = dimse::accept_tcp(stream, from, &terms, decide).await else {
@@ -230,6 +233,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, books: Arc<Books>, stop: Can
             Ok(Some(Request::Find(find))) => {
                 association.respond_find(&find, Status::CLASS_NOT_SUPPORTED).await
             }
+            // It offers no commitment.
+            Ok(Some(Request::Commit(_) | Request::Report(_))) => return association.abort().await,
             Ok(None) | Err(_) => return,
         };
         if answered.is_err() {

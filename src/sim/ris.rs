@@ -180,6 +180,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, orders: Arc<Orders>, stop: C
             Ok(Some(Request::Store(store))) => {
                 association.respond_store(&store, Status::CLASS_NOT_SUPPORTED).await
             }
+            // It offers no commitment.
+            Ok(Some(Request::Commit(_) | Request::Report(_))) => return association.abort().await,
             Ok(None) | Err(_) => return,
         };
         if answered.is_err() {

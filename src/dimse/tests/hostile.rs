@@ -181,8 +181,8 @@ async fn other_protocols_are_named() {
 async fn an_unknown_operation_is_answered_and_its_data_dropped() {
     let (address, task) = acceptor(terms()).await;
     let mut raw = Raw::associated(address).await;
-    // An N-ACTION-RQ with a data set.
-    let action = [(0x0100_u16, vec![0x30, 0x01]), (0x0110, vec![5, 0]), (0x0800, vec![0, 0])];
+    // An N-CREATE-RQ with a data set.
+    let action = [(0x0100_u16, vec![0x40, 0x01]), (0x0110, vec![5, 0]), (0x0800, vec![0, 0])];
     let mut bytes = Vec::new();
     for (element, content) in action {
         bytes.extend([0, 0]);
@@ -195,7 +195,7 @@ async fn an_unknown_operation_is_answered_and_its_data_dropped() {
         Some(Pdu::PData { data }) => {
             let bytes = &data[0].data;
             let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
-            assert!(has(&[0x00, 0x01, 2, 0, 0, 0, 0x30, 0x81]), "the field of an N-ACTION-RSP");
+            assert!(has(&[0x00, 0x01, 2, 0, 0, 0, 0x40, 0x81]), "the field of an N-CREATE-RSP");
             assert!(has(&[0x00, 0x09, 2, 0, 0, 0, 0x11, 0x02]), "status 0211");
         }
         other => panic!("{other:?}"),

@@ -11,7 +11,7 @@ use crate::dicom::Uid;
 use crate::dimse::{self, Chunk, Status};
 use crate::forward::ledger::Ledger;
 use crate::forward::object::Fault;
-use crate::forward::verdict::{self, Verdict};
+use crate::forward::verdict::Verdict;
 use crate::forward::{Gone, route};
 use crate::import::InstanceOutcome;
 
@@ -136,7 +136,7 @@ async fn one<A: Association>(
         }
         Err(error) => return Err(error.into()),
     };
-    match verdict::of_status(status) {
+    match shared.judge.of_status(status, &current.instance.sop_instance) {
         Verdict::Answered(outcome) => record(shared, ledger, current.number, outcome).await,
         Verdict::Doubtful => {
             locked(&shared.doubtful).push((current.number, current.instance));

@@ -75,6 +75,7 @@ fn produce(
     tell.send(()).map_err(|()| Fault::Closed)?;
     let mut sink = |bytes: bytes::Bytes| {
         let length = u64::try_from(bytes.len()).unwrap_or(0);
+        shared.bucket.wait(length);
         sender.blocking_send(Chunk::Bytes(bytes)).map_err(|_| Closed)?;
         shared.recorder.sent_bytes(length);
         Ok(())

@@ -307,7 +307,9 @@ impl Pacs {
                     while let Ok(Some(request)) = association.next_request().await {
                         let store = match request {
                             Request::Store(store) => store,
-                            Request::Retrieve(_) => return,
+                            Request::Retrieve(_) | Request::Commit(_) | Request::Report(_) => {
+                                return;
+                            }
                             Request::Find(find) => {
                                 let (found, status) = (door.finds)(&find.identifier);
                                 if status == HANGS_UP {

@@ -158,13 +158,11 @@ pub(crate) fn forwarding() -> Import {
         route: None,
         compressed: None,
         deliveries: vec![Delivery {
-            destination: DestinationName("pacs".into()),
             outcomes: BTreeMap::from([(0, delivered), (1, refused)]),
             attempts: 1,
-            interrupted: 0,
-            held: None,
             due: Some(START),
             last_error: Some("the PACS refused the association".into()),
+            ..Delivery::new(DestinationName("pacs".into()))
         }],
     };
     import(State::Unpacked, vec![study(StudyState::Forwarding(Box::new(work)))])

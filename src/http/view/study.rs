@@ -5,7 +5,10 @@ use serde::Serialize;
 use super::words::{study_next_step, study_state};
 use super::{Detail, PatientView, iso_date, rfc3339};
 use crate::dicom::{Item, StudyFacts};
-use crate::import::{Counts, Delivery, Import, InstanceOutcome, Study, StudyState};
+use crate::dimse::{Status, StatusClass};
+use crate::import::{
+    Assurance, Counts, Delivery, Import, InstanceOutcome, Stand, Study, StudyState,
+};
 use crate::matching::{
     Authority, Candidate, Completeness, Decision, Evidence, Outcome, Rejected, Target, Tier,
     Verdict,
@@ -119,6 +122,14 @@ pub(crate) struct DeliveryView {
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
     pub(crate) last_error: Option<String>,
+    /// What the destination did to objects that it stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
+    /// What vouches for it: `committed`, `found`, `answered`; `awaited` while it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assurance: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assurance_note: Option<String>,
 }
 
 /// The study at `index`; `None` if there is none.
@@ -248,10 +259,16 @@ impl From<&Item> for ItemView {
 
 fn delivery(delivery: &Delivery, instances: usize) -> DeliveryView {
     let total = u64::try_from(instances).unwrap_or(u64::MAX);
-    let (mut delivered, mut failed, mut refusal) = (0, 0, None);
+    let (mut delivered, mut failed, mut refusal, mut warning) = (0, 0, None, None);
     for outcome in delivery.outcomes.values() {
         match outcome {
-            InstanceOutcome::Delivered { .. } => delivered += 1,
+            InstanceOutcome::Delivered { status } => {
+                delivered += 1;
+                let status = Status(*status);
+                if warning.is_none() && status.class() == StatusClass::Warning {
+                    warning = Some(status.sentence());
+                }
+            }
             InstanceOutcome::Refused { sentence, .. } => {
                 failed += 1;
                 refusal = Some(sentence);
@@ -267,6 +284,13 @@ fn delivery(delivery: &Delivery, instances: usize) -> DeliveryView {
     } else {
         "Sending"
     };
+    let assurance = match delivery.commitment.stand {
+        Stand::Assured(Assurance::Committed) => Some("committed"),
+        Stand::Assured(Assurance::Found) => Some("found"),
+        Stand::Assured(Assurance::Answered) => Some("answered"),
+        Stand::Asked { .. } | Stand::Postponed { .. } => Some("awaited"),
+        Stand::Open => None,
+    };
     let last_error = (state != "Delivered").then(|| delivery.last_error.as_ref().or(refusal));
     DeliveryView {
         destination: delivery.destination.to_string(),
@@ -275,5 +299,8 @@ fn delivery(delivery: &Delivery, instances: usize) -> DeliveryView {
         delivered,
         failed,
         last_error: last_error.flatten().cloned(),
+        warning,
+        assurance,
+        assurance_note: delivery.commitment.note.clone(),
     }
 }

@@ -145,7 +145,14 @@ fn every_state_has_a_next_step() {
         (State::Downloading { interrupted: 0 }, "Downloading"),
         (State::Receiving { last: START }, "Receiving"),
         (
-            State::Received { files: Vec::new(), interrupted: 0, waits: 0, due: None, note: None },
+            State::Received {
+                files: Vec::new(),
+                interrupted: 0,
+                waits: 0,
+                due: None,
+                note: None,
+                began: false,
+            },
             "Received",
         ),
         (State::Unpacked, "Unpacked"),
@@ -164,6 +171,7 @@ fn every_state_has_a_next_step() {
             attempts: 1,
             due,
             note: Some("the RIS is down".into()),
+            began: false,
         },
         StudyState::Quarantined { sentence: "the PACS refused it".into(), work: None },
         StudyState::Rejected { reason: "wrong".into(), at: START, work: None },

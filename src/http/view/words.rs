@@ -122,7 +122,7 @@ pub(crate) fn study_next_step(state: &StudyState) -> String {
         }
         StudyState::AwaitingDecision { .. } => "Choose the order it belongs to.".to_owned(),
         StudyState::Forwarding(work) => forwarding(work),
-        StudyState::Confirming(_) => "Sent; the destination has yet to vouch for it.".to_owned(),
+        StudyState::Confirming(work) => confirming(work),
         StudyState::Confirmed { .. } => {
             "Delivered under the local patient. Nothing to do.".to_owned()
         }
@@ -149,11 +149,26 @@ fn forwarding(work: &Work) -> String {
     }
 }
 
+fn confirming(work: &Work) -> String {
+    let open = work.deliveries.iter().find(|d| d.commitment.assurance().is_none());
+    let told = open.map(|delivery| (delivery, delivery.commitment.note.as_ref()));
+    match told {
+        Some((_, Some(note))) => format!("Sent; {}", full_stop(note)),
+        Some((delivery, None)) => {
+            format!("Sent; {} has yet to vouch for it.", delivery.destination)
+        }
+        None => "Sent; every destination vouches for it.".to_owned(),
+    }
+}
+
+fn full_stop(text: &str) -> String {
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+}
+
 /// Errors of a destination begin with its name, which was said already.
 fn without_name(error: &str, name: &str) -> String {
     let rest = error.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-    let text = rest.unwrap_or(error).trim();
-    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+    full_stop(rest.unwrap_or(error).trim())
 }
 
 /// A message as a sentence: a capital letter first and a full stop last.

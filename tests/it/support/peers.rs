@@ -91,6 +91,15 @@ impl Orthanc {
         Self::start_with(folder, json!({"Plugins": [plugin]})).await
     }
 
+    /// With modalities on loopback, by AE title and port.
+    pub async fn start_knowing(folder: &Path, modalities: &[(&str, u16)]) -> Self {
+        let known: serde_json::Map<String, Value> = modalities
+            .iter()
+            .map(|(title, port)| ((*title).to_owned(), json!([title, "127.0.0.1", port])))
+            .collect();
+        Self::start_with(folder, json!({"DicomModalities": known})).await
+    }
+
     /// The same with settings of its own.
     pub async fn start_with(folder: &Path, own: Value) -> Self {
         std::fs::create_dir_all(folder).unwrap();

@@ -20,6 +20,7 @@ pub struct Setup {
     quiet: String,
     worklist: bool,
     destination: bool,
+    port: u16,
 }
 
 impl Setup {
@@ -33,6 +34,7 @@ impl Setup {
             quiet: "1s".to_owned(),
             worklist: false,
             destination: false,
+            port: 0,
         }
     }
 
@@ -65,10 +67,22 @@ impl Setup {
         self
     }
 
-    /// The peer of this name is the destination, called by that name too.
-    pub fn destination_peer(mut self, name: &str) -> Self {
+    /// The peer of this name is the destination, called by that name too. It is not asked to commit: archives that
+    /// do not know where to report take the request and say nothing.
+    pub fn destination_peer(self, name: &str) -> Self {
+        self.destination_peer_with(name, "commitment = \"off\"")
+    }
+
+    /// The same with these lines.
+    pub fn destination_peer_with(mut self, name: &str, lines: &str) -> Self {
         self.destination = true;
-        writeln!(self.tables, "[destinations.{name}]\npeer = \"{name}\"").unwrap();
+        writeln!(self.tables, "[destinations.{name}]\npeer = \"{name}\"\n{lines}").unwrap();
+        self
+    }
+
+    /// On a port that somebody has to know beforehand; a free one if not said.
+    pub fn listen(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -140,13 +154,14 @@ impl Setup {
             "version = 1\n\n[gateway]\ninstitution = \"Klinikum Beispiel\"\ndata-dir = {data:?}\n\
              timezone = \"Europe/Berlin\"\n{gateway}\n[spool]\nmaster-key-file = {key_file:?}\n\n\
              [dicom]\nae-title = \"LOTSE\"\nquiet-time = \"{quiet}\"\n{dicom}\n\
-             [[dicom.listeners]]\naddress = \"127.0.0.1:0\"\n\n\
+             [[dicom.listeners]]\naddress = \"127.0.0.1:{port}\"\n\n\
              [retry]\nfirst = \"{first}\"\nlongest = \"{longest}\"\n\n\
              [http]\nlisten = \"127.0.0.1:0\"\n\n{tables}",
             data = folder.join("data"),
             gateway = self.gateway,
             quiet = self.quiet,
             dicom = self.dicom,
+            port = self.port,
             first = self.retry.0,
             longest = self.retry.1,
         );

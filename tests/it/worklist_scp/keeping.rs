@@ -105,6 +105,22 @@ impl Intake for Closed {
     async fn stored(&self, _: &Arrival, _: Inspected) -> Result<(), Refusal> {
         Err(Refusal::Stopping)
     }
+
+    fn awaits_reports(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn reported(&self, _: &str, _: lotse::dimse::Report) -> lotse::dimse::Status {
+        lotse::dimse::Status::PROCESSING_FAILURE
+    }
+
+    fn standing(&self, _: &lotse::dicom::Uid) -> Option<lotse::confirm::Standing> {
+        None
+    }
+
+    fn now(&self) -> Moment {
+        Moment::default()
+    }
 }
 
 fn many(count: usize) -> Vec<Entry> {

@@ -1,0 +1,74 @@
+//! What counts as cut off, and what only waited.
+
+use super::*;
+
+fn resumed(after: Stop) -> Event {
+    Event::Resumed { after }
+}
+
+fn began(study: &Uid) -> Event {
+    let (study, destination) = (Some(study.clone()), Some(pacs()));
+    Event::Began { stage: Stage::Forward, study, destination }
+}
+
+#[test]
+fn a_delivery_that_waits_for_its_turn_is_not_cut_off() {
+    let (mut import, study) = forwarding();
+    for _ in 0..5 {
+        let actions = import.apply(&resumed(Stop::CutOff), Moment::default()).unwrap();
+        assert_eq!(actions, [Action::Send { study: study.clone(), destination: pacs() }]);
+    }
+}
+
+#[test]
+fn a_delivery_that_began_is_held_on_the_third_crash_and_never_by_orderly_stops() {
+    let (mut import, study) = forwarding();
+    for _ in 0..5 {
+        import.apply(&began(&study), Moment::default()).unwrap();
+        assert_eq!(import.apply(&resumed(Stop::InOrder), Moment::default()).unwrap().len(), 1);
+    }
+    for crash in 1..=3 {
+        import.apply(&began(&study), Moment::default()).unwrap();
+        let actions = import.apply(&resumed(Stop::CutOff), Moment::default()).unwrap();
+        assert_eq!(actions.len(), usize::from(crash < 3), "crash {crash}");
+    }
+    let StudyState::Quarantined { sentence, .. } = &import.study(&study).unwrap().state else {
+        panic!("held")
+    };
+    assert!(sentence.contains("while sending it"), "{sentence}");
+}
+
+#[test]
+fn one_run_of_a_delivery_at_a_time() {
+    let (mut import, study) = forwarding();
+    import.apply(&began(&study), Moment::default()).unwrap();
+    assert!(import.apply(&began(&study), Moment::default()).is_err(), "it is being sent");
+    import.apply(&delivered(&study, 0..1), Moment::default()).unwrap();
+    assert!(import.apply(&began(&study), Moment::default()).is_err(), "it still is");
+    let (destination, due) = (pacs(), Moment::default());
+    let postponed = Event::DeliveryPostponed {
+        study: study.clone(),
+        destination,
+        due,
+        sentence: "busy".into(),
+    };
+    import.apply(&postponed, Moment::default()).unwrap();
+    assert!(import.apply(&began(&study), Moment::default()).is_err(), "it waits");
+    import.apply(&Event::CameDue, Moment::default()).unwrap();
+    import.apply(&began(&study), Moment::default()).unwrap();
+}
+
+#[test]
+fn journals_of_earlier_releases_replay_as_they_were_written() {
+    let (mut import, study) = forwarding();
+    for start in 1..=3 {
+        let actions = import.apply(&Event::Restarted, Moment::default()).unwrap();
+        assert_eq!(actions.len(), usize::from(start < 3), "start {start}");
+    }
+    assert_eq!(import.study(&study).unwrap().state.name(), "Quarantined");
+    // And states without what was added since are read.
+    let delivery = serde_json::json!({"destination": "pacs", "outcomes": {}, "attempts": 0, "interrupted": 0,
+        "due": null, "last_error": null, "lastError": null});
+    let delivery: Delivery = serde_json::from_value(delivery).unwrap();
+    assert!(delivery == Delivery::new(pacs()));
+}

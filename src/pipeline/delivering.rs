@@ -1,0 +1,194 @@
+//! One run of a delivery: its turn in the lane, what is sent, what is recorded of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::{Lane, Rank};
+use super::progress::Counters;
+use super::shared::Shared;
+use super::stages::{Stages, failed};
+use super::{Backoff, Pipeline, Refusal};
+use crate::clock::Moment;
+use crate::dicom::Uid;
+use crate::forward::{Ended, Gone, Recorder, Retry, Run, Runs, Stored};
+use crate::import::{
+    DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Stage, StudyState,
+};
+
+impl Stages {
+    pub(super) async fn send(
+        &self,
+        import: &Import,
+        uid: Uid,
+        destination: DestinationName,
+        cancel: &CancellationToken,
+    ) -> Option<Event> {
+        let shared = &self.pipeline.shared;
+        let lane = shared.lanes.of(&destination);
+        let rank = match import.kind {
+            Kind::Link { .. } | Kind::Upload | Kind::Retrieval { .. } | Kind::Dicomweb { .. } => {
+                Rank::Person
+            }
+            Kind::Association { .. } => Rank::Burst,
+        };
+        let open = |now| self.is_open(&destination, now);
+        let _turn = lane.turn(rank, &shared.clock, open, cancel).await?;
+        // It may have waited for long: the one that gets its turn is the import as it is now.
+        self.begin(import.id, Stage::Forward, Some(&uid), Some(&destination)).await?;
+        let import = self.pipeline.import(import.id)?;
+        let settings = &shared.settings();
+        let study = import.study(&uid)?;
+        let work = study.work()?;
+        let delivery = work.deliveries.iter().find(|d| d.destination == destination)?;
+        if !settings.destinations.names().contains(&destination) {
+            let sentence = format!(
+                "destination {destination} is not configured any more; configure it again and press retry"
+            );
+            return Some(failed(Stage::Forward, Some(uid), sentence));
+        }
+        let spool = match shared.spool.import(import.id) {
+            Ok(spool) => spool,
+            Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
+        };
+        let waiting = study.instances.iter().filter(|n| !delivery.outcomes.contains_key(*n));
+        let instances = waiting.filter_map(|number| {
+            let index = usize::try_from(*number).ok()?;
+            Some((*number, import.instances.get(index)?.clone()))
+        });
+        let run = Run {
+            study: uid.clone(),
+            facts: study.facts.clone(),
+            plan: work.plan_for(&destination).clone(),
+            compressed: match work.compressed {
+                Some(compressed) => compressed,
+                None => settings.destinations.get(&destination)?.compressed,
+            },
+            stored: match delivery.delivered() {
+                0 => Stored::Nothing,
+                _ => Stored::Some,
+            },
+            runs: match (delivery.attempts, delivery.interrupted, delivery.commitment.resent) {
+                (0, 0, 0) => Runs::First,
+                _ => Runs::Again,
+            },
+            overridden: work.decision.overridden.clone(),
+            instances: instances.collect(),
+            spool,
+            cancel: cancel.clone(),
+            recorder: Arc::new(Outcomes {
+                pipeline: self.pipeline.clone(),
+                counters: shared.counters(import.id),
+                import: import.id,
+                study: uid.clone(),
+                destination: destination.clone(),
+            }),
+        };
+        let attempts = delivery.attempts;
+        let ended = settings.destinations.deliver(&destination, run).await;
+        let found = settings.destinations.get(&destination).map(|found| found.retries);
+        let backoff = |retry: Option<Retry>| retry.map_or(settings.backoff, Backoff::of);
+        let found = found.unwrap_or_default();
+        let (whole, objects) = (backoff(found.whole), backoff(found.objects.or(found.whole)));
+        let mut rests = false;
+        let sentence = match ended {
+            // Nothing is forwarding any more that has all its outcomes; anything else would wait for ever.
+            Ended::Complete if !self.is_unanswered(import.id, &uid, &destination) => {
+                self.wake(&lane, &destination);
+                return None;
+            }
+            Ended::Complete => {
+                "sending ended without an outcome for every instance; it is tried again".to_owned()
+            }
+            Ended::Postponed { sentence, pause_destination } => {
+                rests = pause_destination && !cancel.is_cancelled();
+                sentence
+            }
+            Ended::Held { sentence } => {
+                self.wake(&lane, &destination);
+                return Some(Event::Held { study: uid, destination, sentence });
+            }
+        };
+        // A stop is no fault of the destination: the next start goes on at once.
+        let wait = match cancel.is_cancelled() {
+            true => Duration::ZERO,
+            false => objects.jittered(attempts.saturating_add(1), seed(import.id)),
+        };
+        let now = shared.clock.now();
+        let due = if rests {
+            alarm(shared, &destination, &sentence);
+            lane.rest(now, &whole)
+        } else {
+            self.wake(&lane, &destination);
+            now.after(wait)
+        };
+        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
+    }
+
+    /// The destination took something.
+    fn wake(&self, lane: &Lane, destination: &DestinationName) {
+        if lane.wake() {
+            let beginning = takes_nothing(destination);
+            self.pipeline.shared.log(|log| log.settle_alarm(&beginning));
+        }
+    }
+
+    /// Whether a study may be begun now by what the configuration says of its destination.
+    fn is_open(&self, name: &DestinationName, now: Moment) -> bool {
+        let settings = self.pipeline.shared.settings();
+        let local = now.timestamp().to_zoned(settings.zone.clone()).time();
+        settings.destinations.get(name).is_none_or(|found| found.pace.is_open(local))
+    }
+
+    /// Whether a delivery that is still under way lacks outcomes.
+    fn is_unanswered(&self, id: ImportId, uid: &Uid, destination: &DestinationName) -> bool {
+        let Some(import) = self.pipeline.import(id) else { return false };
+        import.study(uid).is_some_and(|study| match &study.state {
+            StudyState::Forwarding(work) => work.deliveries.iter().any(|delivery| {
+                delivery.destination == *destination
+                    && delivery.outcomes.len() < study.instances.len()
+            }),
+            _ => false,
+        })
+    }
+}
+
+/// A person sees at once that a destination takes nothing, not only in each of its studies.
+fn alarm(shared: &Shared, destination: &DestinationName, sentence: &str) {
+    let beginning = takes_nothing(destination);
+    shared.log(|log| log.alarm_instead(&beginning, format!("{beginning}: {sentence}")));
+}
+
+fn takes_nothing(destination: &DestinationName) -> String {
+    format!("destination {destination} takes nothing now")
+}
+
+/// Spreads the waits of different imports.
+pub(super) fn seed(id: ImportId) -> u64 {
+    let (_, random) = id.as_bytes().split_at(8);
+    random.try_into().map_or(0, u64::from_le_bytes)
+}
+
+/// Makes the outcomes of a delivery run durable.
+struct Outcomes {
+    pipeline: Pipeline,
+    counters: Arc<Counters>,
+    import: ImportId,
+    study: Uid,
+    destination: DestinationName,
+}
+
+#[async_trait]
+impl Recorder for Outcomes {
+    async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
+        let (study, destination) = (self.study.clone(), self.destination.clone());
+        let event = Event::Sent { study, destination, outcomes };
+        self.pipeline.report(self.import, event).await.map_err(|_: Refusal| Gone)
+    }
+
+    fn sent_bytes(&self, bytes: u64) {
+        self.counters.add_bytes(bytes);
+    }
+}

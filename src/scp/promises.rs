@@ -1,0 +1,274 @@
+//! Storage commitment for those who send to us (PS3.4 J.3): requests that are open, and their reports.
+//!
+//! Owns every request from the moment it is taken until its report is heard, over restarts. Invariants: a request is
+//! on the device before it is answered with success; a report names every instance of the request once; it goes
+//! to the address of the peer's configuration, never to where the request came from.
+
+mod shelf;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Door;
+use crate::clock::Moment;
+use crate::confirm::Standing;
+use crate::dicom::Uid;
+use crate::dimse::{
+    self, Asked, Client, Hearing, Reference, Report, ServerAssociation, Status, Wanted,
+};
+use crate::seal::Vault;
+pub use shelf::Error;
+
+/// Requests that may be open at once, over all peers.
+const MOST: usize = 1_000;
+
+/// References that may be open at once: about 150 MB in memory at the worst.
+const MOST_REFERENCES: usize = 1_000_000;
+
+/// How often open requests are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Between attempts to report.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// What we received dies within this time, and with it what could be reported.
+const LIMIT: Duration = Duration::from_secs(168 * 3600);
+
+/// Failure reasons (PS3.3 C.14.1.1): it was rejected or cancelled; we do not hold it, or not any more.
+const PROCESSING_FAILURE: u16 = 0x0110;
+const NO_SUCH_OBJECT: u16 = 0x0112;
+
+/// A request that has not been reported on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Promise {
+    /// Of the `[peers.NAME]` section.
+    peer: String,
+    transaction: Uid,
+    /// Class and instance.
+    instances: Vec<(Uid, Uid)>,
+    asked: Moment,
+    /// Reports that nobody heard.
+    #[serde(default)]
+    attempts: u32,
+    #[serde(default)]
+    due: Moment,
+}
+
+/// All open requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Promises(Arc<Inner>);
+
+struct Inner {
+    place: Option<(Vault, PathBuf)>,
+    open: Mutex<Vec<Promise>>,
+}
+
+impl Promises {
+    /// What the file holds; nothing if there is none. Blocking.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn open(vault: Vault, path: PathBuf) -> Result<Self, Error> {
+        let open = Mutex::new(shelf::read(&vault, &path)?);
+        Ok(Self(Arc::new(Inner { place: Some((vault, path)), open })))
+    }
+
+    /// Forgotten with the process, for tests.
+    pub fn in_memory() -> Self {
+        Self(Arc::new(Inner { place: None, open: Mutex::default() }))
+    }
+
+    /// Open requests.
+    pub fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Promise>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request; gives the answer to it. Durable if that is success.
+    async fn take(&self, promise: Promise) -> Status {
+        let inner = Arc::clone(&self.0);
+        let taken = tokio::task::spawn_blocking(move || {
+            let mut open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let same =
+                |one: &Promise| one.peer == promise.peer && one.transaction == promise.transaction;
+            if open.iter().any(same) {
+                return Status::DUPLICATE_INVOCATION;
+            }
+            let references: usize = open.iter().map(|one| one.instances.len()).sum();
+            let more = references.saturating_add(promise.instances.len());
+            if open.len() >= MOST || more > MOST_REFERENCES {
+                return Status::RESOURCE_LIMITATION;
+            }
+            open.push(promise);
+            match inner.write(&open) {
+                Ok(()) => Status::SUCCESS,
+                Err(error) => {
+                    open.pop();
+                    tracing::error!(%error, "a request for storage commitment could not be kept");
+                    Status::RESOURCE_LIMITATION
+                }
+            }
+        });
+        taken.await.unwrap_or(Status::PROCESSING_FAILURE)
+    }
+
+    /// Lets go of a request, or puts its next attempt off.
+    async fn settle(&self, peer: &str, transaction: &Uid, next: Next) {
+        let (inner, peer, transaction) =
+            (Arc::clone(&self.0), peer.to_owned(), transaction.clone());
+        let settled = tokio::task::spawn_blocking(move || {
+            let mut open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_it = |one: &Promise| one.peer == peer && one.transaction == transaction;
+            match next {
+                Next::Done => open.retain(|one| !is_it(one)),
+                Next::Later(now) => {
+                    if let Some(one) = open.iter_mut().find(|one| is_it(one)) {
+                        let wait = FIRST_WAIT.saturating_mul(1 << one.attempts.min(10));
+                        one.attempts = one.attempts.saturating_add(1);
+                        one.due = now.after(wait.min(LONGEST_WAIT));
+                    }
+                    // An attempt more after a restart does no harm.
+                    return;
+                }
+            }
+            if let Err(error) = inner.write(&open) {
+                // It is reported again after a restart, which the peer refuses.
+                tracing::warn!(%error, "a report on storage commitment could not be noted");
+            }
+        });
+        // A panic in it was told already.
+        let _ = settled.await;
+    }
+}
+
+enum Next {
+    Done,
+    Later(Moment),
+}
+
+impl Inner {
+    fn write(&self, open: &[Promise]) -> Result<(), Error> {
+        match &self.place {
+            Some((vault, path)) => shelf::write(vault, path, open),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Answers an N-ACTION, and reports at once if everything is known.
+pub(super) async fn answer(
+    association: &mut ServerAssociation,
+    door: &Door,
+    peer: &str,
+    wanted: &Asked<Wanted>,
+) -> Result<(), dimse::Error> {
+    let now = door.intake.now();
+    let promise = Promise {
+        peer: peer.to_owned(),
+        transaction: wanted.content.transaction.clone(),
+        instances: wanted
+            .content
+            .instances
+            .iter()
+            .map(|one| (one.sop_class.clone(), one.sop_instance.clone()))
+            .collect(),
+        asked: now,
+        attempts: 0,
+        // The keeper leaves it alone while it may be reported on here.
+        due: now.after(FIRST_WAIT),
+    };
+    let status = door.promises().take(promise.clone()).await;
+    association.respond_commit(wanted, status).await?;
+    if status != Status::SUCCESS {
+        return Ok(());
+    }
+    let Some(report) = report(door, &promise) else { return Ok(()) };
+    match association.report(wanted, &report).await? {
+        Hearing::Answered(_) => {
+            door.promises().settle(peer, &promise.transaction, Next::Done).await;
+        }
+        // The keeper reports on an association of its own.
+        Hearing::Unheard | Hearing::Released => {}
+    }
+    Ok(())
+}
+
+/// What is to be reported, once nothing is pending.
+fn report(door: &Door, promise: &Promise) -> Option<Report> {
+    let (mut committed, mut failed) = (Vec::new(), Vec::new());
+    for (sop_class, sop_instance) in &promise.instances {
+        let reference =
+            Reference { sop_class: sop_class.clone(), sop_instance: sop_instance.clone() };
+        match door.intake.standing(sop_instance) {
+            Some(Standing::Pending) => return None,
+            Some(Standing::Kept) => committed.push(reference),
+            Some(Standing::Failed) => failed.push((reference, PROCESSING_FAILURE)),
+            None => failed.push((reference, NO_SUCH_OBJECT)),
+        }
+    }
+    Some(Report { transaction: promise.transaction.clone(), committed, failed })
+}
+
+/// Reports on open requests as soon as they can be, until `stop`.
+pub async fn keep(door: Arc<Door>, stop: CancellationToken) {
+    let keeping = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = door.intake.now();
+            let open: Vec<Promise> = door.promises().list().clone();
+            for promise in open {
+                if now.since(promise.asked) >= LIMIT {
+                    tracing::warn!(peer = %promise.peer, "a storage commitment was never heard by its peer");
+                    door.promises().settle(&promise.peer, &promise.transaction, Next::Done).await;
+                } else if now.reached(promise.due)
+                    && let Some(report) = report(&door, &promise)
+                {
+                    tell(&door, &promise, &report, now).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keeping => {}
+    }
+}
+
+async fn tell(door: &Door, promise: &Promise, report: &Report, now: Moment) {
+    let peers = door.peers();
+    let Some(peer) = peers.get(&promise.peer) else {
+        door.promises().settle(&promise.peer, &promise.transaction, Next::Later(now)).await;
+        return;
+    };
+    let remote = peer.remote(&door.ae_title);
+    let contexts = dimse::commitment_contexts();
+    let told = dimse::call_to_report(&remote, &contexts, async |client: &mut Client| {
+        client.report(report).await
+    });
+    let next = match told.await {
+        Ok(status) => {
+            tracing::info!(peer = %promise.peer, ?status, "storage commitment reported");
+            Next::Done
+        }
+        Err(error) => {
+            tracing::warn!(peer = %promise.peer, %error, "storage commitment could not be reported yet");
+            Next::Later(now)
+        }
+    };
+    door.promises().settle(&promise.peer, &promise.transaction, next).await;
+}
+
+#[cfg(test)]
+mod tests;
