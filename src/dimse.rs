@@ -23,6 +23,7 @@ mod probe;
 mod retrieve;
 mod roles;
 mod server;
+mod server_commit;
 mod server_retrieve;
 mod status;
 mod store;
@@ -35,7 +36,7 @@ use bytes::Bytes;
 
 pub use accept::{Asking, accept, accept_tcp, hear};
 pub use client::{Client, call, call_as_scp, call_extended, call_over, call_to_report};
-pub use command::{Originator, Remark};
+pub use command::Remark;
 pub use commit::{Asked, Hearing, Reference, Report, Wanted, commitment_contexts};
 pub use error::{Abort, Class, Error, Rejection, Spoken};
 pub use find::Found;
@@ -50,7 +51,7 @@ pub use negotiate::{
 pub use network::Network;
 pub use peer::{May, PeerSection, Retrieve};
 pub use probe::{Failed, PATIENCE, Service, Stage, Step, Survey, probe};
-pub use retrieve::{Arriving, Counts, Retrieving, Told};
+pub use retrieve::{Arriving, Counts, Originator, Retrieving, Told};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
 pub use server_retrieve::RetrieveRequest;
 pub use status::{Status, StatusClass};

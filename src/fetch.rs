@@ -18,6 +18,7 @@ use crate::spool::ImportSpool;
 use crate::web;
 
 mod answers;
+pub mod code;
 mod content;
 pub mod dicomweb;
 mod dlx;

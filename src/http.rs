@@ -16,6 +16,7 @@ mod problem;
 mod request;
 mod serve;
 mod sessions;
+mod sheet;
 mod stalled;
 mod token;
 mod upload;

@@ -20,6 +20,7 @@ mod documents;
 mod due;
 mod event;
 mod id;
+mod link;
 mod question;
 pub mod routes;
 mod routing;
@@ -37,13 +38,14 @@ pub use counts::Counts;
 pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Stop, Tombstone};
 pub use id::ImportId;
+pub use link::{Bookmark, Link};
 pub use question::{Question, QuestionKind};
 pub use restart::INTERRUPTIONS;
 pub use routing::Compressed;
 pub use source::{From, Selection, Source};
 pub use state::{
-    Blob, Bookmark, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome,
-    Kind, Link, Origin, Request, SetAside, State, Study, StudyState, Work,
+    Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
+    Origin, Request, SetAside, State, Study, StudyState, Work,
 };
 
 pub use crate::reconcile::encapsulate::FileKind;

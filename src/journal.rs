@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use dump::{dump, load, owned};
 pub use error::Error;
+pub use store::compact::Compacted;
 
 use crate::clock::{Moment, Reading};
 use crate::import::{Event, ImportId, Tombstone};
@@ -62,6 +63,8 @@ pub struct Recovered {
     pub reading: Option<Reading>,
     /// Commits that were acknowledged and are gone: the store cut its damaged log.
     pub cut: u64,
+    /// Records were lost, at this start or an earlier one: bytes without a record may be an import's.
+    pub keeps_orphans: bool,
 }
 
 /// The journal: one writer thread owns the store. Cheap to clone; the last clone dropped closes it.
@@ -72,6 +75,18 @@ struct Handle {
     /// Taken when dropped.
     queue: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Makes the folder of a journal small again that no process has open, if it holds far more than lives. Blocking.
+///
+/// # Errors
+/// Nothing was lost by it; the journal is opened as it would have been without.
+pub fn compact(dir: &Path) -> Result<Option<Compacted>, Error> {
+    store::compact::clear_leftovers(dir)?;
+    if !dir.join("db").is_file() {
+        return Ok(None);
+    }
+    store::Store::open(dir)?.compact(u64::MAX)
 }
 
 impl Journal {
@@ -115,6 +130,16 @@ impl Journal {
     /// Forgets tombstones that ended before `before`, in running time; returns how many.
     pub async fn forget(&self, before: Moment) -> Result<u64, Error> {
         self.ask(|answer| Request::Forget { before, answer }).await
+    }
+
+    /// Has every later start be told that records were lost, until [`Self::forget_loss`].
+    pub async fn keep_loss(&self) -> Result<(), Error> {
+        self.ask(|answer| Request::KeepLoss { answer }).await
+    }
+
+    /// Nothing is left of what was lost.
+    pub async fn forget_loss(&self) -> Result<(), Error> {
+        self.ask(|answer| Request::ForgetLoss { answer }).await
     }
 
     pub async fn keep_reading(&self, reading: Reading) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use super::Status;
 use super::error::{Abort, Error};
 use super::retrieve::Counts;
+use super::retrieve::{Originator, Sort};
 use crate::dicom::{AeTitle, Uid};
 
 /// The largest command set we know of has a few hundred bytes; an attribute list in it may have thousands.
@@ -45,29 +46,6 @@ impl Remark {
         let comment: String = printable.take(64).collect();
         DataElement::new(tags::ERROR_COMMENT, VR::LO, PrimitiveValue::from(comment.as_str()))
     }
-}
-
-/// The two ways of retrieval (PS3.7 9.1.3, 9.1.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
-    Get,
-    Move,
-}
-
-impl Sort {
-    fn request(self) -> u16 {
-        match self {
-            Self::Get => 0x0010,
-            Self::Move => 0x0021,
-        }
-    }
-}
-
-/// On whose behalf an object comes: a C-MOVE by its requestor and message ID (PS3.7 9.1.1.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Originator {
-    pub ae_title: AeTitle,
-    pub message_id: u16,
 }
 
 /// A DIMSE command.

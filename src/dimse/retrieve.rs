@@ -8,11 +8,34 @@ use dicom_dictionary_std::uids;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Client, wrong_answer};
-use super::command::{Command, Payload, Sort};
+use super::command::{Command, Payload};
 use super::error::Error;
 use super::message::{Part, Place};
 use super::{Status, StatusClass};
 use crate::dicom::{AeTitle, DataSet, Syntax, Uid};
+
+/// The two ways of retrieval (PS3.7 9.1.3, 9.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Get,
+    Move,
+}
+
+impl Sort {
+    pub(super) fn request(self) -> u16 {
+        match self {
+            Self::Get => 0x0010,
+            Self::Move => 0x0021,
+        }
+    }
+}
+
+/// On whose behalf an object comes: a C-MOVE by its requestor and message ID (PS3.7 9.1.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Originator {
+    pub ae_title: AeTitle,
+    pub message_id: u16,
+}
 
 /// Sub-operations as the peer counts them (PS3.7 9.1.4.1); a count that it does not tell is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

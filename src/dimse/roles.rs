@@ -21,9 +21,10 @@ impl Roles {
         Self(wanted.take(CONTEXT_LIMIT).collect())
     }
 
-    /// What is wanted for a class; without a word it is SCU.
+    /// What is wanted for a class; without a word, or with neither role, it is SCU.
     fn of(&self, class: &Uid) -> RequestorRoles {
-        let wanted = self.0.iter().find(|(named, _)| named == class);
+        let says = |roles: &RequestorRoles| roles.scu || roles.scp;
+        let wanted = self.0.iter().find(|(named, roles)| named == class && says(roles));
         wanted.map_or(RequestorRoles { scu: true, scp: false }, |(_, roles)| *roles)
     }
 

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::Pdu;
 
-use super::command::{Command, Originator, Payload, Remark};
-use super::commit::{self, Asked, IsReport, Report, Wanted};
+use super::command::{Command, Payload, Remark};
+use super::commit::{Asked, Report, Wanted};
 use super::error::{Abort, Error};
 use super::find::IDENTIFIER_LIMIT;
 use super::message::{self, Ear, Part, Place, Voice};
-use super::retrieve::Counts;
+use super::retrieve::Originator;
 use super::server_retrieve::RetrieveRequest;
 use super::{Context, Identity, MAX_PDU, NameMatching, Status, Timeouts};
 use crate::dicom::{AeTitle, DataSet, Syntax, Uid};
@@ -269,63 +269,11 @@ impl ServerAssociation {
                 };
                 self.answer(id, &answer).await
             }
-            Command::RetrieveRq { sort, message_id, sop_class, destination } => {
-                let syntax = Syntax::of(&context.transfer_syntax);
-                let mut status = Status::CLASS_NOT_SUPPORTED;
-                if sop_class == context.sop_class {
-                    status = Status::CANNOT_UNDERSTAND;
-                    if let Ok(identifier) = DataSet::read(&self.identifier().await?, syntax) {
-                        return Ok(Some(Request::Retrieve(RetrieveRequest {
-                            context: id,
-                            message_id,
-                            syntax,
-                            sort,
-                            sop_class,
-                            identifier,
-                            destination,
-                        })));
-                    }
-                }
-                self.drain().await?;
-                let answer = Command::RetrieveRsp {
-                    sort,
-                    responded: message_id,
-                    sop_class: Some(sop_class),
-                    status,
-                    counts: Counts::default(),
-                    payload: Payload::Absent,
-                };
-                self.answer(id, &answer).await
+            retrieve @ Command::RetrieveRq { .. } => {
+                self.dispatch_retrieve(context, retrieve).await
             }
-            Command::ActionRq { message_id, sop_class, sop_instance, kind, .. } => {
-                let asked = |content| Asked { context: id, message_id, kind, content };
-                let bytes = self.whole(commit::SET_LIMIT, "a commitment data set").await?;
-                let syntax = Syntax::of(&context.transfer_syntax);
-                let refused =
-                    commit::refusal(&context, &sop_class, &sop_instance, kind, IsReport::No);
-                match (refused, Wanted::read(&bytes, syntax)) {
-                    (None, Some(wanted)) => Ok(Some(Request::Commit(asked(wanted)))),
-                    (refused, _) => {
-                        let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
-                        let asked = Asked { context: id, message_id, kind, content: () };
-                        self.answer(id, &commit::answer(&asked, status, IsReport::No)).await
-                    }
-                }
-            }
-            Command::EventRq { message_id, sop_class, sop_instance, kind, .. } => {
-                let asked = |content| Asked { context: id, message_id, kind, content };
-                let bytes = self.whole(commit::SET_LIMIT, "a commitment data set").await?;
-                let syntax = Syntax::of(&context.transfer_syntax);
-                let refused =
-                    commit::refusal(&context, &sop_class, &sop_instance, kind, IsReport::Yes);
-                match (refused, Report::read(&bytes, syntax)) {
-                    (None, Some(report)) => Ok(Some(Request::Report(asked(report)))),
-                    (refused, _) => {
-                        let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
-                        let asked = Asked { context: id, message_id, kind, content: () };
-                        self.answer(id, &commit::answer(&asked, status, IsReport::Yes)).await
-                    }
-                }
+            asked @ (Command::ActionRq { .. } | Command::EventRq { .. }) => {
+                self.dispatch_commitment(&context, asked).await
             }
             // Nobody waits for it any more, but somebody did.
             Command::EventRsp { .. } if self.awaits_answer => {
@@ -350,24 +298,32 @@ impl ServerAssociation {
         }
     }
 
-    async fn answer(&mut self, context: u8, command: &Command) -> Result<Option<Request>, Error> {
+    pub(super) async fn answer(
+        &mut self,
+        context: u8,
+        command: &Command,
+    ) -> Result<Option<Request>, Error> {
         self.voice.command(context, command).await?;
         Ok(None)
     }
 
-    async fn drain(&mut self) -> Result<(), Error> {
+    pub(super) async fn drain(&mut self) -> Result<(), Error> {
         while self.ear.expects_data() {
             self.chunk().await?;
         }
         Ok(())
     }
 
-    async fn identifier(&mut self) -> Result<Vec<u8>, Error> {
+    pub(super) async fn identifier(&mut self) -> Result<Vec<u8>, Error> {
         self.whole(IDENTIFIER_LIMIT, "an identifier").await
     }
 
     /// A data set that has to be in memory.
-    async fn whole(&mut self, limit: usize, what: &'static str) -> Result<Vec<u8>, Error> {
+    pub(super) async fn whole(
+        &mut self,
+        limit: usize,
+        what: &'static str,
+    ) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.chunk().await? {
             if whole.len().saturating_add(bytes.len()) > limit {

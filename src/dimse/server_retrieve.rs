@@ -2,11 +2,12 @@
 
 use tokio::sync::mpsc;
 
-use super::command::{Command, Originator, Payload, Sort};
+use super::command::{Command, Payload};
 use super::error::{Abort, Error};
 use super::message::Part;
 use super::retrieve::Counts;
-use super::server::{Caller, Flow, ServerAssociation};
+use super::retrieve::{Originator, Sort};
+use super::server::{Caller, Flow, Request, ServerAssociation};
 use super::store::store_over;
 use super::{Chunk, Context, Status};
 use crate::dicom::{DataSet, Syntax, Uid};
@@ -39,6 +40,43 @@ impl RetrieveRequest {
 }
 
 impl ServerAssociation {
+    /// A request with a readable identifier; others are answered here.
+    pub(super) async fn dispatch_retrieve(
+        &mut self,
+        context: Context,
+        command: Command,
+    ) -> Result<Option<Request>, Error> {
+        let Command::RetrieveRq { sort, message_id, sop_class, destination } = command else {
+            return Ok(None);
+        };
+        let syntax = Syntax::of(&context.transfer_syntax);
+        let mut status = Status::CLASS_NOT_SUPPORTED;
+        if sop_class == context.sop_class {
+            status = Status::CANNOT_UNDERSTAND;
+            if let Ok(identifier) = DataSet::read(&self.identifier().await?, syntax) {
+                return Ok(Some(Request::Retrieve(RetrieveRequest {
+                    context: context.id,
+                    message_id,
+                    syntax,
+                    sort,
+                    sop_class,
+                    identifier,
+                    destination,
+                })));
+            }
+        }
+        self.drain().await?;
+        let answer = Command::RetrieveRsp {
+            sort,
+            responded: message_id,
+            sop_class: Some(sop_class),
+            status,
+            counts: Counts::default(),
+            payload: Payload::Absent,
+        };
+        self.answer(context.id, &answer).await
+    }
+
     /// Sends an object within a C-GET; the peer is its SCP by role selection.
     ///
     /// # Errors

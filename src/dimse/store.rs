@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::client::{Client, wrong_answer};
-use super::command::{Command, Originator};
+use super::command::Command;
 use super::message::{Ear, Part, Place, Voice};
+use super::retrieve::Originator;
 use super::{Chunk, Error, Status, Timeouts};
 use crate::dicom::Uid;
 

@@ -13,7 +13,7 @@ use crate::dimse::Remote;
 use crate::fetch::{PeerSource, Recipes, Sources};
 use crate::forward::{Check, Destination, Destinations, Existing, Stow, Target, TargetSection};
 use crate::import::{DestinationName, Times};
-use crate::journal::{Journal, Recovered};
+use crate::journal::{self, Compacted, Journal, Recovered};
 use crate::pipeline::{Backoff, Parts, Settings};
 use crate::reconcile::Site;
 use crate::scp::Promises;
@@ -56,7 +56,7 @@ pub(super) async fn build(
     let settled = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let vault = vault(&config)?;
-        let (spool, journal, recovered) = open(&config, vault.clone())?;
+        let (spool, journal, recovered) = open(&config, vault.clone(), make_small)?;
         let folder = config.below("kept-worklist");
         place::private_folder(&folder)?;
         let kept = KeptWorklist {
@@ -80,7 +80,7 @@ pub(super) async fn build(
 /// # Errors
 /// If it runs, or can't be opened.
 pub fn at_rest(config: &Config) -> anyhow::Result<(Spool, Recovered)> {
-    let (spool, _, recovered) = open(config, vault(config)?)?;
+    let (spool, _, recovered) = open(config, vault(config)?, |_| {})?;
     Ok((spool, recovered))
 }
 
@@ -92,13 +92,32 @@ fn vault(config: &Config) -> anyhow::Result<Vault> {
     })
 }
 
-fn open(config: &Config, vault: Vault) -> anyhow::Result<(Spool, Journal, Recovered)> {
+/// Gives back what the journal takes for imports that are no more.
+fn make_small(folder: &Path) {
+    match journal::compact(folder) {
+        Ok(None) => {}
+        Ok(Some(Compacted { before, after })) => {
+            tracing::info!(before, after, "the journal was made small again");
+        }
+        // If it can't be opened at all, that is told next.
+        Err(error) => tracing::warn!(%error, "the journal could not be made small again"),
+    }
+}
+
+/// `before` sees the journal's folder once the spool is locked, and nobody else can use it.
+fn open(
+    config: &Config,
+    vault: Vault,
+    before: impl FnOnce(&Path),
+) -> anyhow::Result<(Spool, Journal, Recovered)> {
     let spool = Spool::open_with(
         &config.below("spool"),
         vault.clone(),
         config.spool.reserve.unwrap_or_default(),
     )?;
-    let (journal, recovered) = Journal::open(&config.below("journal"), vault)?;
+    let folder = config.below("journal");
+    before(&folder);
+    let (journal, recovered) = Journal::open(&folder, vault)?;
     Ok((spool, journal, recovered))
 }
 
@@ -119,6 +138,7 @@ pub(super) fn settings(
     Ok(Settings {
         times: Times {
             quiet: config.dicom.quiet_time,
+            longest: config.dicom.longest_burst,
             limit: config.retention.limit,
             after_delivery: config.retention.after_delivery,
         },

@@ -77,6 +77,10 @@ async fn create(
         "application/octet-stream" => {
             rooms.uploads.bare("upload", request.into_body(), actor).await?
         }
+        // The code of a release sheet is a link.
+        "image/jpeg" | "image/png" | "image/tiff" | "application/pdf" => {
+            rooms.uploads.bare("sheet", request.into_body(), actor).await?
+        }
         "application/dicom" => rooms.uploads.bare("upload.dcm", request.into_body(), actor).await?,
         _ => return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
     };

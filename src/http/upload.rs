@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::problem::Problem;
 use super::request::{Fields, ImportRequest, JSON_LIMIT, parse_json};
+use super::sheet;
 use crate::import::{Actor, File, ImportId, Request as Wanted};
 use crate::pipeline::{Pipeline, Upload};
 use crate::spool::AsyncPack;
@@ -206,13 +207,34 @@ impl Running {
             return Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR));
         };
         let pipeline = self.pipeline.clone();
-        let admitted =
-            self.after.spawn(async move { pipeline.finish_upload(upload, files).await }).await;
+        let admitted = self.after.spawn(finish(pipeline, upload, files)).await;
         match admitted {
-            Ok(admitted) => Ok(admitted?),
+            Ok(admitted) => admitted,
             Err(_) => Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)),
         }
     }
+}
+
+/// Admits what was uploaded: the files, or the link that a release sheet shows.
+async fn finish(
+    pipeline: Pipeline,
+    mut upload: Upload,
+    files: Vec<File>,
+) -> Result<ImportId, Problem> {
+    let link = match sheet::link(&upload.spool, &files).await {
+        Ok(None) => return Ok(pipeline.finish_upload(upload, files).await?),
+        Ok(Some(link)) => link,
+        Err(problem) => {
+            pipeline.abandon_upload(upload).await;
+            return Err(problem);
+        }
+    };
+    let mut request = std::mem::take(&mut upload.request);
+    request.link = Some(link);
+    let admitted = pipeline.admit(request, upload.actor.clone()).await;
+    // The sheet has done its service, and tells more than anybody needs.
+    pipeline.abandon_upload(upload).await;
+    Ok(admitted?)
 }
 
 impl Drop for Running {

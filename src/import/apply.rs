@@ -419,7 +419,15 @@ impl Import {
                 *due = None;
                 vec![Action::Unpack]
             }
-            State::Unpacked => self.studies.iter_mut().flat_map(Study::retried).collect(),
+            State::Unpacked => {
+                let mut studies = self.studies.clone();
+                let actions: Vec<Action> = studies.iter_mut().flat_map(Study::retried).collect();
+                // What can not be retried stays as it was.
+                if !actions.is_empty() {
+                    self.studies = studies;
+                }
+                actions
+            }
             State::Requested { due: None, .. }
             | State::Asking { .. }
             | State::Choosing { .. }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Question;
 use super::apply::requested;
 use super::event::Action;
+use super::link::Link;
 use super::question::QuestionKind;
-use super::state::{Import, Link, Request, State};
+use super::state::{Import, Request, State};
 use crate::dicom::Patient;
 
 /// One entry of a portal's list, as the portal tells it.

@@ -13,6 +13,8 @@ use crate::clock::Moment;
 pub struct Times {
     /// A burst of C-STORE from one peer ends after this silence.
     pub quiet: Duration,
+    /// It ends after this, even if it never falls silent.
+    pub longest: Duration,
     /// Nothing is kept longer than this after it came.
     pub limit: Duration,
     /// Kept this long after every study has reached its end.
@@ -24,8 +26,10 @@ pub struct Times {
 pub enum Due {
     /// [`super::Event::CameDue`] has something to do.
     Work,
-    /// [`super::Event::BecameQuiet`].
+    /// [`super::Event::BecameQuiet`], as soon as nobody is in it.
     Quiet,
+    /// The same for a burst that does not fall silent: nobody is let in any more.
+    Long,
     /// The key has to die.
     Death(End),
 }
@@ -37,17 +41,21 @@ impl Import {
         if now.reached(death) {
             return Some(Due::Death(end));
         }
-        if let Some(last) = self.quiet_since()
-            && now.reached(last.after(times.quiet))
-        {
-            return Some(Due::Quiet);
+        if let Some(last) = self.quiet_since() {
+            if now.reached(last.after(times.quiet)) {
+                return Some(Due::Quiet);
+            }
+            if now.reached(self.created.after(times.longest)) {
+                return Some(Due::Long);
+            }
         }
         self.work_due().filter(|due| now.reached(*due)).map(|_| Due::Work)
     }
 
     /// When [`Import::what_is_due`] has to be asked again.
     pub fn next_due(&self, times: &Times) -> Moment {
-        let quiet = self.quiet_since().map(|last| last.after(times.quiet));
+        let longest = self.created.after(times.longest);
+        let quiet = self.quiet_since().map(|last| last.after(times.quiet).earlier(longest));
         let death = self.death(times).0;
         [quiet, self.work_due()].into_iter().flatten().fold(death, Moment::earlier)
     }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::commitment::{Assurance, CommitmentFault};
-use super::state::{
-    Bookmark, DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside,
-};
+use super::link::Bookmark;
+use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
 use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
@@ -80,7 +79,7 @@ pub enum Event {
     Stored {
         instance: Box<Inspected>,
     },
-    /// The peer sent nothing for the quiet time.
+    /// The peer sent nothing for the quiet time, or its burst was as long as one may be.
     BecameQuiet,
     /// `documents` are the files that become instances of a study: `(kind, title, bytes)`.
     Unpacked {

@@ -1,5 +1,6 @@
 //! Random event sequences reach no illegal state and lose no instance.
 
+mod bursts;
 mod choosing;
 mod held;
 mod holding;
@@ -17,6 +18,7 @@ use crate::reconcile::Plan;
 
 const TIMES: Times = Times {
     quiet: std::time::Duration::from_secs(30),
+    longest: std::time::Duration::from_secs(600),
     limit: std::time::Duration::from_secs(168 * 3600),
     after_delivery: std::time::Duration::from_secs(24 * 3600),
 };
@@ -268,7 +270,7 @@ proptest! {
             let now = Moment::default().after(std::time::Duration::from_secs(u64::try_from(n).unwrap()));
             let before = import.clone();
             match import.apply(event, now) {
-                Err(_) => prop_assert!(import == before, "a refused event changes nothing"),
+                Err(illegal) => prop_assert!(import == before, "a refused event changes nothing: {illegal}"),
                 Ok(actions) => {
                     match event {
                         Event::Stored { instance } => { seen.insert(instance.sop_instance.clone()); }

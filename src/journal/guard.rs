@@ -50,6 +50,11 @@ impl Guard {
         if check == !number { number } else { 0 }
     }
 
+    /// Brings what was noted to the device.
+    pub(super) fn sync(&self) -> std::io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// Notes a commit that is on the device. A note that fails costs a witness, not a record.
     pub(super) fn note(&self, number: u64) {
         let (a, b) = (number.to_be_bytes(), (!number).to_be_bytes());

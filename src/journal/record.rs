@@ -7,6 +7,7 @@
 //! c/reading                                          version (1)  JSON of the reading
 //! c/version                                          layout (1), see `migrate`
 //! c/commits                                          number of the last commit (8, big-endian), see `guard`
+//! c/cut                                            how many commits were lost (8, big-endian), until nothing is left of them
 //! c/epoch                                            epoch (8, big-endian), see `ahead`
 //! ```
 //!
@@ -38,10 +39,11 @@ pub(super) const READING: &[u8] = b"c/reading";
 pub(super) const EPOCH: &[u8] = b"c/epoch";
 pub(super) const STORE_VERSION: &[u8] = b"c/version";
 pub(super) const COMMITS: &[u8] = b"c/commits";
+pub(super) const CUT: &[u8] = b"c/cut";
 
 /// Whether a key is the store's own affair, and not a record.
 pub(super) fn is_housekeeping(key: &[u8]) -> bool {
-    key == STORE_VERSION || key == COMMITS || key == EPOCH
+    [STORE_VERSION, COMMITS, EPOCH, CUT].contains(&key)
 }
 
 /// One change of the store: a key with its new value, or none.

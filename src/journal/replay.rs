@@ -19,6 +19,7 @@ pub(super) fn replay(store: &Store, vault: &Vault) -> Result<(Recovered, Sequenc
     let mut replay =
         Replay { vault, recovered: Recovered::default(), sequences: Sequences::new(), open: None };
     replay.recovered.cut = store.cut();
+    replay.recovered.keeps_orphans = store.is_marked();
     store.scan(EVENTS, |key, value| {
         let Some((import, sequence, part)) = record::parse_event_key(key) else {
             return Err(damaged(store, "a key is not of a form that this version knows"));

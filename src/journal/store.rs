@@ -7,6 +7,8 @@
 //! then the records ahead stop counting: the number of their epoch is part of the batch. sled also ends in panics
 //! where others return errors; these are caught and told as errors.
 
+pub(super) mod compact;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -20,11 +22,11 @@ use super::Error;
 use super::ahead::{Ahead, Failed};
 use super::guard::Guard;
 use super::migrate::{self, LAYOUT};
-use super::record::{COMMITS, Change, EPOCH, STORE_VERSION};
+use super::record::{COMMITS, CUT, Change, EPOCH, STORE_VERSION};
 use crate::seal::place;
 
 /// The journal is small; what it holds is in the scheduler's memory anyway.
-const CACHE: u64 = 16 << 20;
+const CACHE: u64 = 4 << 20;
 /// sled stops working for good when it meets a full disk, so it is not let near one. It takes a few segments
 /// of 512 KiB at a time.
 const SPARE: u64 = 16 << 20;
@@ -56,6 +58,16 @@ pub(super) struct Store {
     commits: u64,
     /// Commits that were acknowledged once and were not found when the store was opened.
     cut: u64,
+    mark: Mark,
+}
+
+/// Whether the store itself says that it lost records, so that later starts know it too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    /// With the next commit, which would hide that numbers are missing.
+    Due,
+    Kept,
 }
 
 /// Whether the store may still be written to.
@@ -92,6 +104,7 @@ impl Store {
             guard: Guard::open(folder)?,
             commits: 0,
             cut: 0,
+            mark: Mark::None,
         };
         store.pending.extend(changes);
         store.count().map_err(|fault| fault.at_opening(folder))?;
@@ -107,7 +120,16 @@ impl Store {
         let found = self.look_up(COMMITS)?;
         let number = found.as_deref().and_then(|bytes| bytes.try_into().ok());
         let (found, known) = (number.map_or(0, u64::from_be_bytes), self.guard.number());
-        self.cut = known.saturating_sub(found);
+        let missing = known.saturating_sub(found);
+        let marked = self
+            .look_up(CUT)?
+            .map(|bytes| bytes.as_slice().try_into().map_or(0, u64::from_be_bytes));
+        self.cut = missing.saturating_add(marked.unwrap_or(0));
+        self.mark = match marked {
+            _ if missing > 0 => Mark::Due,
+            Some(_) => Mark::Kept,
+            None => Mark::None,
+        };
         // A number is given once, so that a cut that was told is not hidden by what comes after it.
         self.commits = found.max(known);
         Ok(())
@@ -134,6 +156,29 @@ impl Store {
         self.cut
     }
 
+    /// Whether the store, or a store before it, lost records.
+    pub(super) fn is_marked(&self) -> bool {
+        self.mark != Mark::None
+    }
+
+    /// Has every start from now on be told that records were lost.
+    pub(super) fn mark(&mut self) -> Result<(), Error> {
+        self.commit([vec![(CUT.to_vec(), Some(self.cut.to_be_bytes().to_vec()))]])?;
+        self.mark = Mark::Kept;
+        Ok(())
+    }
+
+    /// Nothing is left of what was lost.
+    pub(super) fn unmark(&mut self) -> Result<(), Error> {
+        let before = std::mem::replace(&mut self.mark, Mark::None);
+        let done = self.commit([vec![(CUT.to_vec(), None)]]);
+        match done {
+            Ok(()) => self.cut = 0,
+            Err(_) => self.mark = before,
+        }
+        done
+    }
+
     /// Makes groups of changes, all or none; they are on the device afterwards.
     ///
     /// # Errors
@@ -148,6 +193,9 @@ impl Store {
         }
         let number = self.commits.saturating_add(1);
         changes.push((COMMITS.to_vec(), Some(number.to_be_bytes().to_vec())));
+        if self.mark == Mark::Due {
+            changes.push((CUT.to_vec(), Some(self.cut.to_be_bytes().to_vec())));
+        }
         let bytes = length_of(&changes);
         let all = self.pending_bytes.saturating_add(bytes);
         if place::space(&self.folder)?.free < all.saturating_mul(AMPLIFICATION).max(SPARE) {
@@ -160,6 +208,9 @@ impl Store {
         done?;
         self.commits = number;
         self.guard.note(number);
+        if self.mark == Mark::Due {
+            self.mark = Mark::Kept;
+        }
         Ok(())
     }
 

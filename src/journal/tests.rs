@@ -565,3 +565,4 @@ async fn a_power_cut_loses_nothing_acknowledged() {
 
 mod crash;
 mod kept;
+mod small;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::record::{self, Change, READING, TOMBSTONES};
 use super::replay::Sequences;
 use super::store::Store;
+use super::store::compact::{Compacted, LIVE_WHILE_RUNNING};
 use super::{Entry, Error};
 use crate::clock::{Moment, Reading};
 use crate::import::{ImportId, Tombstone};
@@ -17,6 +18,9 @@ const GROUP: usize = 256;
 /// A group is closed when its sealed bytes reach this, so that memory stays bounded.
 const GROUP_BYTES: usize = 16 << 20;
 
+/// The store is looked at after so many burials: each leaves some kilobytes behind.
+const BURIED: u32 = 64;
+
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 pub(super) enum Request {
@@ -24,6 +28,8 @@ pub(super) enum Request {
     Bury { tombstone: Box<Tombstone>, answer: Answer<()> },
     Forget { before: Moment, answer: Answer<u64> },
     KeepReading { reading: Reading, answer: Answer<()> },
+    KeepLoss { answer: Answer<()> },
+    ForgetLoss { answer: Answer<()> },
 }
 
 /// Who waits for the group, and what they hear if it is kept.
@@ -49,11 +55,13 @@ pub(super) struct Writer {
     sequences: Sequences,
     /// Why the store is not used any more.
     broken: Option<String>,
+    /// Imports that were buried since the store was looked at.
+    buried: u32,
 }
 
 impl Writer {
     pub(super) fn new(store: Store, vault: Vault, sequences: Sequences) -> Self {
-        Self { store, vault, sequences, broken: None }
+        Self { store, vault, sequences, broken: None, buried: 0 }
     }
 
     /// Serves requests until nobody can send any more.
@@ -66,6 +74,26 @@ impl Writer {
                 self.add(&mut group, next);
             }
             self.commit(group);
+            if self.buried >= BURIED && requests.is_empty() && self.broken.is_none() {
+                self.buried = 0;
+                self.compact();
+            }
+        }
+    }
+
+    /// Looks whether the store should be made small again, and does it. Whoever asks meanwhile waits.
+    fn compact(&mut self) {
+        match self.store.compact(LIVE_WHILE_RUNNING) {
+            Ok(None) => {}
+            Ok(Some(Compacted { before, after })) => {
+                tracing::info!(before, after, "the journal was made small again");
+            }
+            Err(error) => {
+                if let Error::Broken(reason) = &error {
+                    self.broken = Some(reason.clone());
+                }
+                tracing::warn!(%error, "the journal could not be made small again");
+            }
         }
     }
 
@@ -87,6 +115,9 @@ impl Writer {
                 }
                 Err(error) => drop(answer.send(Err(error))),
             },
+            // Once in the life of a journal, if at all: not worth a place in the group.
+            Request::KeepLoss { answer } => drop(answer.send(self.store.mark())),
+            Request::ForgetLoss { answer } => drop(answer.send(self.store.unmark())),
             Request::KeepReading { reading, answer } => match record::plain(&reading) {
                 Ok(value) => {
                     group.add(vec![(READING.to_vec(), Some(value))], Waiting::Done(answer));
@@ -170,7 +201,10 @@ impl Writer {
                 for (import, sequence) in group.sequences {
                     match sequence {
                         Some(sequence) => self.sequences.insert(import, sequence),
-                        None => self.sequences.remove(&import),
+                        None => {
+                            self.buried = self.buried.saturating_add(1);
+                            self.sequences.remove(&import)
+                        }
                     };
                 }
                 group.waiting.into_iter().for_each(Waiting::succeed);

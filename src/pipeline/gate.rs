@@ -31,6 +31,10 @@ impl Gate {
         closed.is_ok() || self.0.load(Ordering::Acquire) == SHUT
     }
 
+    pub fn is_shut(&self) -> bool {
+        self.0.load(Ordering::Acquire) & SHUT != 0
+    }
+
     /// Whoever is in stays in.
     pub fn shut(&self) {
         self.0.fetch_or(SHUT, Ordering::AcqRel);
@@ -64,7 +68,9 @@ mod tests {
     fn a_shut_gate_lets_out_but_not_in() {
         let gate = Arc::new(Gate::default());
         let stay = gate.enter().unwrap();
+        assert!(!gate.is_shut());
         gate.shut();
+        assert!(gate.is_shut());
         assert!(gate.enter().is_none());
         assert!(!gate.close_if_empty(), "somebody is still in");
         drop(stay);

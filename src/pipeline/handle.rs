@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
 use crate::fetch::Moves;
+use crate::forward::HeldBack;
 use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, Source,
     State, Tombstone,
@@ -286,6 +287,13 @@ impl Pipeline {
             let names = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             return Err(Refusal::Invalid(format!(
                 "there is no destination of that name; configured are: {names}"
+            )));
+        }
+        let settings = self.shared.settings();
+        let configured = settings.destinations.get(name).map(|found| found.pace.held);
+        if paused == Paused::No && configured == Some(HeldBack::Yes) {
+            return Err(Refusal::Invalid(format!(
+                "{name} is paused by the configuration; take `paused = true` out there, then reload"
             )));
         }
         if self.shared.lanes.of(name).pause(paused) {

@@ -26,6 +26,19 @@ pub(super) struct Recovery {
     /// Imports whose key is alive but whose records can't be used; they die like all others.
     pub(super) unreadable: Vec<ImportId>,
     pub(super) alarms: Vec<String>,
+    pub(super) loss: Loss,
+}
+
+/// What later starts have to know of records that were lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// As the journal has it.
+    #[default]
+    Known,
+    /// Bytes without a record are kept until a person erases them or their time is over; not only by this start.
+    Keep,
+    /// Nothing is left of it.
+    Over,
 }
 
 /// Replays every import, restarts it, and clears away keys that belong to nothing.
@@ -45,6 +58,7 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
             keyed.len()
         ));
         recovery.unreadable.extend(keyed);
+        recovery.loss = Loss::Keep;
         return recovery;
     }
     if recovered.cut > 0 {
@@ -89,7 +103,10 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     let kept =
         |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
     let orphans: Vec<_> = keyed.iter().copied().filter(|id| !kept(id)).collect();
-    if recovered.cut > 0 {
+    if recovered.keeps_orphans && orphans.is_empty() && recovery.unreadable.is_empty() {
+        recovery.loss = Loss::Over;
+    }
+    if recovered.keeps_orphans {
         // Their records may be among those that were cut off; they die with their time, not now.
         recovery.alarms.extend((!orphans.is_empty()).then(|| {
             format!(

@@ -17,6 +17,7 @@ use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
 use super::judge::Judge;
 use super::lanes::Lanes;
+use super::recover::Loss;
 use super::settings::Parts;
 use super::shared::Shared;
 use super::snapshot::Log;
@@ -71,6 +72,11 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     let Parts { clock, spool, journal, recovered, settings } = parts;
     let now = clock.now();
     let recovery = recover::recover(recovered, &spool, now);
+    match recovery.loss {
+        Loss::Known => {}
+        Loss::Keep => journal.keep_loss().await?,
+        Loss::Over => journal.forget_loss().await?,
+    }
     // Kept at once: a machine that is switched off in the first minute is credited its time off too.
     journal.keep_reading(clock.reading()).await?;
     journal.append(recovery.entries).await?;
@@ -284,8 +290,12 @@ impl Scheduler {
     }
 
     async fn arrive(&mut self, kind: Kind, turn: &mut Turn) -> Result<Arrival, Refusal> {
+        let slots = &self.slots;
         let receiving = |import: &&Arc<Import>| {
-            import.kind == kind && matches!(import.state, State::Receiving { .. })
+            import.kind == kind
+                && matches!(import.state, State::Receiving { .. })
+                // One that waits for its last objects takes no others: they open the next import.
+                && slots.get(&import.id).is_none_or(|slot| !slot.gate.is_shut())
         };
         let known = self.imports().values().rev().find(receiving).map(|import| import.id);
         let id = known.unwrap_or_default();
@@ -361,7 +371,10 @@ impl Scheduler {
         for (id, due) in due {
             match due {
                 Due::Work => drop(self.apply(id, Event::CameDue, turn)),
-                Due::Quiet => {
+                due @ (Due::Quiet | Due::Long) => {
+                    if let (Due::Long, Some(slot)) = (due, self.slots.get(&id)) {
+                        slot.gate.shut();
+                    }
                     if self.slots.get(&id).is_none_or(|slot| slot.gate.close_if_empty()) {
                         drop(self.apply(id, Event::BecameQuiet, turn));
                         self.slots.entry(id).and_modify(|slot| slot.spool = None);

@@ -14,6 +14,11 @@ use crate::{clock, tls};
 const QUIET_TIME: Duration = Duration::from_secs(30);
 const QUIET_TIME_LEAST: Duration = Duration::from_secs(1);
 const QUIET_TIME_MOST: Duration = Duration::from_secs(3600);
+/// A device that sends study after study is never silent; what it sends has to arrive all the same.
+const LONGEST_BURST: Duration = Duration::from_secs(600);
+const LONGEST_BURST_LEAST: Duration = Duration::from_secs(2);
+/// A night's transfer of an archive in one import; far below what retention lets live.
+const LONGEST_BURST_MOST: Duration = Duration::from_secs(12 * 3600);
 
 /// A modality opens one or two associations, an import station up to eight: 64 serves a large site, and at 128 KiB a
 /// PDU stays within 64 MiB.
@@ -26,6 +31,9 @@ pub struct DicomSection {
     /// A burst of C-STORE from one peer ends after this silence.
     #[serde(deserialize_with = "quiet_time")]
     pub quiet_time: Duration,
+    /// It ends after this all the same; what comes later is another import.
+    #[serde(deserialize_with = "longest_burst")]
+    pub longest_burst: Duration,
     pub listeners: Vec<ListenerSection>,
     /// Associations at once, of all peers together.
     pub associations: NonZeroUsize,
@@ -63,6 +71,7 @@ impl Default for DicomSection {
         Self {
             ae_title,
             quiet_time: QUIET_TIME,
+            longest_burst: LONGEST_BURST,
             listeners: Vec::new(),
             associations: ASSOCIATIONS,
             unknown_sop_classes: UnknownClasses::default(),
@@ -98,5 +107,14 @@ fn quiet_time<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error
         Ok(time)
     } else {
         Err(de::Error::custom("the quiet time is between 1s and 1h"))
+    }
+}
+
+fn longest_burst<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    let time = clock::duration(source)?;
+    if (LONGEST_BURST_LEAST..=LONGEST_BURST_MOST).contains(&time) {
+        Ok(time)
+    } else {
+        Err(de::Error::custom("the longest burst is between 2s and 12h"))
     }
 }

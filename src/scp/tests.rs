@@ -419,10 +419,11 @@ async fn a_stop_does_not_wait_longer_than_the_grace() {
 #[test]
 fn the_section_reads_as_promised() {
     let section: DicomSection = toml::from_str(
-        "ae-title = \"LOTSE\"\nquiet-time = \"45s\"\n[[listeners]]\naddress = \"0.0.0.0:11112\"",
+        "ae-title = \"LOTSE\"\nquiet-time = \"45s\"\nlongest-burst = \"1h\"\n[[listeners]]\naddress = \"0.0.0.0:11112\"",
     )
     .unwrap();
     assert_eq!(section.quiet_time, Duration::from_secs(45));
+    assert_eq!(section.longest_burst, Duration::from_secs(3600));
     assert_eq!(section.listeners.len(), 1);
     assert_eq!(section.associations.get(), 64);
     assert_eq!(section.unknown_sop_classes, UnknownClasses::Accept);
@@ -433,6 +434,8 @@ fn the_section_reads_as_promised() {
         "quiet-time = \"30\"",
         "quiet-time = \"0s\"",
         "quiet-time = \"9h\"",
+        "longest-burst = \"1s\"",
+        "longest-burst = \"13h\"",
         "ae-titel = \"X\"",
         "[[listeners]]\naddress = \"somewhere\"",
         "[[listeners]]\naddress = \"0.0.0.0:1\"\ntls = {}",

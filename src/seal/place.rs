@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::import::ImportId;
@@ -106,6 +107,12 @@ pub fn above(path: &Path) -> &Path {
 /// Brings names that were added to or removed from a folder to the device.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Gives two files or folders of one file system each other's name, at once. It is on the device when the folder
+/// above is synced.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    Ok(renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)?)
 }
 
 /// A new file for writing that only we can read. Fails if there is one already.

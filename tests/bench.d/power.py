@@ -176,6 +176,11 @@ class Recording:
             else:
                 new.do(end, {new_name: moved})
                 old.do(end, {old_name: None})
+        elif kind == "X":
+            (one, one_name), (other, other_name) = (self.place(path) for path in what.split(b"\0"))
+            if one is not other:
+                raise RuntimeError("names of two folders are exchanged")
+            one.do(end, {one_name: one.live[other_name], other_name: one.live[one_name]})
         else:
             raise RuntimeError(f"a record of kind {kind!r}")
 

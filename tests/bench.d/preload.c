@@ -378,7 +378,7 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
         size_t first = strlen(one), second = strlen(both);
         memmove(both + first + 1, both, second);
         memcpy(both, one, first + 1);
-        record('R', 0, 0, 0, both, first + 1 + second);
+        record(flags & RENAME_EXCHANGE ? 'X' : 'R', 0, 0, 0, both, first + 1 + second);
     }
     pthread_mutex_unlock(&order);
     errno = error;

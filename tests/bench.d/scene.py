@@ -19,7 +19,7 @@ PAGES = 20
 class Scene:
     """A gateway, a PACS that logs, and what was sent."""
 
-    def __init__(self, folder, seed, sink=(), data_dir=None, extra="", environment=None, keep=False, ris=None):
+    def __init__(self, folder, seed, sink=(), data_dir=None, extra="", environment=None, keep=False, ris=None, burst="30s"):
         self.folder = folder if keep else fresh(folder)
         self.kept = fresh(folder / "kept")
         self.port = free_port()
@@ -33,7 +33,7 @@ class Scene:
         data.worklist(folder / "lotse/worklist")
         self.gateway = Gateway(
             folder / "lotse", self.port, policy="automatic", quiet="1s", peers=PEERS, data=data_dir, extra=extra,
-            environment=environment, ris=ris,
+            environment=environment, ris=ris, burst=burst,
         )
         self.load = Load(self.gateway, self.made, folder)
 

@@ -143,8 +143,8 @@ def soak(folder, options):
                     scene.load.acknowledge(uid, "link")
             ending.wait(chance.uniform(0.5, 1.5) * pause(busy, 2))
 
-    # Longer than the quiet time, or the burst of a peer would last all day.
-    scene.load.wait = lambda: pause(busy, 1.5)
+    # In busy hours shorter than the quiet time: a burst that does not end by itself.
+    scene.load.wait = lambda: pause(busy, 0.9)
     try:
         idle = look(scene.gateway)
         scene.load.start()

@@ -140,7 +140,7 @@ class Gateway(Process):
     """Lotse as it is delivered: everything at its default but addresses."""
 
     def __init__(self, home, pacs_port=1, policy="automatic-with-order", quiet="1h", extra="", peers=("BENCH",), data=None,
-                 environment=None, ris=None):
+                 environment=None, ris=None, burst="12h"):
         self.home, self.environment = home, environment
         home.mkdir(parents=True, exist_ok=True)
         self.data = data or home / "data"
@@ -169,6 +169,7 @@ reserve = "1 MiB"
 [dicom]
 ae-title = "LOTSE"
 quiet-time = "{quiet}"
+longest-burst = "{burst}"
 [[dicom.listeners]]
 address = "127.0.0.1:{self.port}"
 {callers}

@@ -17,8 +17,10 @@
 
 mod api;
 mod architecture;
+mod bursts;
 mod canary;
 mod choosing;
+mod codes;
 mod coercion;
 mod commitment;
 mod conformance;

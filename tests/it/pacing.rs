@@ -101,12 +101,38 @@ async fn a_paused_destination_waits_for_its_resumption_and_the_other_does_not() 
     let health = &status["destinations"]["archive"];
     assert_eq!((&health["state"], &health["waitingStudies"]), (&json!("paused"), &json!(1)));
     assert_eq!(archive.requests(), 0);
-    // What waits for its turn is not cut off by restarts, be they ever so many.
-    let mut hospital = hospital;
+    let _: Value = hospital.control.post_json(&path("resume"), &json!({})).await.unwrap();
+    let import = hospital.closed(id).await;
+    assert_eq!(import.counts().delivered, u64::from(SLICES));
+    assert!(archive.received().values().all(|object| object.count == 1));
+    assert!(hospital.world.pacs.received().values().all(|object| object.count == 1));
+    hospital.stop().await;
+    archive.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_its_turn_is_not_cut_off_by_restarts() {
+    let archive = Pacs::start(Fault::None, None).await.unwrap();
+    let change = two(&archive, "paused = true");
+    let mut hospital =
+        Hospital::start_with(SLICES, lotse::gateway::ClockSource::System, change).await;
+    let id = hospital.admit(Answered::Yes, Order::Named).await;
+    let all = usize::from(SLICES) + 1;
+    until("everything at the PACS", async || {
+        (hospital.world.pacs.received().len() == all).then_some(())
+    })
+    .await;
+    // More than a study that was cut off while it was sent may see.
     for _ in 0..4 {
-        let _: Value = hospital.control.post_json(&path("pause"), &json!({})).await.unwrap();
         hospital = hospital.restart(lotse::gateway::ClockSource::System).await;
     }
+    assert_eq!(archive.requests(), 0);
+    let resume = "/api/v1/destinations/archive/resume";
+    let refused = hospital.control.post_json::<_, Value>(resume, &json!({})).await.unwrap_err();
+    assert!(refused.to_string().contains("take `paused = true` out"), "{refused}");
+    let text = std::fs::read_to_string(&hospital.file).unwrap();
+    std::fs::write(&hospital.file, text.replace("paused = true", "")).unwrap();
+    hospital = hospital.restart(lotse::gateway::ClockSource::System).await;
     let import = hospital.closed(id).await;
     assert_eq!(import.counts().delivered, u64::from(SLICES));
     assert!(archive.received().values().all(|object| object.count == 1));

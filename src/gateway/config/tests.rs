@@ -53,8 +53,8 @@ fn every_key_of_the_shipped_file_is_known_and_tells_the_truth_about_its_default(
     assert_eq!(format!("{:?}", config.unpack), format!("{:?}", Limits::default()));
     let dicom = DicomSection::default();
     assert_eq!(
-        (config.dicom.ae_title, config.dicom.quiet_time),
-        (dicom.ae_title, dicom.quiet_time)
+        (config.dicom.ae_title, config.dicom.quiet_time, config.dicom.longest_burst),
+        (dicom.ae_title, dicom.quiet_time, dicom.longest_burst)
     );
     assert_eq!(config.http.listen, HttpSection::default().listen);
     let (worklist, standard) = (config.worklist, WorklistSection::default());
@@ -81,7 +81,7 @@ fn a_stray_key_in_any_table_is_refused_by_name_and_line_all_at_once() {
         }
     }
     let faults = load(&text).unwrap_err();
-    assert_eq!(expected.len(), 25, "{expected:?}");
+    assert_eq!(expected.len(), 30, "{expected:?}");
     for (line, table) in expected {
         let told = faults.0.iter().any(|fault| {
             fault.line == Some(line)

@@ -109,12 +109,19 @@ async fn a_log_that_was_cut_is_told() {
         Ok((journal, recovered)) => {
             assert!(recovered.cut > 0, "{} events came back", recovered.imports.len());
             drop(journal);
-            // Told until something is kept again, which counts on.
-            let (journal, again) = open(&whole);
-            assert_eq!(again.cut, recovered.cut);
-            journal.keep_reading(Reading::default()).await.unwrap();
+            // Told at every start, whatever is kept meanwhile, until nothing is left of it.
+            for _ in 0..3 {
+                let (journal, again) = open(&whole);
+                assert_eq!((again.cut, again.keeps_orphans), (recovered.cut, true));
+                journal.keep_reading(Reading::default()).await.unwrap();
+            }
+            // What was cut off is still in the log, for who can bring it back.
+            assert_eq!(compact(&path(&whole)).unwrap(), None);
+            let (journal, _) = open(&whole);
+            journal.forget_loss().await.unwrap();
             drop(journal);
-            assert_eq!(open(&whole).1.cut, 0);
+            let after = open(&whole).1;
+            assert_eq!((after.cut, after.keeps_orphans), (0, false));
         }
         // The store itself saw it.
         Err(error) => assert!(matches!(error, Error::Damaged { .. }), "{error}"),
