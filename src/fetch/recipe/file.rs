@@ -367,6 +367,12 @@ impl Step {
             ("list", !self.list.is_empty() && (brings || self.ask.is_some())),
             ("headers", !self.headers.is_empty() && self.ask.is_some()),
         ];
+        if requests && (self.every.is_some() || self.within.is_some() || self.until.is_some()) {
+            let all = self.until.is_some() && self.every.is_some() && self.within.is_some();
+            if !all {
+                return wrong("until", "until, every and within go together; write all three");
+            }
+        }
         if let Some((key, _)) = strays.into_iter().find(|(_, stray)| *stray) {
             return wrong(key, "this key does not go with this kind of step; see the manual");
         }
