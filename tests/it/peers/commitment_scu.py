@@ -17,6 +17,12 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+
+def say(line):
+    # In one piece: the report comes in a thread of its own.
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
 gateway, listen, wait, transaction = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 heard = threading.Event()
 
@@ -28,7 +34,7 @@ def handler(where):
         failed = data.get("FailedSOPSequence", [])
         reasons = ",".join(sorted({f"{item.FailureReason:04X}" for item in failed})) or "-"
         right = "" if data.TransactionUID == transaction else " of-another-transaction"
-        print(f"report {where} {event.event_type} {len(done)} {len(failed)} {reasons}{right}", flush=True)
+        say(f"report {where} {event.event_type} {len(done)} {len(failed)} {reasons}{right}")
         heard.set()
         return 0x0000, None
 
@@ -52,12 +58,12 @@ ae = AE(ae_title="CT1")
 ae.add_requested_context(StorageCommitmentPushModel)
 association = ae.associate("127.0.0.1", gateway, ae_title="LOTSE", evt_handlers=handler("same"))
 if not association.is_established:
-    print("asked rejected", flush=True)
+    say("asked rejected")
     sys.exit()
 status, _ = association.send_n_action(
     wanted, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 )
-print(f"asked {status.Status:04X}" if "Status" in status else "asked none", flush=True)
+say(f"asked {status.Status:04X}" if "Status" in status else "asked none")
 heard.wait(wait)
 # The answer to a report leaves before the release.
 time.sleep(0.3)
