@@ -9,6 +9,7 @@
 //! Everything here blocks, except [`AsyncPack`], [`Draft`] and [`Committer`].
 
 mod account;
+mod blocks;
 mod committer;
 mod early;
 mod error;
@@ -40,6 +41,8 @@ pub use room::Promise;
 pub use sealing::{Draft, Sealed};
 pub use section::{Malformed, Reserve, SpoolSection};
 pub use stream::AsyncPack;
+
+use blocks::BlockFile;
 
 use crate::import::{Blob, ImportId};
 use crate::seal::{ImportKey, Vault, place};
@@ -200,15 +203,24 @@ impl ImportSpool {
         &self.0.spool
     }
 
-    /// A new pack file with one owner. Blocking.
+    /// A new pack file with one owner, for what is read soon. Blocking.
     pub fn pack(&self) -> Result<Pack, Error> {
+        self.pack_of(BlockFile::cached)
+    }
+
+    /// A new pack file with one owner, for objects of which each is synced before the next. Blocking.
+    pub fn pack_synced_often(&self) -> Result<Pack, Error> {
+        self.pack_of(BlockFile::direct)
+    }
+
+    fn pack_of(&self, way: impl FnOnce(File) -> BlockFile) -> Result<Pack, Error> {
         loop {
             let next = |last: u32| last.checked_add(1);
             let last = self.0.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
             let number = last.ok().and_then(next).ok_or(Error::TooManyPacks)?;
             let path = pack_path(&self.0.folder, number);
             match place::create_file(&path) {
-                Ok(file) => return Ok(Pack::new(self.clone(), number, file)),
+                Ok(file) => return Ok(Pack::new(self.clone(), number, way(file))),
                 // Another handle to the same import was quicker.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(place::explain(&path, source).into()),

@@ -183,7 +183,7 @@ async fn stream(
         Some(pack) => pack,
         None => {
             let (spool, failed) = (spool.clone(), Fault::Answer(Status::PROCESSING_FAILURE));
-            let pack = tokio::task::spawn_blocking(move || spool.pack()).await;
+            let pack = tokio::task::spawn_blocking(move || spool.pack_synced_often()).await;
             place.pack.insert(pack.map_err(|_| failed)??.into_async())
         }
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use super::blocks;
 use super::format::{Frames, TRAILER_LEN};
 use super::recovery::Damage;
 use super::{Error, ImportSpool, pack_numbers, pack_path};
@@ -42,10 +43,13 @@ impl ImportSpool {
                 .trailer()
                 .and_then(|t| t.checked_add(TRAILER_LEN.try_into().ok()?));
             let end = end.unwrap_or(u64::MAX);
-            if lengths.get(&pack).is_some_and(|length| end <= *length) {
-                account.claimed = account.claimed.saturating_add(end.saturating_sub(at));
-            } else {
-                account.missing.push(Damage { pack, at, length: blob.length });
+            match lengths.get(&pack) {
+                Some(length) if end <= *length => {
+                    // The rest of its last block is its own too.
+                    let whole = blocks::block_end(end).min(*length);
+                    account.claimed = account.claimed.saturating_add(whole.saturating_sub(at));
+                }
+                _ => account.missing.push(Damage { pack, at, length: blob.length }),
             }
         }
         account.held = lengths.values().fold(0, |sum: u64, length| sum.saturating_add(*length));

@@ -77,32 +77,31 @@ impl Task {
 
     /// Whoever asked and is gone does not want the answer.
     fn commit(&mut self, group: &mut Vec<Request>) {
-        let mut placed = Vec::with_capacity(group.len());
-        for Request { sealed, answer } in group.drain(..) {
-            match self.place(&sealed) {
-                Ok(blob) => placed.push((answer, blob)),
-                Err(error) => drop(answer.send(Err(error))),
-            }
-        }
-        let synced = match &mut self.pack {
-            Some(pack) if !placed.is_empty() => pack.sync(),
-            _ => Ok(()),
-        };
+        let (sealed, answers): (Vec<_>, Vec<_>) =
+            group.drain(..).map(|Request { sealed, answer }| (sealed, answer)).unzip();
+        let committed = self.keep(&sealed);
         // Not before: what was placed in it is synced with it.
-        if synced.is_err() || self.pack.as_ref().is_some_and(|pack| !pack.is_sound()) {
+        if committed.is_err() && self.pack.as_ref().is_some_and(|pack| !pack.is_sound()) {
             self.pack = None;
         }
-        for (answer, blob) in placed {
-            drop(answer.send(synced.as_ref().map(|()| blob).map_err(again)));
+        match committed {
+            Ok(blobs) => answers.into_iter().zip(blobs).for_each(|(answer, blob)| {
+                drop(answer.send(Ok(blob)));
+            }),
+            Err(error) => answers.into_iter().for_each(|answer| {
+                drop(answer.send(Err(again(&error))));
+            }),
         }
     }
 
-    fn place(&mut self, sealed: &Sealed) -> Result<Blob, Error> {
+    fn keep(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
         let pack = match &mut self.pack {
             Some(pack) => pack,
-            None => self.pack.insert(self.spool.pack()?),
+            None => self.pack.insert(self.spool.pack_synced_often()?),
         };
-        pack.place(sealed)
+        let blobs = pack.place(group)?;
+        pack.sync()?;
+        Ok(blobs)
     }
 }
 

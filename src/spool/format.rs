@@ -5,6 +5,7 @@
 //! header   "LOTSEBLB"  version  reserved (7, zero)  salt (16)
 //! frame    mark (1: 'c' a chunk, 'l' the last)  length of the plain bytes (3, big-endian)  sealed  tag (16)
 //! trailer  mark (1: 't')  length (3)  sealed {length of the blob (8, big-endian), BLAKE3 (32)}  tag (16)
+//! rest     zeros up to the end of the block of 4,096 bytes
 //! ```
 //!
 //! Every frame but the last holds [`CHUNK`] plain bytes, so the place of a byte is arithmetic. There is always

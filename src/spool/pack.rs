@@ -1,10 +1,9 @@
 //! Appending blobs to a pack file.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
-use super::early::Early;
+use super::blocks::{self, BlockFile, Gathered};
 use super::format::CHUNK;
 use super::sealing::{Sealed, Sealing};
 use super::{AsyncPack, Error, ImportSpool, room};
@@ -13,6 +12,8 @@ use crate::seal::hex;
 
 /// So many sealed bytes are gathered for one write.
 const GATHERED: usize = 4 * CHUNK;
+/// And with the frame being filled, a trailer and the rest of a block it is never more than this.
+const ROOM: usize = GATHERED + 2 * CHUNK;
 
 /// A pack file open for appending; one owner. All methods block; an async caller uses [`Pack::into_async`].
 ///
@@ -21,14 +22,13 @@ const GATHERED: usize = 4 * CHUNK;
 pub struct Pack {
     spool: ImportSpool,
     number: u32,
-    file: File,
-    /// Where the next blob begins: behind everything finished.
+    file: BlockFile,
+    /// Where the next blob begins: at the first block behind everything finished.
     end: u64,
     state: State,
     /// Sealed bytes, then the frame being filled. Kept between blobs for its memory.
-    gathered: Vec<u8>,
+    gathered: Gathered,
     folder: Folder,
-    early: Early,
 }
 
 enum State {
@@ -53,10 +53,9 @@ struct Open {
 }
 
 impl Pack {
-    pub(super) fn new(spool: ImportSpool, number: u32, file: File) -> Self {
+    pub(super) fn new(spool: ImportSpool, number: u32, file: BlockFile) -> Self {
         let (state, folder) = (State::Between, Folder::New);
-        let early = Early::default();
-        Self { spool, number, file, end: 0, state, gathered: Vec::new(), folder, early }
+        Self { spool, number, file, end: 0, state, gathered: Gathered::new(ROOM), folder }
     }
 
     /// Number of the pack, as in [`Blob::pack`].
@@ -74,7 +73,7 @@ impl Pack {
             State::Broken => return Err(BROKEN),
         }
         self.gathered.clear();
-        let sealing = Sealing::begin(&self.spool.0.key, &mut self.gathered)?;
+        let sealing = Sealing::begin(&self.spool.0.key, self.gathered.bytes())?;
         self.state = State::Open(Box::new(Open { sealing, written: self.end }));
         Ok(())
     }
@@ -84,10 +83,11 @@ impl Pack {
             return Err(self.not_open());
         };
         let Open { sealing, written } = open.as_mut();
-        let result = sealing.write(&mut self.gathered, bytes, |gathered| {
-            if gathered.len() >= GATHERED { flush(&self.file, gathered, written) } else { Ok(()) }
+        let (skip, file) = (self.gathered.skip(), &mut self.file);
+        let result = sealing.write(self.gathered.bytes(), bytes, |gathered| {
+            let held = gathered.len().saturating_sub(skip);
+            if held >= GATHERED { flush(file, gathered, skip, written) } else { Ok(()) }
         });
-        self.early.wrote(&self.file, *written);
         if result.is_err() {
             self.state = State::Failed;
         }
@@ -103,32 +103,54 @@ impl Pack {
             return Err(BROKEN);
         };
         let mut end = open.written;
-        let (length, digest) = open.sealing.finish(&mut self.gathered)?;
-        flush(&self.file, &mut self.gathered, &mut end)?;
+        let (length, digest) = open.sealing.finish(self.gathered.bytes())?;
+        self.gathered.fill_block();
+        self.flush(&mut end)?;
         let blob = Blob { pack: self.number, at: self.end, length, digest: hex::encode(&digest) };
         self.end = end;
-        self.early.wrote(&self.file, end);
         self.state = State::Between;
         Ok(blob)
     }
 
-    /// Appends what was sealed in memory for the same import. It can be read now, but is not yet on the device.
-    pub(super) fn place(&mut self, sealed: &Sealed) -> Result<Blob, Error> {
+    fn flush(&mut self, written: &mut u64) -> Result<(), Error> {
+        let skip = self.gathered.skip();
+        flush(&mut self.file, self.gathered.bytes(), skip, written)
+    }
+
+    /// Appends what was sealed in memory for the same import: all of it, or nothing. It can be read now, but is
+    /// not yet on the device.
+    pub(super) fn place(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
         if !matches!(self.state, State::Between) {
             return Err(Error::OutOfTurn("a blob is begun already"));
         }
-        let Sealed { bytes, length, digest } = sealed;
-        let placed = room::check(&self.file, bytes.len())
-            .and_then(|()| Ok(self.file.write_all_at(bytes, self.end)?));
-        if let Err(error) = placed {
+        self.gathered.clear();
+        let placed = self.gather(group);
+        if placed.is_err() {
             self.state = State::Failed;
             self.abandon()?;
-            return Err(error);
         }
-        let blob =
-            Blob { pack: self.number, at: self.end, length: *length, digest: hex::encode(digest) };
-        self.end = self.end.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        Ok(blob)
+        placed
+    }
+
+    fn gather(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
+        let (mut blobs, mut written, mut at) =
+            (Vec::with_capacity(group.len()), self.end, self.end);
+        for Sealed { bytes, length, digest } in group {
+            for piece in bytes.chunks(CHUNK) {
+                self.gathered.bytes().extend_from_slice(piece);
+                if self.gathered.len() >= GATHERED {
+                    self.flush(&mut written)?;
+                }
+            }
+            self.gathered.fill_block();
+            let digest = hex::encode(digest);
+            blobs.push(Blob { pack: self.number, at, length: *length, digest });
+            let sealed = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            at = blocks::block_end(at.saturating_add(sealed));
+        }
+        self.flush(&mut written)?;
+        self.end = written;
+        Ok(blobs)
     }
 
     /// Gives the blob begun last up; the pack goes on behind the one before it. Without a blob begun this
@@ -140,7 +162,7 @@ impl Pack {
             State::Broken => return Err(BROKEN),
         }
         self.gathered.clear();
-        self.file.set_len(self.end)?;
+        self.file.cut(self.end)?;
         self.state = State::Between;
         Ok(())
     }
@@ -184,8 +206,7 @@ impl Pack {
         if matches!(self.state, State::Broken) {
             return Err(BROKEN);
         }
-        let mut result = self.file.sync_data();
-        self.early.synced(self.end);
+        let mut result = self.file.sync(self.end);
         if result.is_ok() && matches!(self.folder, Folder::New) {
             result = self.spool.sync_folder();
             self.folder = Folder::Synced;
@@ -221,16 +242,23 @@ impl Drop for Pack {
         }
         if matches!(self.state, State::Open(_) | State::Failed) {
             // If this fails, recovery finds a torn tail.
-            let _ = self.file.set_len(self.end);
+            let _ = self.file.cut(self.end);
         }
     }
 }
 
-fn flush(file: &File, gathered: &mut Vec<u8>, written: &mut u64) -> Result<(), Error> {
-    room::check(file, gathered.len())?;
-    file.write_all_at(gathered, *written)?;
-    let length = u64::try_from(gathered.len()).unwrap_or(u64::MAX);
-    *written = written.saturating_add(length);
-    gathered.clear();
-    Ok(())
+/// Writes the whole blocks of what was gathered.
+fn flush(
+    file: &mut BlockFile,
+    gathered: &mut Vec<u8>,
+    skip: usize,
+    written: &mut u64,
+) -> Result<(), Error> {
+    blocks::take_blocks(gathered, skip, |blocks| {
+        room::check(file.file(), blocks.len())?;
+        file.write(blocks, *written)?;
+        let length = u64::try_from(blocks.len()).unwrap_or(u64::MAX);
+        *written = written.saturating_add(length);
+        Ok(())
+    })
 }

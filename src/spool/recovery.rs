@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Error;
+use super::blocks::{self, BLOCK};
 use super::format::{self, CHUNK, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD};
 use crate::import::Blob;
 use crate::seal::{self, ImportKey, Part, TAG_LEN, hex, place};
@@ -58,7 +59,7 @@ pub(super) fn recover_pack(
     while at < length {
         if let Found::Whole { blob, end } = scan.blob(at)? {
             recovery.blobs.push(blob);
-            at = end;
+            at = scan.behind(end)?;
             continue;
         }
         let Some((blob, end)) = scan.search(at.saturating_add(1), length)? else {
@@ -71,7 +72,7 @@ pub(super) fn recover_pack(
         let length = blob.at.saturating_sub(at);
         recovery.damaged.push(Damage { pack: number, at, length });
         recovery.blobs.push(blob);
-        at = end;
+        at = scan.behind(end)?;
     }
     Ok(())
 }
@@ -84,6 +85,29 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// Where the next blob may begin behind one that ends at `end`: with the next block, if nothing but zeros fills
+    /// this one.
+    fn behind(&self, end: u64) -> Result<u64, Error> {
+        let block_end = blocks::block_end(end);
+        let mut rest = [0; BLOCK];
+        let (mut at, mut left) = (end, rest.as_mut_slice());
+        left = left
+            .get_mut(..usize::try_from(block_end.saturating_sub(end)).unwrap_or(0))
+            .unwrap_or_default();
+        while !left.is_empty() {
+            match self.file.read_at(left, at) {
+                Ok(0) => break,
+                Ok(read) => {
+                    at = at.saturating_add(to_u64(read));
+                    left = left.get_mut(read..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(if rest.iter().all(|byte| *byte == 0) { block_end } else { end })
+    }
+
     /// The blob at `at`, with every frame verified.
     fn blob(&mut self, at: u64) -> Result<Found, Error> {
         let mut bytes = [0; HEADER_LEN];

@@ -50,6 +50,11 @@ fn sample(length: usize) -> Vec<u8> {
     bytes
 }
 
+/// Behind its trailer; zeros follow up to the end of the block.
+fn sealed_end(blob: &Blob) -> usize {
+    usize::try_from(format::Frames::new(blob).trailer().unwrap()).unwrap() + TRAILER_LEN
+}
+
 fn all(import: &ImportSpool, blob: &Blob) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     import.read(blob)?.read_to_end(&mut bytes)?;
@@ -151,7 +156,7 @@ fn no_changed_byte_is_handed_out() {
     let good = fs::read(&path).unwrap();
     let places = (0..HEADER_LEN + 40)
         .chain(HEADER_LEN + CHUNK - 4..HEADER_LEN + CHUNK + 2 * OVERHEAD)
-        .chain(good.len() - TRAILER_LEN - 30..good.len());
+        .chain(sealed_end(&blob) - TRAILER_LEN - 30..sealed_end(&blob));
     for place in places {
         let mut bent = good.clone();
         bent[place] ^= 0x10;
@@ -159,7 +164,7 @@ fn no_changed_byte_is_handed_out() {
         let error = all(&import, &blob).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{place}: {error}");
     }
-    for length in [0, 10, HEADER_LEN, 5000, HEADER_LEN + CHUNK, good.len() - 1] {
+    for length in [0, 10, HEADER_LEN, 5000, HEADER_LEN + CHUNK, sealed_end(&blob) - 1] {
         fs::write(&path, &good[..length]).unwrap();
         let error = all(&import, &blob).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{length}: {error}");
@@ -318,7 +323,7 @@ fn a_torn_tail_is_cut_wherever_it_is_torn() {
     let good = fs::read(&path).unwrap();
     let start = usize::try_from(torn.at).unwrap();
     let cuts = [1, 7, 8, HEADER_LEN, HEADER_LEN + 3, 5000, HEADER_LEN + CHUNK + OVERHEAD, 65_900];
-    for cut in cuts.into_iter().chain([good.len() - start - 1]) {
+    for cut in cuts.into_iter().chain([sealed_end(&torn) - start - 1]) {
         // A crash may leave the length and lose the bytes.
         for tail in [&[][..], &[0; 5000]] {
             fs::write(&path, [&good[..start + cut], tail].concat()).unwrap();
@@ -479,7 +484,7 @@ fn a_full_disk_is_told_as_such() {
     let world = World::new();
     let import = world.import();
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let mut pack = Pack::new(import.clone(), 1, full);
+    let mut pack = Pack::new(import.clone(), 1, BlockFile::cached(full));
     pack.begin().unwrap();
     let error = pack.write(&sample(10 * CHUNK)).unwrap_err();
     assert!(matches!(error, Error::Full) && error.is_full(), "{error}");

@@ -26,7 +26,7 @@ fn every_byte_is_accounted_for() {
         .write(true)
         .open(world.path(&import, 1))
         .unwrap()
-        .set_len(length(1) - 1)
+        .set_len(u64::try_from(sealed_end(&blobs[3])).unwrap() - 1)
         .unwrap();
     fs::remove_file(world.path(&import, 2)).unwrap();
     let account = import.account(blobs.iter().chain([&alone])).unwrap();
