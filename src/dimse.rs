@@ -12,6 +12,7 @@ mod command;
 mod commit;
 mod error;
 mod find;
+mod fragments;
 mod identity;
 mod lenient;
 mod listen;

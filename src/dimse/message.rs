@@ -229,16 +229,6 @@ impl Voice {
         self.whole(context, 0, bytes).await
     }
 
-    pub(super) async fn data_fragment(
-        &mut self,
-        context: u8,
-        place: Place,
-        bytes: &[u8],
-    ) -> Result<(), Error> {
-        let control = if place == Place::Last { 2 } else { 0 };
-        self.outbound.send_fragment(context, control, bytes).await
-    }
-
     async fn whole(&mut self, context: u8, kind: u8, bytes: &[u8]) -> Result<(), Error> {
         let mut rest = bytes;
         loop {

@@ -1,11 +1,12 @@
 //! C-STORE as requestor: an object streamed from a channel into PDVs.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::client::{Client, wrong_answer};
 use super::command::Command;
+use super::fragments::{Fragments, Taken};
 use super::message::{Ear, Part, Place, Voice};
 use super::retrieve::Originator;
 use super::{Chunk, Error, Status, Timeouts};
@@ -105,22 +106,18 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Cuts what comes into fragments of full size. The last bytes are held back until it is known that they
-    /// are the last, because some peers stumble over an empty last fragment.
+    /// Cuts what comes into fragments of full size.
     async fn all(&mut self, data: &mut mpsc::Receiver<Chunk>) -> Result<(), Error> {
-        let size = self.voice.fragment();
-        let mut held: Vec<u8> = Vec::with_capacity(size);
-        while let Some(mut bytes) = self.chunk(data).await? {
-            while held.len().saturating_add(bytes.len()) > size {
-                let room = size.saturating_sub(held.len());
-                held.extend_from_slice(&bytes.split_to(room));
-                self.fragment(Place::Within, &held).await?;
-                held.clear();
+        let mut fragments = Fragments::new(self.context, self.voice.fragment());
+        while let Some(bytes) = self.chunk(data).await? {
+            let mut bytes = bytes.as_ref();
+            while let Taken::Full { rest } = fragments.take(bytes) {
+                self.write(Place::Within, fragments.pdus()).await?;
+                fragments.written();
+                bytes = rest;
             }
-            held.extend_from_slice(&bytes);
-            bytes.advance(bytes.len());
         }
-        self.fragment(Place::Last, &held).await
+        self.write(Place::Last, fragments.last()).await
     }
 
     /// The next bytes, or `None` at the end that the source declared.
@@ -143,12 +140,12 @@ impl Sending<'_> {
         }
     }
 
-    /// Writes one fragment, hearing what the peer says meanwhile: a peer that aborts may stop reading.
-    async fn fragment(&mut self, place: Place, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes PDUs, hearing what the peer says meanwhile: a peer that aborts may stop reading.
+    async fn write(&mut self, place: Place, pdus: &[u8]) -> Result<(), Error> {
         let patience = self.timeouts.write.saturating_mul(2);
         let mut said = None;
         {
-            let write = self.voice.data_fragment(self.context, place, bytes);
+            let write = self.voice.outbound.send_pdus(pdus);
             tokio::pin!(write);
             loop {
                 tokio::select! {

@@ -40,8 +40,8 @@ const P_DATA: u8 = 4;
 /// Length, context, control header of one PDV.
 pub(super) const PDV_HEADER: u32 = 6;
 
-/// Room for reading: two PDUs of full size, so that few bytes of a PDU begun have to be moved to a new buffer.
-const READ_STEP: usize = 256 << 10;
+/// Room for reading: two PDUs of full size with their headers, and a command.
+const READ_STEP: usize = 264 << 10;
 
 /// With less room than this a read is not worth its call.
 const READ_LEAST: usize = 16 << 10;
@@ -139,8 +139,9 @@ impl Inbound {
             if self.buffer.capacity().saturating_sub(self.buffer.len()) < missing {
                 self.buffer.reserve(missing.max(READ_STEP));
             }
-            let read = timeout_at(end, self.reader.read_buf(&mut self.buffer));
-            match read.await {
+            let most = self.most();
+            let mut reader = (&mut self.reader).take(most);
+            match timeout_at(end, reader.read_buf(&mut self.buffer)).await {
                 Err(_) => return Err(Error::TimedOut(doing)),
                 Ok(Ok(0)) => return Err(Error::Closed(doing)),
                 Ok(Ok(_)) => {
@@ -155,6 +156,18 @@ impl Inbound {
     fn missing(&self) -> usize {
         let declared = self.declared().map_or(0, |(_, length)| length as usize + HEADER);
         declared.saturating_sub(self.buffer.len()).max(READ_LEAST)
+    }
+
+    /// How much is read at once: no more than the PDU in the buffer lacks if the next one would not fit behind it,
+    /// because what came of that one would have to be moved to a new buffer.
+    fn most(&self) -> u64 {
+        let room = self.buffer.capacity().saturating_sub(self.buffer.len());
+        let most = self.declared().map_or(room, |(_, length)| {
+            let whole = length as usize + HEADER;
+            let lacking = whole.saturating_sub(self.buffer.len());
+            if room.saturating_sub(lacking) < whole { lacking } else { room }
+        });
+        u64::try_from(most.max(1)).unwrap_or(u64::MAX)
     }
 
     fn declared(&self) -> Option<(u8, u32)> {
@@ -291,6 +304,11 @@ impl Outbound {
         bytes.put_slice(&[context, control]);
         bytes.put_slice(fragment);
         self.write(&bytes, self.limit).await
+    }
+
+    /// Whole PDUs, as they are.
+    pub(super) async fn send_pdus(&mut self, pdus: &[u8]) -> Result<(), Error> {
+        self.write(pdus, self.limit).await
     }
 
     async fn write(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Error> {

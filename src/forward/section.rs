@@ -17,8 +17,8 @@ use crate::import::Compressed;
 use crate::reconcile::CoercionSection;
 
 /// Associations at once to one destination if the section does not say: one association is lock-step, so
-/// throughput comes from several; more than a few make small archives refuse (peers.md 4.6).
-const ASSOCIATIONS: usize = 3;
+/// throughput comes from several; more than a few make small archives refuse.
+const ASSOCIATIONS: usize = 4;
 
 /// More than this only fills the destination's queue.
 const MOST_ASSOCIATIONS: usize = 64;

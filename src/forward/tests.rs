@@ -269,7 +269,7 @@ fn sections_have_exactly_one_target() {
         section("peer = 'p'\nfolder = '/x'\nassociations = 0").unwrap().target().unwrap_err();
     assert!(both.contains(&Faulty::NotOneTarget) && both.contains(&Faulty::Associations));
     assert!(section("per = 'pacs'").is_err());
-    assert_eq!(section("peer = 'pacs'").unwrap().associations(), 3);
+    assert_eq!(section("peer = 'pacs'").unwrap().associations(), 4);
 }
 
 #[tokio::test]
