@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Pipeline;
-use super::rate::{self, Rate};
+use super::rate::Rate;
 use crate::fetch;
 use crate::import::{Bookmark, Event, ImportId};
 
@@ -25,7 +25,7 @@ pub struct Progress {
     /// Over the last moments, while bytes come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
-    /// At that rate, if the total is known.
+    /// At the rate of the last minutes, if the total is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<u64>,
     pub instances: u64,
@@ -63,7 +63,7 @@ impl Counters {
         for counter in [&self.bytes, &self.total_bytes, &self.instances] {
             counter.store(0, Ordering::Relaxed);
         }
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = Rate::default();
         self.take_notes();
     }
 
@@ -86,11 +86,11 @@ impl Counters {
     /// As [`Counters::show`], with how fast bytes come and how long it will take.
     pub(super) fn show_moving(&self, stage: &str) -> Progress {
         let mut progress = self.show(stage, None);
-        let rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.bytes_per_second = rate.per_second(progress.bytes, Instant::now());
+        let (rate, now) =
+            (self.rate.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        progress.bytes_per_second = rate.per_second(progress.bytes, now);
         let left = progress.total_bytes.map(|total| total.saturating_sub(progress.bytes));
-        let both = left.zip(progress.bytes_per_second);
-        progress.seconds_left = both.and_then(|(left, rate)| rate::seconds_left(left, rate));
+        progress.seconds_left = left.and_then(|left| rate.seconds_left(left, progress.bytes, now));
         progress
     }
 }
