@@ -162,7 +162,8 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
-        Ok(self.pack.begin().await?)
+        self.pack.begin();
+        Ok(())
     }
 
     pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {

@@ -61,7 +61,7 @@ pub(super) async fn file(
         Content::Zip | Content::Dicom | Content::Pdf | Content::Image | Content::Other => {}
     }
     let name = name::display(answer.header("content-disposition").as_deref(), description, content);
-    pack.begin().await?;
+    pack.begin();
     let mut tail = Tail::new();
     match Box::pin(stream(answer, source, pack, &mut tail, content, observer)).await {
         Ok(()) => {

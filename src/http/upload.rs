@@ -56,7 +56,7 @@ impl Uploads {
         let mut running = self.begin(Wanted::default(), actor, expected).await?;
         let body = Body::from_stream(metered(body, meter.clone()));
         let mut chunks = body.into_data_stream();
-        running.pack()?.begin().await?;
+        running.pack()?.begin();
         let mut length = 0_u64;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| meter.problem())?;
@@ -256,7 +256,7 @@ async fn store(running: &mut Running, mut field: Field<'_>, meter: &Meter) -> Re
         return Err(Problem::invalid("more than 10,000 files in one upload; send them as one ZIP"));
     }
     let name = shown_name(field.file_name());
-    running.pack()?.begin().await?;
+    running.pack()?.begin();
     while let Some(chunk) = field.chunk().await.map_err(|_| meter.problem())? {
         meter.use_up(&chunk);
         running.take(chunk).await?;

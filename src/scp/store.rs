@@ -187,7 +187,7 @@ async fn stream(
             place.pack.insert(pack.map_err(|_| failed)??.into_async())
         }
     };
-    pack.begin().await?;
+    pack.begin();
     for part in plain.parts() {
         pack.write(part.clone()).await?;
     }

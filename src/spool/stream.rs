@@ -20,7 +20,6 @@ const PIECE: usize = 240 << 10;
 const SMALL: usize = 4 << 10;
 
 enum Command {
-    Begin,
     Write(Piece),
     Finish(Piece, Then, oneshot::Sender<Result<Blob, Error>>),
     Abandon(oneshot::Sender<Result<(), Error>>),
@@ -32,6 +31,8 @@ enum Command {
 /// Bytes in the order they came.
 #[derive(Default)]
 struct Piece {
+    /// The first of a blob.
+    begins: bool,
     parts: Vec<Bytes>,
     /// What was copied behind them.
     tail: BytesMut,
@@ -59,6 +60,9 @@ impl Piece {
     }
 
     fn write_to(&self, pack: &mut Pack) -> Result<(), Error> {
+        if self.begins {
+            pack.begin()?;
+        }
         self.parts.iter().try_for_each(|part| pack.write(part))?;
         pack.write(&self.tail)
     }
@@ -66,8 +70,7 @@ impl Piece {
 
 /// A [`Pack`] whose work runs on the blocking pool; at most a few chunks are queued.
 ///
-/// `begin` and `write` return before the work is done; an error of theirs comes with the next call of `write`,
-/// or with `finish`. Dropped in the middle of a blob, the blob is given up and the pack stays sound. A call
+/// `write` returns before the work is done; its error comes with the next call of `write`, or with `finish`. Dropped in the middle of a blob, the blob is given up and the pack stays sound. A call
 /// whose future was dropped before it was ready leaves the blob undecided: abandon it.
 pub struct AsyncPack {
     queue: mpsc::Sender<Command>,
@@ -92,9 +95,9 @@ impl AsyncPack {
         self.number
     }
 
-    pub async fn begin(&mut self) -> Result<(), Error> {
-        self.pending = Piece::default();
-        self.send(Command::Begin).await
+    /// Begins a blob.
+    pub fn begin(&mut self) {
+        self.pending = Piece { begins: true, ..Piece::default() };
     }
 
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
@@ -163,10 +166,6 @@ impl Task {
         while let Some(command) = commands.blocking_recv() {
             // Whoever asked and is gone does not want the answer.
             match command {
-                Command::Begin => {
-                    let begun = self.pack.begin();
-                    self.note(begun);
-                }
                 Command::Write(piece) => self.write(&piece),
                 Command::Finish(piece, then, answer) => {
                     self.write(&piece);

@@ -90,7 +90,7 @@ impl Shelf {
     /// Begins a file that comes in pieces.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
         match self {
-            Self::Spool { spool, pack, .. } => opened(spool, pack).await?.begin().await?,
+            Self::Spool { spool, pack, .. } => opened(spool, pack).await?.begin(),
             Self::Nowhere { open, .. } => *open = 0,
         }
         Ok(())

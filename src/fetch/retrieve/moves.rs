@@ -133,7 +133,7 @@ impl Moving {
 
     /// Begins an object.
     pub async fn begin(&mut self, store: &Store) -> Result<(), Error> {
-        self.pack.begin().await?;
+        self.pack.begin();
         let front = front(&store.sop_class, &store.sop_instance, &store.transfer_syntax);
         Ok(self.pack.write(front.into()).await?)
     }
