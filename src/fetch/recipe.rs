@@ -19,7 +19,6 @@ use crate::web::{self, PortalSection, Visit};
 mod file;
 mod html;
 mod input;
-mod multipart;
 mod outcome;
 mod page;
 mod run;
@@ -403,31 +402,6 @@ pub fn look_at_page(text: &str) {
             let _ = (form.urlencoded(), form.multipart());
         }
     }
-}
-
-/// For fuzzing: a multipart body; the parts are the same in one piece and in small ones.
-pub fn look_at_parts(bytes: &[u8]) {
-    use multipart::{Next, Parts};
-    let read = |size: usize| {
-        let (mut parts, mut pieces) = (Parts::new("b"), bytes.chunks(size.max(1)));
-        let (mut all, mut length) = (Vec::new(), 0_usize);
-        loop {
-            match parts.next() {
-                Next::More => match pieces.next() {
-                    Some(piece) => parts.push(piece),
-                    None => return (all, false),
-                },
-                Next::Begin => length = 0,
-                Next::Piece(piece) => length = length.saturating_add(piece.len()),
-                Next::End => all.push(length),
-                Next::Over => return (all, true),
-                Next::Broken => return (all, false),
-            }
-        }
-    };
-    let (whole, small) = (read(bytes.len()), read(7));
-    // Whether a body is refused for a header that is too long may show earlier in small pieces.
-    assert!(whole == small || !(whole.1 && small.1), "the parts depend on the pieces");
 }
 
 #[cfg(test)]

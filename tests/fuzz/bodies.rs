@@ -98,11 +98,6 @@ pub fn form(bytes: &[u8]) {
     recipe::look_at_page(&String::from_utf8_lossy(bytes));
 }
 
-/// A `multipart/related` body in pieces, its boundary in the first line.
-pub fn recipe_multipart(bytes: &[u8]) {
-    recipe::look_at_parts(bytes);
-}
-
 /// HL7 v2: any bytes are read as an order or a patient, or refused; the answer is always one that can be read.
 pub fn hl7(bytes: &[u8]) {
     let rules = Rules::default();

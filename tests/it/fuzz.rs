@@ -112,11 +112,6 @@ fn form() {
 }
 
 #[test]
-fn recipe_multipart() {
-    run("recipe_multipart", bodies::recipe_multipart, &seeds::recipe_multiparts());
-}
-
-#[test]
 fn dicomdir() {
     run("dicomdir", bodies::dicomdir, &seeds::directories());
 }

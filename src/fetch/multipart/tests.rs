@@ -92,3 +92,30 @@ fn what_lies_or_breaks_off_is_refused() {
         assert_eq!(read(kind, b"--x--", 5), Err(Fault::Type), "{kind}");
     }
 }
+
+#[test]
+fn parts_of_a_recipe_s_portal_are_the_same_however_they_come() {
+    let kind = "multipart/related; boundary=b";
+    let body =
+        b"preamble\r\n--b\r\nContent-Type: application/dicom\r\n\r\none\r\n-\r\n--\r\n--b  \r\n\
+        \r\n\r\n--b\r\nX: y\r\n\r\nthree\r\r\n--b--\r\nepilogue";
+    for size in 1..body.len() {
+        let parts = read(kind, body, size).unwrap();
+        assert_eq!(parts, [&b"one\r\n-\r\n--"[..], b"", b"three\r"], "{size}");
+    }
+    assert_eq!(read(kind, b"--b--", 3).unwrap(), Vec::<Vec<u8>>::new());
+    assert_eq!(read(kind, b"--b\r\n\r\nx\r\n--b--", 2).unwrap(), [b"x".to_vec()]);
+    for bad in [&b""[..], b"--b", b"--b\r\n\r\nx", b"--b\r\n\r\nx\r\n--c--", b"--b?\r\n", b"x"] {
+        assert!(read(kind, bad, 4).is_err(), "{bad:?}");
+    }
+    assert!(read(kind, &vec![b'x'; 100_000], 1000).is_err());
+    let endless = [b"--b\r\n".to_vec(), vec![b'x'; 100_000]].concat();
+    assert!(read(kind, &endless, 1000).is_err());
+    let spaced = "multipart/related; type=\"application/dicom\"; boundary=\"a b\"";
+    assert_eq!(read(spaced, b"--a b--", 3).unwrap(), Vec::<Vec<u8>>::new());
+    for bad in
+        ["application/json", "multipart/related", "multipart/related; boundary=", "multipart"]
+    {
+        assert_eq!(read(bad, b"--b--", 3), Err(Fault::Type), "{bad}");
+    }
+}

@@ -223,16 +223,6 @@ pub fn pages() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-/// Multipart bodies with the boundary `b`.
-pub fn recipe_multiparts() -> Vec<Vec<u8>> {
-    [
-        &b"--b\r\nContent-Type: application/dicom\r\n\r\none\r\n--b\r\n\r\ntwo\r\n-\r\n--b--\r\n"[..],
-        b"preamble\r\n--b  \r\n\r\n\r\n--b\r\nX: y\r\n\r\nthree\r\r\n--b--epilogue",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
-}
-
 /// HL7 v2 messages: orders with and without IPC, patients, a merge, an escape, another character set, an answer.
 pub fn messages() -> Vec<Vec<u8>> {
     let head = |kind: &str, set: &str| {
@@ -265,6 +255,8 @@ pub fn multiparts() -> Vec<Vec<u8>> {
         "--x\r\n\r\none\r\n--x\r\nContent-Type: application/dicom\r\nContent-Length: 3\r\n\r\ntwo\r\n--x--\r\n",
         "preamble\r\n--x \t\r\na: b\r\n c\r\n\r\n\r\n--x\r\n--xy\r\n-\r\n--x--",
         "--x\r\nContent-Length: 99\r\n\r\nshort\r\n--x--",
+        "--x\r\nContent-Type: application/dicom\r\n\r\none\r\n--x\r\n\r\ntwo\r\n-\r\n--x--\r\n",
+        "preamble\r\n--x  \r\n\r\n\r\n--x\r\nX: y\r\n\r\nthree\r\r\n--x--epilogue",
     ];
     bodies.iter().map(|body| format!("{kind}\n{body}").into_bytes()).collect()
 }

@@ -11,11 +11,11 @@ use url::Url;
 use super::files::is_cut;
 use super::{DOWNLOADS, Ending, REST, Run};
 use crate::dicom::Uid;
+use crate::fetch::multipart::{Multipart, Step as Part};
 use crate::fetch::recipe::file::Step;
-use crate::fetch::recipe::multipart::{self, Next, Parts};
 use crate::fetch::recipe::page::Entry;
 use crate::fetch::recipe::template::Template;
-use crate::fetch::{Error, Halt, locate};
+use crate::fetch::{Error, Halt, locate, store};
 use crate::web::{Call, Limits, Load};
 
 /// A list of 30,000 instances with what servers return of each; only the UIDs are kept.
@@ -26,6 +26,9 @@ const MOST_STUDIES: usize = 200;
 
 /// Instances of one study.
 const MOST_INSTANCES: usize = 100_000;
+
+/// One more, so that a service that sends more than it lists is told so.
+const MOST_PARTS: u64 = MOST_INSTANCES as u64 + 1;
 
 /// One entry of a list, without the attributes that nobody needs here (PS3.18 F).
 #[derive(Deserialize)]
@@ -146,35 +149,43 @@ impl Run<'_> {
         let mut answer = self.send(Call { url, load: Load::Nothing, headers, limits }).await?;
         let kind = answer.header("content-type").unwrap_or_default();
         let handed = matches!(answer.status(), 200 | 206);
-        let Some(boundary) = multipart::boundary(&kind).filter(|_| handed) else {
+        let Some(mut parts) = Multipart::new(&kind, MOST_PARTS).ok().filter(|_| handed) else {
             let page = self.read(answer).await?;
             self.judged(step, &page).await?;
             return Err(self.changed("the service does not hand out the study").into());
         };
         self.announce(answer.content_length());
         let before = self.shelf.count();
-        let mut parts = Parts::new(&boundary);
         let read = loop {
-            match multipart::next(&mut answer, &mut parts).await {
-                Ok(Next::Begin) => self.shelf.begin().await?,
-                Ok(Next::Piece(piece)) => {
+            match parts.step() {
+                Ok(Part::Part(_)) => self.shelf.begin().await?,
+                Ok(Part::Bytes(piece)) => {
                     self.observer.received(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                     self.shelf.write(piece).await?;
                 }
-                Ok(Next::End) => {
+                Ok(Part::PartEnds) => {
                     let number = self.shelf.count().saturating_sub(before).saturating_add(1);
                     self.shelf.finish(&format!("object {number}.dcm")).await?;
                     if number > listed.len() {
                         break Err(self.changed("the service sends more objects than it lists"));
                     }
                 }
-                Ok(_) => break Ok(()),
-                Err(error) => {
-                    self.shelf.abandon().await?;
-                    break Err(error);
+                Ok(Part::Ends) => break Ok(()),
+                Ok(Part::More) => match answer.chunk().await.map_err(store::too_large) {
+                    Ok(Some(piece)) => parts.push(&piece),
+                    // Without its closing boundary it was cut.
+                    Ok(None) => break Err(Error::Cut { host: answer.host().to_owned() }),
+                    Err(error) => break Err(error),
+                },
+                Err(_) => {
+                    let host = answer.host().to_owned();
+                    break Err(Error::Answer { host, what: "its multipart answer is broken" });
                 }
             }
         };
+        if read.is_err() {
+            self.shelf.abandon().await?;
+        }
         let came = self.shelf.count().saturating_sub(before);
         self.trace.line(&format!("  {came} of {} instances came", listed.len()));
         let whole = read.and(if came < listed.len() {
