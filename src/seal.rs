@@ -1,7 +1,8 @@
 //! Keys of imports, and the sealing of bytes with them.
 //!
 //! Owns the master key, the folder of wrapped keys (one small file an import) and every cipher call. A master
-//! key never leaves this module, and an import's key leaves it only as a handle that seals and opens.
+//! key never leaves this module, and an import's key leaves it only as a handle that seals and opens. Files with
+//! secrets of others are read by [`secret`].
 //! Invariants: a key is on the device before anybody can seal with it; once [`Vault::destroy`] returned,
 //! nothing that was sealed with that key can be read again, by handles that are still held neither.
 //!
@@ -16,6 +17,7 @@ pub(crate) mod hex;
 mod key;
 mod master;
 pub mod place;
+pub mod secret;
 mod stream;
 mod wrapped;
 

@@ -16,6 +16,7 @@ use url::{Host, Url};
 
 pub mod control;
 mod cookies;
+mod credentials;
 mod date;
 mod error;
 mod guard;
@@ -27,6 +28,7 @@ mod upload;
 mod visit;
 
 pub use cookies::Jar;
+pub use credentials::{Credentials, Unusable};
 pub use error::{Error, TlsFault};
 pub use guard::{Found, Lookup, forbidden};
 pub use proxy::Proxy;

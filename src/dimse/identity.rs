@@ -11,9 +11,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Error;
-
-/// A password or token is not longer; the item holds 65,535 bytes.
-const SECRET_LIMIT: u64 = 32 << 10;
+use crate::seal::secret;
 
 /// The kind of item that answers an identity (PS3.7 D.3.3.7.2).
 const RESPONSE: u8 = 0x59;
@@ -163,18 +161,6 @@ pub(super) fn response(variables: &[UserVariableItem]) -> Option<UserVariableIte
     asked.then(|| UserVariableItem::Unknown(RESPONSE, vec![0, 0]))
 }
 
-/// The contents of a file with a secret, without the line break at its end.
 fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let fault = |what: &str| format!("{} {what}", file.display());
-    let length =
-        std::fs::metadata(file).map_err(|error| fault(&format!("can't be read: {error}")))?;
-    if length.len() > SECRET_LIMIT {
-        return Err(fault("is too large for a secret"));
-    }
-    let bytes = std::fs::read(file).map_err(|error| fault(&format!("can't be read: {error}")))?;
-    let mut bytes = Zeroizing::new(bytes);
-    while bytes.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    if bytes.is_empty() { Err(fault("is empty")) } else { Ok(bytes) }
+    secret::read(file).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::clock;
+use crate::seal::secret;
 use crate::web::{Limits, Proxy};
 
 /// `[fetch]`
@@ -92,8 +93,7 @@ impl FetchSection {
         let Some(proxy) = self.proxy.as_deref().and_then(Proxy::new) else { return Ok(None) };
         let Some(path) = &self.proxy_credentials_file else { return Ok(Some(proxy)) };
         let fault = |why: String| ("proxy-credentials-file", why);
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| fault(format!("{} cannot be read: {error}", path.display())))?;
+        let text = secret::read_text(path).map_err(|error| fault(error.to_string()))?;
         let ready = proxy.with_credentials(&text);
         ready.map(Some).ok_or_else(|| fault("write one line `name:password` into it".to_owned()))
     }

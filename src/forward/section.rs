@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::Credentials;
 use super::pace::{Bandwidth, Held, Pace, Window};
 use super::readings::Readings;
 use super::retry::{Retries, Retry};
@@ -15,6 +14,7 @@ use super::vouching::{ByQuery, Commitment, Vouching};
 use crate::dimse::Remote;
 use crate::import::Compressed;
 use crate::reconcile::CoercionSection;
+use crate::web::Credentials;
 
 /// Associations at once to one destination if the section does not say: one association is lock-step, so
 /// throughput comes from several; more than a few make small archives refuse.
@@ -241,16 +241,10 @@ impl DestinationSection {
             faults.push(Faulty::StowUrl);
             return None;
         }
-        let credentials = match (&self.token_file, &self.user, &self.password_file) {
-            (None, None, None) => Credentials::Nobody,
-            (Some(file), None, None) => Credentials::Token(file.clone()),
-            (None, Some(user), Some(file)) => {
-                Credentials::Password { user: user.clone(), file: file.clone() }
-            }
-            _ => {
-                faults.push(Faulty::Credentials);
-                return None;
-            }
+        let (token, password) = (self.token_file.as_deref(), self.password_file.as_deref());
+        let Some(credentials) = Credentials::of(token, self.user.as_deref(), password) else {
+            faults.push(Faulty::Credentials);
+            return None;
         };
         Some(TargetSection::Stow(url.clone(), credentials))
     }

@@ -9,7 +9,7 @@ mod settle;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use super::source::Source;
 use super::{Ended, Run, route};
 use crate::dicom::Uid;
 use crate::import::{Compressed, Instance, InstanceOutcome};
-use crate::web::{self, Bearer, Client, PortalSection, TlsFault, Upload, UploadLimits};
+use crate::web::{self, Client, Credentials, PortalSection, TlsFault, Upload, UploadLimits};
 
 /// Instances in one request: what is repeated if it fails, against round trips.
 const MOST_INSTANCES: usize = 50;
@@ -34,9 +34,6 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Pieces of the body that wait for the peer.
 const AHEAD: usize = 8;
 
-/// A token or password with a line break; longer is another file.
-const LONGEST_SECRET: u64 = 16 << 10;
-
 const LIMITS: UploadLimits = UploadLimits {
     stall: Duration::from_secs(60),
     // An archive indexes what it got before it answers.
@@ -44,19 +41,6 @@ const LIMITS: UploadLimits = UploadLimits {
     // Fifty instances with their URLs.
     body: 1 << 20,
 };
-
-/// With what we are let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Credentials {
-    #[default]
-    Nobody,
-    /// A bearer token is in this file.
-    Token(PathBuf),
-    Password {
-        user: String,
-        file: PathBuf,
-    },
-}
 
 /// A server that takes instances.
 #[derive(Clone)]
@@ -89,37 +73,15 @@ impl Stow {
             PortalSection { hosts, allow_private: true, allow_http, ca_file, recipe: None };
         let sections = [("stow".to_owned(), section)].into();
         let client = Client::new(&sections).map_err(|error| error.to_string())?;
-        let stow = Self { url, client, credentials };
-        stow.bearer()?;
-        Ok(stow)
+        // So that a missing file shows at the start.
+        credentials.read().map_err(|error| error.to_string())?;
+        Ok(Self { url, client, credentials })
     }
 
     /// The URL, for checks.
     pub fn url(&self) -> &Url {
         &self.url
     }
-
-    /// Read anew for each run: tokens are renewed by others.
-    fn bearer(&self) -> Result<Option<Bearer>, String> {
-        let (file, bearer) = match &self.credentials {
-            Credentials::Nobody => return Ok(None),
-            Credentials::Token(file) => (file, Bearer::new(secret(file)?.trim())),
-            Credentials::Password { user, file } => {
-                (file, Bearer::basic(user, secret(file)?.trim_end_matches(['\r', '\n'])))
-            }
-        };
-        let unfit = || format!("{} holds nothing that can be sent as a secret", file.display());
-        bearer.ok_or_else(unfit).map(Some)
-    }
-}
-
-fn secret(file: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(file)
-        .and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text))
-        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    Ok(text)
 }
 
 /// One instance on its way.
@@ -133,9 +95,14 @@ struct Item {
 }
 
 pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, run: Run) -> Ended {
-    let bearer = match stow.bearer() {
-        Ok(bearer) => bearer,
-        Err(why) => return postponed(format!("{name}: {why}; mend it there"), Pause::Destination),
+    let credentials = stow.credentials.clone();
+    // Anew for each run: tokens are renewed by others.
+    let bearer = match tokio::task::spawn_blocking(move || credentials.read()).await {
+        Ok(Ok(bearer)) => bearer,
+        Ok(Err(why)) => {
+            return postponed(format!("{name}: {why}; mend it there"), Pause::Destination);
+        }
+        Err(_) => return stopped(),
     };
     let (plan, facts) = (Arc::new(run.plan), Arc::new(run.facts));
     let source: Arc<dyn Source> = Arc::new(run.spool);

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::dicom::{DataSet, Syntax};
 use crate::dimse::Rejection;
+use crate::web::Credentials;
 
 pub(super) use support::*;
 

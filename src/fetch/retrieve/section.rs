@@ -1,17 +1,13 @@
 //! `[dicomweb.NAME]`: a DICOMweb service as source.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use url::Url;
 
 use super::Service;
-use crate::web::{self, Bearer, PortalSection};
-
-/// A token or password file; a certificate or an image is none.
-const LONGEST_SECRET: u64 = 16 << 10;
+use crate::web::{self, Credentials, PortalSection};
 
 /// One service. Its host may be inside: who writes it here means it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -71,27 +67,11 @@ impl DicomwebSection {
             recipe: None,
         };
         let client = web::Client::new(&BTreeMap::from([("dicomweb".to_owned(), site)]));
-        let auth = match (&self.token_file, &self.user, &self.password_file) {
-            (Some(file), _, _) => {
-                let usable = Bearer::new(&secret(file)?);
-                Some(usable.ok_or_else(|| format!("{} holds no token", file.display()))?)
-            }
-            (None, Some(user), Some(file)) => {
-                let usable = Bearer::basic(user, &secret(file)?);
-                let unusable = || "a user name has no colon and is shorter".to_owned();
-                Some(usable.ok_or_else(unusable)?)
-            }
-            (None, _, _) => None,
-        };
+        let (token, password) = (self.token_file.as_deref(), self.password_file.as_deref());
+        let credentials = Credentials::of(token, self.user.as_deref(), password)
+            .ok_or("give token-file, or user with password-file, or none of them")?;
+        let auth = credentials.read().map_err(|error| error.to_string())?;
         let client = client.map_err(|error| error.to_string())?;
         Ok(Service { client, base: self.url.clone(), auth })
     }
-}
-
-fn secret(file: &Path) -> Result<zeroize::Zeroizing<String>, String> {
-    let unreadable = |error| format!("{} cannot be read: {error}", file.display());
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    let mut text = zeroize::Zeroizing::new(String::new());
-    opened.take(LONGEST_SECRET).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(zeroize::Zeroizing::new(text.trim().to_owned()))
 }
