@@ -77,14 +77,26 @@ pub enum Reach {
     Site,
 }
 
+/// By which way a host is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Proxy,
+}
+
+impl Way {
+    fn of(proxy: Option<&Proxy>) -> Self {
+        if proxy.is_some() { Self::Proxy } else { Self::Direct }
+    }
+}
+
 /// One `[portals.NAME]` section, or the default, made ready.
 struct Site {
     /// Empty for the default.
     hosts: Vec<String>,
     reach: Reach,
     allow_http: bool,
-    /// Through the proxy.
-    proxied: bool,
+    way: Way,
     http: reqwest::Client,
 }
 
@@ -148,7 +160,7 @@ impl Client {
                     .collect(),
                 reach,
                 allow_http: section.allow_http,
-                proxied: proxy.is_some(),
+                way: Way::of(proxy),
                 http: http_client(section.ca_file.as_deref(), reach, Arc::clone(&lookup), proxy)?,
             });
         }
@@ -157,7 +169,7 @@ impl Client {
             hosts: Vec::new(),
             reach: Reach::Public,
             allow_http: false,
-            proxied: proxy.is_some(),
+            way: Way::of(proxy),
             http,
         });
         Ok(Self { sites: sites.into(), lookup })
@@ -220,7 +232,7 @@ impl Client {
 
     /// What a proxy is asked for is judged as far as names are known here: it would also reach hosts inside.
     async fn judge_proxied(&self, url: &Url, site: &Site) -> Result<(), Error> {
-        let Some(Host::Domain(name)) = url.host().filter(|_| site.proxied) else {
+        let Some(Host::Domain(name)) = url.host().filter(|_| site.way == Way::Proxy) else {
             return Ok(());
         };
         let found = tokio::time::timeout(JUDGE_TIMEOUT, self.lookup.lookup(name)).await;

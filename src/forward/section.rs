@@ -139,7 +139,7 @@ pub enum Existing {
 pub enum TargetSection {
     Peer(String),
     Folder(PathBuf),
-    /// With what lets us in.
+    /// With what lets us in; https, unless the section allows http.
     Stow(Url, Credentials),
 }
 

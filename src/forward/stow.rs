@@ -58,17 +58,17 @@ impl fmt::Debug for Stow {
 
 impl Stow {
     /// `url` is that of the studies resource, as `https://pacs.example/dicom-web/studies`. The administrator names
-    /// it, so it may be inside the site.
+    /// it, so it may be inside the site, and without TLS where the section allows that.
     ///
     /// # Errors
     /// If `ca_file` or the secret cannot be read.
     pub fn new(
         url: Url,
-        allow_http: bool,
         ca_file: Option<PathBuf>,
         credentials: Credentials,
     ) -> Result<Self, String> {
         let hosts = vec![url.host_str().unwrap_or_default().to_owned()];
+        let allow_http = url.scheme() == "http";
         let section =
             PortalSection { hosts, allow_private: true, allow_http, ca_file, recipe: None };
         let sections = [("stow".to_owned(), section)].into();

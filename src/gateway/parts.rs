@@ -217,8 +217,7 @@ fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Des
                 None => continue,
             },
             Ok(TargetSection::Stow(url, credentials)) => {
-                let (http, ca_file) = (section.allow_http, section.ca_file.clone());
-                let stow = Stow::new(url, http, ca_file, credentials)
+                let stow = Stow::new(url, section.ca_file.clone(), credentials)
                     .map_err(|why| anyhow::anyhow!("destinations.{name}: {why}"))?;
                 Target::Stow(stow)
             }

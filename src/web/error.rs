@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Way;
 use super::guard::Refused;
 
 /// What was wrong with TLS.
@@ -161,7 +162,7 @@ impl Error {
     }
 
     /// Finds the cause behind reqwest's error, whose own text would show the URL.
-    pub(super) fn of(error: &reqwest::Error, host: &str, proxied: bool) -> Self {
+    pub(super) fn of(error: &reqwest::Error, host: &str, way: Way) -> Self {
         let host = host.to_owned();
         let causes = causes(error);
         let refused = causes.iter().find_map(|cause| cause.downcast_ref::<Refused>());
@@ -178,7 +179,7 @@ impl Error {
             .any(hyper::Error::is_parse);
         if error.is_dns() {
             Self::Dns { host }
-        } else if error.is_connect() && proxied {
+        } else if error.is_connect() && way == Way::Proxy {
             Self::Proxy { host }
         } else if error.is_connect() {
             Self::Unreachable { host }

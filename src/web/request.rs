@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::resume::{self, Validator};
-use super::{Client, Error, date, host_of};
+use super::{Client, Error, Way, date, host_of};
 
 /// More hops than this is a loop or a maze.
 const MAX_REDIRECTS: usize = 5;
@@ -154,7 +154,7 @@ impl<'a> Request<'a> {
             let response = timeout(self.limits.answer.min(left), request.send())
                 .await
                 .map_err(|_| Error::Timeout { host: host.clone() })?
-                .map_err(|error| Error::of(&error, &host, site.proxied))?;
+                .map_err(|error| Error::of(&error, &host, site.way))?;
             let Some(next) = next_hop(&url, &response)? else {
                 return Ok(Answer::new(response, url, host, deadline, self.limits));
             };
@@ -338,7 +338,8 @@ impl Answer {
         }
         let piece = match timeout(self.limits.stall.min(left), self.response.chunk()).await {
             Ok(Ok(piece)) => piece,
-            Ok(Err(error)) => return Err(Error::of(&error, &self.host, false)),
+            // The connection stands, so the way to it is no cause any more.
+            Ok(Err(error)) => return Err(Error::of(&error, &self.host, Way::Direct)),
             Err(_) if left <= self.limits.stall => return Err(Error::Deadline { host: host() }),
             Err(_) => return Err(Error::Stalled { host: host() }),
         };

@@ -81,7 +81,7 @@ impl Client {
         let response = loop {
             tokio::select! {
                 biased;
-                response = &mut sending => break response.map_err(|error| Error::of(&error, &host, false))?,
+                response = &mut sending => break response.map_err(|error| Error::of(&error, &host, site.way))?,
                 () = sleep(LOOK) => {}
             }
             let now = pieces.load(Ordering::Relaxed);

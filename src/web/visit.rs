@@ -168,7 +168,7 @@ impl Visit {
         let response = timeout(limits.answer.min(left), request.send())
             .await
             .map_err(|_| Error::Timeout { host: host.clone() })?
-            .map_err(|error| Error::of(&error, &host, false))?;
+            .map_err(|error| Error::of(&error, &host, site.way))?;
         Ok((index, response))
     }
 }

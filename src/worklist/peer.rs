@@ -2,8 +2,8 @@
 
 use dicom_dictionary_std::uids;
 
-use crate::dicom::{DataSet, Uid};
-use crate::dimse::{self, Extended, Proposed, Remote, Status};
+use crate::dicom::Uid;
+use crate::dimse::{self, Extended, Found, Proposed, Remote, Status};
 
 use super::query::{Query, Written, identifier};
 use super::section::Times;
@@ -50,7 +50,7 @@ pub(super) async fn ask(
                     continue;
                 };
                 let found = client.find(&class, &identifier, options.limit).await?;
-                tally.take(query, &found.identifiers, found.status, found.cut);
+                tally.take(query, &found);
             }
             Ok(())
         };
@@ -111,10 +111,10 @@ impl<'a> Tally<'a> {
     }
 
     /// Takes the answer to one query.
-    pub(super) fn take(&mut self, query: &Query, found: &[DataSet], status: Status, cut: bool) {
+    pub(super) fn take(&mut self, query: &Query, found: &Found) {
         let name = self.name;
-        let count = found.len();
-        if cut || count >= self.options.limit {
+        let count = found.identifiers.len();
+        if found.cut || count >= self.options.limit {
             let limit = self.options.limit;
             self.note(format!(
                 "peer {name} has more than {limit} answers; raise worklist.limit or narrow it"
@@ -124,17 +124,17 @@ impl<'a> Tally<'a> {
                 "peer {name} gave exactly {count} answers, which may be its own limit"
             ));
         }
-        if status == Status::SUCCESS {
+        if found.status == Status::SUCCESS {
             self.answered = true;
-        } else if !cut {
+        } else if !found.cut {
             self.answered |= count > 0;
-            let code = status.0;
+            let code = found.status.0;
             self.note(format!("peer {name} ended a query with status {code:04X}; see its log"));
         } else {
             self.answered = true;
         }
         let origin = Origin::Peer(name.into());
-        for entry in found {
+        for entry in &found.identifiers {
             match item_of(entry, &self.reading) {
                 Some(item) if filter::answers(&item, query) => {
                     self.items.push(item);

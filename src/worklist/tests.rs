@@ -5,7 +5,7 @@ use super::query::{Query, Written, identifier, of_ask};
 use super::*;
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, CharacterSets, DataSet, Sex, Syntax, VR, Value};
-use crate::dimse::Status;
+use crate::dimse::{Found, Status};
 
 mod folders;
 mod keeping;
@@ -213,6 +213,10 @@ fn a_question_becomes_queries() {
     }
 }
 
+fn whole(found: &[DataSet]) -> Found {
+    Found { identifiers: found.to_vec(), status: Status::SUCCESS, cut: false }
+}
+
 #[test]
 fn answers_that_were_not_asked_for_are_dropped() {
     let options = options();
@@ -222,7 +226,7 @@ fn answers_that_were_not_asked_for_are_dropped() {
         entry("3", "A1 2", "X^Y"),
     ];
     let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
-    tally.take(&named("A1"), &found, Status::SUCCESS, false);
+    tally.take(&named("A1"), &whole(&found));
     let gathered = tally.finish(None);
     assert_eq!(gathered.items.len(), 1);
     assert_eq!(gathered.reached, Reached::Whole);
@@ -232,7 +236,7 @@ fn answers_that_were_not_asked_for_are_dropped() {
     let mut late = entry("9", "A9", "Late^One");
     late.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step("S", "OT", "20250101")]);
     let found = [entry("1", "A1", "Müller^Eva"), late];
-    tally.take(&window(), &found, Status::SUCCESS, false);
+    tally.take(&window(), &whole(&found));
     assert_eq!(tally.finish(None).items.len(), 1);
     let wants = Query::Window {
         from: date(2024, 3, 1),
@@ -241,7 +245,7 @@ fn answers_that_were_not_asked_for_are_dropped() {
         station: None,
     };
     let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
-    tally.take(&wants, &found, Status::SUCCESS, false);
+    tally.take(&wants, &whole(&found));
     assert!(tally.finish(None).items.is_empty());
 }
 
@@ -251,7 +255,7 @@ fn failures_caps_and_cuts_are_not_whole() {
     let one = [entry("1", "A1", "Müller^Eva")];
     let gather = |found: &[DataSet], status, cut, error: Option<&str>| {
         let mut tally = peer::Tally::new("ris", &Manners::default(), &options);
-        tally.take(&window(), found, status, cut);
+        tally.take(&window(), &Found { identifiers: found.to_vec(), status, cut });
         tally.finish(error.map(str::to_owned))
     };
     let check = |gathered: Gathered, reached, notes: usize| {

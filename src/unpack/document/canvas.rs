@@ -131,8 +131,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Appends a row as [`Pixels::Gray8`], [`Pixels::Rgb8`], or little-endian [`Pixels::Gray16`] if `keep_wide`.
-    pub(super) fn row(&self, input: &[u8], keep_wide: bool, out: &mut Vec<u8>) {
+    /// Appends a row as [`Pixels::Gray8`] or [`Pixels::Rgb8`], or wide input as little-endian [`Pixels::Gray16`].
+    pub(super) fn row(&self, input: &[u8], pixels: Pixels, out: &mut Vec<u8>) {
         let width = if self.wide { 2 } else { 1 };
         let full = if self.wide { u16::MAX } else { 255 };
         let sample = |bytes: &[u8]| match *bytes {
@@ -145,9 +145,9 @@ impl Layout {
             let alpha = if self.alpha { samples.next_back().map_or(full, sample) } else { full };
             for value in samples {
                 let value = on_white(sample(value), alpha, full);
-                match (self.wide, keep_wide) {
-                    (true, true) => out.extend(value.to_le_bytes()),
-                    (true, false) => out.push(narrow(value)),
+                match (self.wide, pixels) {
+                    (true, Pixels::Gray16) => out.extend(value.to_le_bytes()),
+                    (true, _) => out.push(narrow(value)),
                     (false, _) => out.push(u8::try_from(value).unwrap_or(u8::MAX)),
                 }
             }

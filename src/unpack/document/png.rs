@@ -48,7 +48,6 @@ pub(super) fn read<R: BufRead + Seek>(
         _ => 1,
     };
     size.decoded(each, 1)?;
-    let keep_wide = pixels == Pixels::Gray16;
     let mut out = Vec::new();
     if interlaced {
         let whole = reader.output_buffer_size().ok_or(BROKEN)?;
@@ -61,14 +60,14 @@ pub(super) fn read<R: BufRead + Seek>(
         let info = reader.next_frame(&mut frame).map_err(|_| BROKEN)?;
         for row in frame.chunks(info.line_size.max(1)).take(usize::from(size.rows)) {
             out.clear();
-            layout.row(row, keep_wide, &mut out);
+            layout.row(row, pixels, &mut out);
             output.write_all(&out)?;
         }
     } else {
         for _ in 0..size.rows {
             let row = reader.next_row().map_err(|_| BROKEN)?.ok_or(BROKEN)?;
             out.clear();
-            layout.row(row.data(), keep_wide, &mut out);
+            layout.row(row.data(), pixels, &mut out);
             output.write_all(&out)?;
         }
     }
