@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -38,7 +38,7 @@ struct Inner {
 #[derive(Clone)]
 struct Loaded {
     config: ClientConfig,
-    verifier: Arc<dyn ServerCertVerifier>,
+    trust: Trust,
     pair: Option<Arc<CertifiedKey>>,
 }
 
@@ -109,7 +109,7 @@ impl Dialer {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             Fault::Ours(format!("{name} is no name that a certificate can hold; set `server-name`"))
         })?;
-        let watching = Watching { inner: loaded.verifier, seen: seen.clone() };
+        let watching = Watching::new(loaded.trust, seen.clone());
         loaded.config.dangerous().set_certificate_verifier(Arc::new(watching));
         let showing = Showing { pair: loaded.pair.clone(), seen: seen.clone() };
         loaded.config.client_auth_cert_resolver = Arc::new(showing);
@@ -174,16 +174,14 @@ impl fmt::Debug for Dialer {
 fn read(section: &ClientSection) -> Result<Loaded, Error> {
     section.check()?;
     let provider = super::provider();
-    let pinned = (!section.fingerprints.is_empty())
-        .then(|| Pinned { trusted: section.fingerprints.clone(), provider: Arc::clone(&provider) });
-    let verifier: Arc<dyn ServerCertVerifier> = match pinned {
-        Some(pinned) => Arc::new(pinned),
-        None => {
-            let roots = Arc::new(super::all_roots(&section.ca_files)?);
-            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(|error| Error::Setup(error.to_string()))?
-        }
+    let trust = if section.fingerprints.is_empty() {
+        let roots = Arc::new(super::all_roots(&section.ca_files)?);
+        let signed = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .map_err(|error| Error::Setup(error.to_string()))?;
+        Trust::Signed(signed)
+    } else {
+        Trust::Pinned(section.fingerprints.clone().into())
     };
     let pair =
         section.pair().map(|(certificate, key)| super::pair(certificate, key)).transpose()?;
@@ -191,73 +189,35 @@ fn read(section: &ClientSection) -> Result<Loaded, Error> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Setup(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&verifier))
+        .with_custom_certificate_verifier(Arc::new(Watching::new(trust.clone(), Seen::default())))
         .with_no_client_auth();
     // Associations are few and long, and a resumed one would not show its certificate again.
     config.resumption = Resumption::disabled();
-    Ok(Loaded { config, verifier, pair: pair.map(Arc::new) })
+    Ok(Loaded { config, trust, pair: pair.map(Arc::new) })
 }
 
-/// Trusts certificates by what they are, not by who signed them.
-#[derive(Debug)]
-struct Pinned {
-    trusted: Vec<Fingerprint>,
-    provider: Arc<CryptoProvider>,
+/// Which certificates are believed.
+#[derive(Clone, Debug)]
+enum Trust {
+    /// Those that an authority signed.
+    Signed(Arc<WebPkiServerVerifier>),
+    /// These, whoever signed them.
+    Pinned(Arc<[Fingerprint]>),
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Cause> {
-        let fingerprint = Fingerprint::of(end_entity);
-        if !self.trusted.contains(&fingerprint) {
-            let refusal = Fault::WrongFingerprint(fingerprint.to_string());
-            return Err(Cause::Other(OtherError(Arc::new(refusal))));
-        }
-        let read = Certificate::read(end_entity);
-        let read = read.ok_or(Cause::InvalidCertificate(CertificateError::BadEncoding))?;
-        let ended = u64::try_from(read.not_after.as_second()).unwrap_or(0);
-        if now.as_secs() > ended {
-            let not_after = UnixTime::since_unix_epoch(Duration::from_secs(ended));
-            let expired = CertificateError::ExpiredContext { time: now, not_after };
-            return Err(Cause::InvalidCertificate(expired));
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Cause> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Cause> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Keeps what the peer showed, whatever the judgement is.
+/// Judges the peer, and keeps what it showed, whatever the judgement is.
 #[derive(Debug)]
 struct Watching {
-    inner: Arc<dyn ServerCertVerifier>,
+    trust: Trust,
+    algorithms: WebPkiSupportedAlgorithms,
     seen: Seen,
+}
+
+impl Watching {
+    fn new(trust: Trust, seen: Seen) -> Self {
+        let algorithms = super::provider().signature_verification_algorithms;
+        Self { trust, algorithms, seen }
+    }
 }
 
 impl ServerCertVerifier for Watching {
@@ -271,7 +231,12 @@ impl ServerCertVerifier for Watching {
     ) -> Result<ServerCertVerified, Cause> {
         let shown = Certificate::read(end_entity);
         *self.seen.0.certificate.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)
+        match &self.trust {
+            Trust::Signed(signed) => {
+                signed.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)
+            }
+            Trust::Pinned(pinned) => judge_pinned(pinned, end_entity, now),
+        }
     }
 
     fn verify_tls12_signature(
@@ -280,7 +245,7 @@ impl ServerCertVerifier for Watching {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Cause> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -289,12 +254,33 @@ impl ServerCertVerifier for Watching {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Cause> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
+}
+
+fn judge_pinned(
+    pinned: &[Fingerprint],
+    end_entity: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, Cause> {
+    let fingerprint = Fingerprint::of(end_entity);
+    if !pinned.contains(&fingerprint) {
+        let refusal = Fault::WrongFingerprint(fingerprint.to_string());
+        return Err(Cause::Other(OtherError(Arc::new(refusal))));
+    }
+    let read = Certificate::read(end_entity);
+    let read = read.ok_or(Cause::InvalidCertificate(CertificateError::BadEncoding))?;
+    let ended = u64::try_from(read.not_after.as_second()).unwrap_or(0);
+    if now.as_secs() > ended {
+        let not_after = UnixTime::since_unix_epoch(Duration::from_secs(ended));
+        let expired = CertificateError::ExpiredContext { time: now, not_after };
+        return Err(Cause::InvalidCertificate(expired));
+    }
+    Ok(ServerCertVerified::assertion())
 }
 
 /// Shows our certificate if there is one, and keeps that it was asked for.
