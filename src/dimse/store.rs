@@ -28,23 +28,23 @@ impl Client {
         transfer_syntax: &Uid,
         data: &mut mpsc::Receiver<Chunk>,
     ) -> Result<Status, Error> {
-        let context = self.context(sop_class, Some(transfer_syntax))?;
-        let message_id = self.next_message_id();
-        let command = Command::StoreRq {
-            message_id,
-            sop_class: sop_class.clone(),
-            sop_instance: sop_instance.clone(),
-            originator: None,
-        };
-        let result = self.store_as(context, message_id, &command, data).await;
-        self.settle(result).await
+        self.store_of((sop_class, sop_instance, transfer_syntax), None, data).await
     }
 
     /// [`Self::store`] on behalf of a C-MOVE.
     pub async fn store_for(
         &mut self,
         originator: &Originator,
+        object: (&Uid, &Uid, &Uid),
+        data: &mut mpsc::Receiver<Chunk>,
+    ) -> Result<Status, Error> {
+        self.store_of(object, Some(originator.clone()), data).await
+    }
+
+    async fn store_of(
+        &mut self,
         (sop_class, sop_instance, transfer_syntax): (&Uid, &Uid, &Uid),
+        originator: Option<Originator>,
         data: &mut mpsc::Receiver<Chunk>,
     ) -> Result<Status, Error> {
         let context = self.context(sop_class, Some(transfer_syntax))?;
@@ -53,7 +53,7 @@ impl Client {
             message_id,
             sop_class: sop_class.clone(),
             sop_instance: sop_instance.clone(),
-            originator: Some(originator.clone()),
+            originator,
         };
         let result = self.store_as(context, message_id, &command, data).await;
         self.settle(result).await

@@ -41,16 +41,10 @@ impl HeldStudy {
     /// # Errors
     /// A sentence without patient data.
     pub fn header(&self, at: usize) -> Result<DataSet, String> {
-        let (number, instance) = self.instances.get(at).ok_or("there is no such instance")?;
+        let (_, instance) = self.instances.get(at).ok_or("there is no such instance")?;
         let syntaxes = route::candidates(&instance.origin, Compressed::AsIs);
         let transfer_syntax = syntaxes.first().ok_or("there is no syntax to write it in")?;
-        let job = Job {
-            plan: &self.plan,
-            facts: &self.facts,
-            number: *number,
-            instance,
-            transfer_syntax,
-        };
+        let job = self.job(at, transfer_syntax).ok_or("there is no such instance")?;
         let header = self
             .spool
             .open(&instance.blob)
@@ -92,21 +86,20 @@ impl HeldStudy {
         Some(Leaving { transfer_syntax, chunks })
     }
 
+    fn job<'a>(&'a self, at: usize, transfer_syntax: &'a Uid) -> Option<Job<'a>> {
+        let (number, instance) = self.instances.get(at)?;
+        let (plan, facts, number) = (&self.plan, &self.facts, *number);
+        Some(Job { plan, facts, number, instance, transfer_syntax })
+    }
+
     fn produce(
         &self,
         at: usize,
         transfer_syntax: &Uid,
         sender: &mpsc::Sender<Chunk>,
     ) -> Result<(), Fault> {
-        let (number, instance) = self.instances.get(at).ok_or(Fault::Closed)?;
-        let job = Job {
-            plan: &self.plan,
-            facts: &self.facts,
-            number: *number,
-            instance,
-            transfer_syntax,
-        };
-        let mut reader = self.spool.open(&instance.blob)?;
+        let job = self.job(at, transfer_syntax).ok_or(Fault::Closed)?;
+        let mut reader = self.spool.open(&job.instance.blob)?;
         let prepared = object::prepare(&mut reader, &job)?;
         prepared.stream(&mut reader, &mut |bytes| {
             sender.blocking_send(Chunk::Bytes(bytes)).map_err(|_| Closed)

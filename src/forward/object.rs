@@ -152,11 +152,8 @@ fn received<R: Read + Seek>(
         if coerced.tail == Tail::Verbatim && from == to {
             parts.push(Part::Span { at: pixel.ends_at, length: tail });
         } else if tail > 0 {
-            let mut bytes = read_part(reader, pixel.ends_at, tail)?;
-            if let Tail::Convert { from: old, to: new } = &coerced.tail {
-                bytes = reconcile::coerce_tail(&bytes, from, old, new).map_err(object)?;
-            }
-            parts.push(Part::Bytes(translated(bytes, from, to)?));
+            let bytes = read_part(reader, pixel.ends_at, tail)?;
+            parts.push(coerced_tail(bytes, &coerced.tail, from, to)?);
         }
     }
     Ok(Prepared { parts })
@@ -184,13 +181,18 @@ fn decoded<R: Read + Seek>(
     parts.push(Part::Decoded(Box::new(decoding)));
     let tail = layout.ends_at.saturating_sub(pixel.ends_at);
     if tail > 0 {
-        let mut bytes = read_part(reader, pixel.ends_at, tail)?;
-        if let Tail::Convert { from: old, to: new } = &coerced.tail {
-            bytes = reconcile::coerce_tail(&bytes, from, old, new).map_err(object)?;
-        }
-        parts.push(Part::Bytes(translated(bytes, from, to)?));
+        let bytes = read_part(reader, pixel.ends_at, tail)?;
+        parts.push(coerced_tail(bytes, &coerced.tail, from, to)?);
     }
     Ok(Prepared { parts })
+}
+
+/// What stands behind the pixel data.
+fn coerced_tail(mut bytes: Vec<u8>, tail: &Tail, from: Syntax, to: Syntax) -> Result<Part, Fault> {
+    if let Tail::Convert { from: old, to: new } = tail {
+        bytes = reconcile::coerce_tail(&bytes, from, old, new).map_err(object)?;
+    }
+    Ok(Part::Bytes(translated(bytes, from, to)?))
 }
 
 /// The header without its bulk, as the scanner kept it.
