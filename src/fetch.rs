@@ -35,12 +35,12 @@ mod source;
 mod store;
 mod wire;
 
+pub use dicomweb::Service;
 pub use error::{Class, Error};
 pub use reading::{Understood, understand};
 pub use recipe::Recipes;
 pub use retrieve::{
-    DicomwebSection, Moves, Moving, Patience, PeerSource, Retrieval, Service, Sources, Ticket,
-    retrieve,
+    DicomwebSection, Moves, Moving, Patience, PeerSource, Retrieval, Sources, Ticket, retrieve,
 };
 pub use section::{Choose, FetchSection};
 pub use source::{Sink, SourceError};

@@ -2,7 +2,7 @@
 //!
 //! Owns both exchanges. Invariants: every object is streamed to the spool and read to its end; what QIDO-RS lists
 //! and WADO-RS does not hand over is a fault, never a smaller study; an answer to a query that does not match
-//! what was asked is not believed. The caller's credentials go to the origin of `base` only.
+//! what was asked is not believed. Credentials go to the origin of the service only.
 
 mod qido;
 
@@ -13,7 +13,7 @@ use super::multipart::{Multipart, Step};
 use super::source::{Asked, Durable, Kept, MOST_INSTANCES, Sink, SourceError};
 use super::{Error, content, store};
 use crate::dicom::Uid;
-use crate::web::{self, Answer, Bearer};
+use crate::web::{self, Answer, Bearer, Limits};
 
 pub(super) use qido::studies;
 
@@ -33,22 +33,41 @@ pub struct Retrieved {
     pub told: Option<u64>,
 }
 
-/// Fetches one study of the service at `base` into `sink`, and holds it against what QIDO-RS lists.
+/// A service, and with what we are let in.
+#[derive(Clone)]
+pub struct Service {
+    pub client: web::Client,
+    /// Before `/studies`.
+    pub base: Url,
+    pub auth: Option<Bearer>,
+}
+
+impl Service {
+    async fn get(&self, url: Url, accept: &'static str, limits: Limits) -> Result<Answer, Error> {
+        let mut request = self.client.get(url).header("accept", accept);
+        if let Some(auth) = &self.auth {
+            request = request.bearer(auth);
+        }
+        Ok(request.limits(limits).send().await?)
+    }
+}
+
+/// Fetches one study of the service into `sink`, and holds it against what QIDO-RS lists.
 ///
 /// # Errors
 /// [`SourceError::Incomplete`] if something is missing; what is in the sink stays there, and is not to be used.
 pub async fn retrieve(
-    client: &web::Client,
-    base: &Url,
-    auth: Option<&Bearer>,
+    service: &Service,
     study: &Uid,
     sink: &mut Sink<'_>,
 ) -> Result<Retrieved, Error> {
-    let listed = qido::instances(client, base, auth, study, sink.section).await?;
+    let listed = qido::instances(service, study, sink.section).await?;
     let before = sink.count();
-    let mut answer = ask(client, base, auth, study, sink, ANY_SYNTAX).await?;
+    let url = locate::call(&service.base, &["studies", study.as_str()]);
+    let limits = sink.section.long(sink.room());
+    let mut answer = service.get(url.clone(), ANY_SYNTAX, limits).await?;
     if matches!(answer.status(), 400 | 406 | 415) {
-        answer = ask(client, base, auth, study, sink, DEFAULT_SYNTAX).await?;
+        answer = service.get(url, DEFAULT_SYNTAX, limits).await?;
     }
     let name = answer.host().to_owned();
     match answer.status() {
@@ -73,22 +92,6 @@ pub async fn retrieve(
         return Err(SourceError::Incomplete { name, got, told }.into());
     }
     Ok(Retrieved { instances, told })
-}
-
-async fn ask(
-    client: &web::Client,
-    base: &Url,
-    auth: Option<&Bearer>,
-    study: &Uid,
-    sink: &Sink<'_>,
-    accept: &'static str,
-) -> Result<Answer, Error> {
-    let url = locate::call(base, &["studies", study.as_str()]);
-    let mut request = client.get(url).header("accept", accept);
-    if let Some(auth) = auth {
-        request = request.bearer(auth);
-    }
-    Ok(request.limits(sink.section.long(sink.room())).send().await?)
 }
 
 /// The parts of an answer, or the one object that it is.

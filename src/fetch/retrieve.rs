@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::dicomweb::{self, Service};
 use super::source::{Sink, SourceError};
-use super::{Error, FetchSection, Observer, Pulled, dicomweb};
+use super::{Error, FetchSection, Observer, Pulled};
 use crate::dicom::Uid;
 use crate::dimse::{self, Proposed, Remote, Retrieve, Status};
 use crate::import::{From, Source};
@@ -25,7 +26,7 @@ use crate::spool::ImportSpool;
 
 pub use moves::{Moves, Moving, Ticket};
 pub use section::DicomwebSection;
-pub use services::{PeerSource, Service, Sources};
+pub use services::{PeerSource, Sources};
 
 use query::Holding;
 
@@ -127,13 +128,12 @@ async fn attempt(retrieval: &Retrieval) -> Result<Pulled, Error> {
 }
 
 async fn of_service(retrieval: &Retrieval, service: &Service) -> Result<Pulled, Error> {
-    let (client, base, auth) = (&service.client, &service.base, service.auth.as_ref());
     let (section, observer) = (&retrieval.section, retrieval.observer.as_ref());
-    let studies = dicomweb::studies(client, base, auth, &retrieval.from.selection, section).await?;
+    let studies = dicomweb::studies(service, &retrieval.from.selection, section).await?;
     observer.downloading(None, None);
     let mut sink = Sink::open(&retrieval.spool, section, observer).await?;
     for study in &studies {
-        dicomweb::retrieve(client, base, auth, study, &mut sink).await?;
+        dicomweb::retrieve(service, study, &mut sink).await?;
     }
     Ok(Pulled::Done { files: sink.close().await?, portal: None })
 }

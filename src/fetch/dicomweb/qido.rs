@@ -7,9 +7,10 @@ use url::Url;
 
 use super::super::source::{MOST_INSTANCES, MOST_STUDIES, SourceError};
 use super::super::{Error, FetchSection, locate};
+use super::Service;
 use crate::dicom::Uid;
 use crate::import::Selection;
-use crate::web::{self, Answer, Bearer, Limits};
+use crate::web::{Answer, Limits};
 
 /// An instance in DICOM JSON has a kilobyte; servers that ignore the page size send all at once.
 const LARGEST_LIST: u64 = 64 << 20;
@@ -35,21 +36,19 @@ impl Listed {
 
 /// The instances of a study; `None` if the service does not answer such queries.
 pub(super) async fn instances(
-    client: &web::Client,
-    base: &Url,
-    auth: Option<&Bearer>,
+    service: &Service,
     study: &Uid,
     section: &FetchSection,
 ) -> Result<Option<Listed>, Error> {
     let mut found: BTreeSet<Uid> = BTreeSet::new();
     loop {
-        let mut url = locate::call(base, &["studies", study.as_str(), "instances"]);
+        let mut url = locate::call(&service.base, &["studies", study.as_str(), "instances"]);
         url.query_pairs_mut()
             .append_pair("limit", &PAGE.to_string())
             .append_pair("offset", &found.len().to_string());
-        let mut answer = ask(client, url, auth, section).await?;
+        let mut answer = ask(service, url, section).await?;
         let Some(list) = list(&mut answer).await? else {
-            return count(client, base, auth, study, section).await;
+            return count(service, study, section).await;
         };
         let of_page = list.len();
         let before = found.len();
@@ -63,7 +62,7 @@ pub(super) async fn instances(
         // The last page; or one that ignores page and offset, and told everything at once.
         if of_page == 0 || found.len() == before || of_page > PAGE {
             if found.is_empty() {
-                return count(client, base, auth, study, section).await;
+                return count(service, study, section).await;
             }
             return Ok(Some(Listed::Instances(found)));
         }
@@ -71,17 +70,15 @@ pub(super) async fn instances(
 }
 
 async fn count(
-    client: &web::Client,
-    base: &Url,
-    auth: Option<&Bearer>,
+    service: &Service,
     study: &Uid,
     section: &FetchSection,
 ) -> Result<Option<Listed>, Error> {
-    let mut url = locate::call(base, &["studies"]);
+    let mut url = locate::call(&service.base, &["studies"]);
     url.query_pairs_mut()
         .append_pair("StudyInstanceUID", study.as_str())
         .append_pair("includefield", "00201208");
-    let mut answer = ask(client, url, auth, section).await?;
+    let mut answer = ask(service, url, section).await?;
     let Some(list) = list(&mut answer).await? else {
         return Ok(None);
     };
@@ -95,9 +92,7 @@ async fn count(
 /// # Errors
 /// [`SourceError::NoStudy`] if there is none; [`SourceError::TooManyStudies`].
 pub(in crate::fetch) async fn studies(
-    client: &web::Client,
-    base: &Url,
-    auth: Option<&Bearer>,
+    service: &Service,
     selection: &Selection,
     section: &FetchSection,
 ) -> Result<Vec<Uid>, Error> {
@@ -106,7 +101,7 @@ pub(in crate::fetch) async fn studies(
     {
         return Ok(vec![study.clone()]);
     }
-    let mut url = locate::call(base, &["studies"]);
+    let mut url = locate::call(&service.base, &["studies"]);
     {
         let mut query = url.query_pairs_mut();
         if let Some(study) = &selection.study_instance_uid {
@@ -120,7 +115,7 @@ pub(in crate::fetch) async fn studies(
         }
         query.append_pair("limit", &MOST_STUDIES.saturating_add(1).to_string());
     }
-    let mut answer = ask(client, url, auth, section).await?;
+    let mut answer = ask(service, url, section).await?;
     let name = answer.host().to_owned();
     let Some(list) = list(&mut answer).await? else {
         return Err(SourceError::NoList { name }.into());
@@ -143,18 +138,9 @@ pub(in crate::fetch) async fn studies(
     Ok(found)
 }
 
-async fn ask(
-    client: &web::Client,
-    url: Url,
-    auth: Option<&Bearer>,
-    section: &FetchSection,
-) -> Result<Answer, Error> {
-    let mut request = client.get(url).header("accept", "application/dicom+json");
-    if let Some(auth) = auth {
-        request = request.bearer(auth);
-    }
+async fn ask(service: &Service, url: Url, section: &FetchSection) -> Result<Answer, Error> {
     let limits = Limits { body: LARGEST_LIST, ..section.short() };
-    Ok(request.limits(limits).send().await?)
+    service.get(url, "application/dicom+json", limits).await
 }
 
 /// The entries of an answer; `None` if the service does not know the query.

@@ -123,8 +123,9 @@ async fn attempt(
     };
     let mut sink = Sink::open(&spool, &section, &Deaf).await.unwrap();
     let base = Url::parse(&format!("http://{address}/dw")).unwrap();
+    let service = Service { client, base, auth: None };
     let study = Uid::new(STUDY).unwrap();
-    let work = retrieve(&client, &base, None, &study, &mut sink);
+    let work = retrieve(&service, &study, &mut sink);
     let ended = tokio::time::timeout(DEADLINE, work).await.expect("a deadline");
     Outcome { ended, files: sink.close().await.unwrap().len() }
 }

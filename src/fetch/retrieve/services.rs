@@ -3,27 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use url::Url;
-
-use super::Patience;
+use super::{Patience, Service};
 use crate::dicom::AeTitle;
 use crate::dimse::{Remote, Retrieve};
 use crate::import::Source;
-use crate::web::{self, Bearer};
 
 /// A peer that studies are fetched from.
 #[derive(Clone, Debug)]
 pub struct PeerSource {
     pub remote: Remote,
     pub how: Retrieve,
-}
-
-/// A DICOMweb service.
-#[derive(Clone)]
-pub struct Service {
-    pub client: web::Client,
-    pub base: Url,
-    pub auth: Option<Bearer>,
 }
 
 /// Every source by its name in the configuration. Cheap to clone.
