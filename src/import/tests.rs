@@ -4,6 +4,7 @@ mod bursts;
 mod choosing;
 mod held;
 mod holding;
+mod outcomes;
 mod restarts;
 
 use std::collections::BTreeMap;
@@ -400,68 +401,6 @@ fn stopped_after_each_event_it_reaches_the_same_end() {
 }
 
 #[test]
-fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
-    let (mut import, _) = begun(Kind::Link { host: "portal.example.org".into() });
-    import
-        .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
-        .unwrap();
-    let began = Event::Began { stage: Stage::Unpack, study: None, destination: None };
-    let cut_off = Event::Resumed { after: Stop::CutOff };
-    for start in 1..=2 {
-        import.apply(&began, Moment::default()).unwrap();
-        let actions = import.apply(&cut_off, Moment::default()).unwrap();
-        assert_eq!(actions, [Action::Unpack], "start {start}");
-    }
-    import.apply(&began, Moment::default()).unwrap();
-    assert_eq!(import.apply(&cut_off, Moment::default()).unwrap(), []);
-    assert_eq!(import.state.name(), "Failed");
-    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
-    assert_eq!(actions, [Action::Unpack], "a person may try once more");
-}
-
-#[test]
-fn a_refusal_waits_for_a_person_and_only_refused_ones_go_again() {
-    let (mut import, _) = begun(Kind::Upload);
-    import
-        .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
-        .unwrap();
-    let unpacked = Event::Unpacked {
-        instances: vec![inspected(0), inspected(3)],
-        documents: vec![],
-        set_aside: vec![],
-    };
-    import.apply(&unpacked, Moment::default()).unwrap();
-    let study = study_uid(0);
-    import
-        .apply(&Event::Decided { study: study.clone(), order: order() }, Moment::default())
-        .unwrap();
-    let sent = Event::Sent {
-        study: study.clone(),
-        destination: DestinationName("pacs".into()),
-        outcomes: vec![
-            (0, InstanceOutcome::Delivered { status: 0 }),
-            (
-                1,
-                InstanceOutcome::Refused {
-                    status: Some(0xA900),
-                    sentence: "it does not match".into(),
-                },
-            ),
-        ],
-    };
-    import.apply(&sent, Moment::default()).unwrap();
-    let StudyState::Quarantined { sentence, .. } = &import.study(&study).unwrap().state else {
-        panic!("a refusal holds the study")
-    };
-    assert!(sentence.contains("pacs refused 1 of 2"), "{sentence}");
-    assert_eq!((import.counts().delivered, import.counts().quarantined), (1, 1));
-    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
-    assert_eq!(actions.len(), 1);
-    let work = import.study(&study).unwrap().work().unwrap();
-    assert_eq!(work.deliveries[0].outcomes.len(), 1, "what was delivered is not sent again");
-}
-
-#[test]
 fn a_document_rides_only_with_one_patient() {
     let document = vec![(FileKind::Pdf, "Befund".to_owned(), blob(500))];
     let with = |instances: Vec<Inspected>| {
@@ -531,41 +470,6 @@ pub(super) fn delivered(study: &Uid, numbers: std::ops::Range<u32>) -> Event {
         destination: DestinationName("pacs".into()),
         outcomes: numbers.map(|number| (number, outcome.clone())).collect(),
     }
-}
-
-#[test]
-fn what_was_delivered_before_a_cancel_stays_counted_as_delivered() {
-    let (mut import, study) = forwarding();
-    import.apply(&delivered(&study, 0..1), Moment::default()).unwrap();
-    import.apply(&Event::Cancelled { actor: actor() }, Moment::default()).unwrap();
-    assert_eq!((import.counts().delivered, import.counts().cancelled), (1, 1));
-}
-
-#[test]
-fn old_news_of_the_worklist_does_not_stop_a_study_that_a_person_decided() {
-    let (mut import, study) = forwarding();
-    let late = |stage| Event::Failed { stage, study: Some(study.clone()), sentence: "x".into() };
-    assert!(import.apply(&late(Stage::Worklist), Moment::default()).is_err());
-    assert_eq!(import.study(&study).unwrap().state.name(), "Forwarding");
-    import.apply(&late(Stage::Forward), Moment::default()).unwrap();
-    assert_eq!(import.study(&study).unwrap().state.name(), "Quarantined");
-}
-
-#[test]
-fn outcomes_that_come_after_a_failure_count_and_a_retry_has_something_to_do() {
-    let (mut import, study) = forwarding();
-    let failed =
-        Event::Failed { stage: Stage::Forward, study: Some(study.clone()), sentence: "x".into() };
-    import.apply(&failed, Moment::default()).unwrap();
-    import.apply(&delivered(&study, 0..2), Moment::default()).unwrap();
-    assert_eq!(import.counts().delivered, 2);
-    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
-    let destination = pacs();
-    assert_eq!(
-        actions,
-        [Action::Assure { study, destination }],
-        "it would wait in Forwarding for ever"
-    );
 }
 
 #[test]

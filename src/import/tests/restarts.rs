@@ -72,3 +72,23 @@ fn journals_of_earlier_releases_replay_as_they_were_written() {
     let delivery: Delivery = serde_json::from_value(delivery).unwrap();
     assert!(delivery == Delivery::new(pacs()));
 }
+
+#[test]
+fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
+    let (mut import, _) = begun(Kind::Link { host: "portal.example.org".into() });
+    import
+        .apply(&Event::Received { files: vec![file()], portal: None }, Moment::default())
+        .unwrap();
+    let began = Event::Began { stage: Stage::Unpack, study: None, destination: None };
+    let cut_off = Event::Resumed { after: Stop::CutOff };
+    for start in 1..=2 {
+        import.apply(&began, Moment::default()).unwrap();
+        let actions = import.apply(&cut_off, Moment::default()).unwrap();
+        assert_eq!(actions, [Action::Unpack], "start {start}");
+    }
+    import.apply(&began, Moment::default()).unwrap();
+    assert_eq!(import.apply(&cut_off, Moment::default()).unwrap(), []);
+    assert_eq!(import.state.name(), "Failed");
+    let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
+    assert_eq!(actions, [Action::Unpack], "a person may try once more");
+}

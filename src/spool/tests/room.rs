@@ -52,3 +52,55 @@ fn promised_room_is_not_given_twice() {
     drop(promise);
     drop(spool.promise(free / 2).unwrap());
 }
+
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let world = World::new();
+    let import = world.import();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut pack = Pack::new(import.clone(), 1, BlockFile::cached(full));
+    pack.begin().unwrap();
+    let error = pack.write(&sample(10 * CHUNK)).unwrap_err();
+    assert!(matches!(error, Error::Full) && error.is_full(), "{error}");
+    assert!(matches!(pack.finish(), Err(Error::OutOfTurn(_))));
+    let error = io::Error::from(Error::Full);
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn the_reserve_is_kept() {
+    let world = World::new();
+    let usage = world.spool.usage().unwrap();
+    assert_eq!(usage.used, 0);
+    assert!(usage.free > 0);
+    world.spool.admits(0).unwrap();
+    let error = world.spool.admits(u64::MAX).unwrap_err();
+    assert!(matches!(error, Error::Reserved { .. }) && error.is_full());
+    let import = world.import();
+    let mut pack = import.pack().unwrap();
+    keep(&mut pack, &sample(100_000));
+    assert!(world.spool.usage().unwrap().used > 100_000);
+
+    let at = tempfile::tempdir().unwrap();
+    let reserve = Reserve::Percent(100);
+    let spool = Spool::open_with(&at.path().join("spool"), vault(&at), reserve).unwrap();
+    assert!(spool.admits(0).is_err());
+}
+
+#[test]
+fn reserves_are_sizes_or_shares() {
+    assert_eq!("10 GiB".parse(), Ok(Reserve::Bytes(10 << 30)));
+    assert_eq!("1500kB".parse(), Ok(Reserve::Bytes(1_500_000)));
+    assert_eq!(" 2 % ".parse(), Ok(Reserve::Percent(2)));
+    for text in ["", "2", "%", "-1 %", "101 %", "1.5 GiB", "99999999999 TiB", "10 gigs", "ä"] {
+        assert_eq!(text.parse::<Reserve>(), Err(Malformed), "{text}");
+    }
+    assert_eq!(Reserve::Standard.bytes(10 << 40), 1 << 30);
+    assert_eq!(Reserve::Standard.bytes(1000), 20);
+    assert_eq!(Reserve::Percent(50).bytes(1000), 500);
+    let section: SpoolSection =
+        toml::from_str("master-key-file = \"/k\"\nreserve = \"5 %\"").unwrap();
+    assert_eq!(section.reserve, Some(Reserve::Percent(5)));
+    assert!(toml::from_str::<SpoolSection>("master_key_file = \"/k\"").is_err());
+    assert!(toml::from_str::<SpoolSection>("reserve = \"much\"").is_err());
+}
