@@ -1,8 +1,9 @@
 //! Associations and the DIMSE layer: the only `use dicom_ul`.
 //!
-//! Owns both ends of an association over any stream: negotiation, message assembly, C-ECHO, C-STORE, C-FIND and
-//! storage commitment as requestor ([`call`]) and acceptor ([`accept`]). Of dicom-ul only the PDU types and their codec are used; its
-//! associations buffer without limit and truncate silently in measured cases. Invariants: every wait has a
+//! Owns both ends of an association over any stream: negotiation, message assembly, C-ECHO, C-STORE, C-FIND,
+//! C-GET, C-MOVE and storage commitment as requestor ([`call`]) and acceptor ([`accept`]). Of dicom-ul only the
+//! PDU types and their codec are used; its associations buffer without limit and truncate silently in measured
+//! cases. Invariants: every wait has a
 //! deadline and every buffer a limit; an association ends by release or abort, however its owner leaves it; an
 //! object is never shown to be complete unless its source said so.
 

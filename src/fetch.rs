@@ -1,8 +1,9 @@
-//! Pulling an examination from where a link points.
+//! Pulling an examination from where a link points, or from a source that is asked for it.
 //!
-//! Owns the recognition of links and the consumer side of DLX (DIN/TS 19455, interface version 1). One call
-//! of [`pull`] is one attempt: it ends with the files synced in the spool, with questions for a person, with
-//! a time to come again, or with an [`Error`] that says what to do. Invariants: credentials go out once per
+//! Owns the recognition of links (and of QR codes that hold one), the consumer side of DLX (DIN/TS 19455,
+//! interface version 1), recipes for portals without it, and archives as sources. One call of [`pull`] or
+//! [`retrieve()`] is one attempt: it ends with the files synced in the spool, with questions for a person, with a
+//! time to come again, or with an [`Error`] that says what to do. Invariants: credentials go out once per
 //! login and only to the portal's own hosts; nothing is guessed; no link, answer or token is in any text
 //! that this module makes.
 

@@ -9,7 +9,7 @@
 //! a link:  Requested → Asking ⇄ Requested ⇄ Choosing → Preparing → Downloading ┐
 //! pushed:  Receiving ──────────────────────────────────────────────────────────┴→ Received → Unpacked → Closed
 //! study:   Inspected → AwaitingWorklist → AwaitingDecision → Forwarding → Confirming → Confirmed
-//! aside:   import Failed; study Quarantined, Rejected, Cancelled
+//! aside:   import Failed, Cancelled; study Quarantined, Rejected, Cancelled
 //! ```
 
 mod apply;

@@ -84,7 +84,7 @@ pub struct Witnesses {
     pub identities: Vec<Patient>,
 }
 
-/// The rung of the decision ladder (reference 9.1) that an outcome stands on.
+/// The rung of the decision ladder (`packaging/doc/matching.md`) that an outcome stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tier {
     /// The request names an order and everything agrees with it.

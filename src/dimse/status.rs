@@ -58,7 +58,7 @@ impl Status {
     /// Pending, and optional keys were not supported for matching.
     pub const PENDING_WARNING: Self = Self(0xFF01);
 
-    /// The gateway's reading of the code, as table 8 of the rules lists it.
+    /// The gateway's reading of the code (PS3.7 annex C, PS3.4 B.2.3), and of what vendors send in its place.
     pub fn class(self) -> StatusClass {
         match self.0 {
             0x0000 => StatusClass::Success,

@@ -1,8 +1,9 @@
 //! One object on its way out: a coerced header, and around it the bytes that stay.
 //!
 //! Invariant: pixel data is copied from the reader to the sink in pieces of [`PIECE`] bytes and never looked
-//! at, unless the destination leaves no choice but to decode it. Everything that may fail for reasons of the object is done in
-//! [`prepare`], before the first byte leaves; but of several compressed frames each is decoded when it is its turn.
+//! at, unless the destination leaves no choice but to decode it. Everything that may fail for reasons of the
+//! object is done in [`prepare`], before the first byte leaves; but of several compressed frames each is decoded
+//! when it is its turn.
 //! Blocking: runs on the blocking pool.
 
 use std::borrow::Cow;

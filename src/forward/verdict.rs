@@ -1,5 +1,5 @@
-//! What an answer of a destination, or the lack of one, means: table 8 of the rules as far as it concerns
-//! sending (PS3.4 B.2.3, PS3.7 annex C).
+//! What an answer of a destination, or the lack of one, means for the instance and for what comes after it
+//! (PS3.4 B.2.3, PS3.7 annex C).
 
 use super::Ended;
 use super::readings::{FEW, Failures, Reading, Readings};

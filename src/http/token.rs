@@ -33,12 +33,12 @@ impl ApiToken {
         }
     }
 
-    /// Whether this is the token; takes the same time for every text of the same length.
     /// The token itself, for the one who owns this process: the demo prints it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
+    /// Whether this is the token; takes the same time for every text of the same length.
     pub fn matches(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }

@@ -7,7 +7,7 @@
 //! c/reading                                          version (1)  JSON of the reading
 //! c/version                                          layout (1), see `migrate`
 //! c/commits                                          number of the last commit (8, big-endian), see `guard`
-//! c/cut                                            how many commits were lost (8, big-endian), until nothing is left of them
+//! c/cut                                              commits that were lost (8, big-endian), until nothing is left of them
 //! c/epoch                                            epoch (8, big-endian), see `ahead`
 //! ```
 //!

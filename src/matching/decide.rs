@@ -1,4 +1,4 @@
-//! The ladder (reference 9.1): from the evidence to a verdict.
+//! The ladder (`packaging/doc/matching.md`): from the evidence to a verdict.
 //!
 //! Invariant: automatic only if every witness that is present agrees, the item is open, it is the first of
 //! the list, and the rung does not lean on an incomplete answer for "the only one".

@@ -1,6 +1,6 @@
 //! How well an order fits what was examined: modality, body part, side, day, wording.
 //!
-//! Invariant: it tells the orders of one patient apart and never helps to choose the patient (reference 9.1).
+//! Invariant: it tells the orders of one patient apart and never helps to choose the patient.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Names in comparable form: case, umlauts, titles, particles, compounds, swapped and free forms.
 //!
-//! Owns the rules of reference 3.2. Invariant: normalising only makes a second, comparable form; what was
+//! Owns what counts as the same name. Invariant: normalising only makes a second, comparable form; what was
 //! written stays beside it, and too much text is cut, never walked without bound.
 
 use std::sync::Arc;

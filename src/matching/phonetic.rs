@@ -1,6 +1,6 @@
 //! Kölner Phonetik: the sound of a German name as digits.
 //!
-//! Used to find candidates, never to agree (reference 3.2): too many names sound alike.
+//! Used to find candidates, never to agree: too many names sound alike.
 
 /// Letters of a word that are heard. A longer one is told apart by its letters.
 const LETTER_LIMIT: usize = 24;

@@ -1,6 +1,6 @@
 //! Evidence with weights, and the order in which a person sees the candidates.
 //!
-//! The score orders; it never decides (reference 3.3). Patients are ordered by what tells whose the study is,
+//! The score orders; it never decides. Patients are ordered by what tells whose the study is,
 //! and only the orders of one patient by how well they fit.
 
 use std::cmp::Ordering;

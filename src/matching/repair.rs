@@ -1,6 +1,6 @@
 //! What a damaged text may have been: bytes read in another character set.
 //!
-//! Invariant: a repaired text is a candidate, never truth (reference 3.2): it can make a name similar, not equal.
+//! Invariant: a repaired text is a candidate, never truth: it can make a name similar, not equal.
 
 use encoding_rs::{Encoding, ISO_8859_2, ISO_8859_5, WINDOWS_1251, WINDOWS_1254};
 

@@ -3,7 +3,7 @@
 //! Fellegi and Sunter: log2(m/u) for agreement and log2((1-m)/(1-u)) for disagreement, in tenths of a bit, where
 //! m is the share of true pairs that agree so and u the share of wrong pairs that agree so by chance. The m are
 //! set by judgement, not fitted: `tests/bench matching` tells how well they rank. The u of names are counted in the
-//! worklist at hand. Weights order candidates; they never decide (reference 3.3).
+//! worklist at hand. Weights order candidates; they never decide.
 
 use super::Agreement;
 

@@ -1,6 +1,6 @@
 //! What lets us in at an HTTP service: a token, or a user with a password.
 //!
-//! Invariant: secrets stand in files of their own and are read when they are used, since others renew them.
+//! Invariant: secrets stand in files of their own, never in the configuration, and in no error.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! Questions, and the identifiers that carry them (PS3.4 table K.6-1).
 //!
-//! Never by name: character sets, umlauts and double names lose the right one (reference 2.4).
+//! Never by name: character sets, umlauts and double names lose the right one.
 
 use dicom_dictionary_std::tags;
 use jiff::ToSpan;

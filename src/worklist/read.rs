@@ -41,7 +41,7 @@ impl Reading {
         if entry.text(tags::SPECIFIC_CHARACTER_SET).is_some() {
             return entry.character_sets();
         }
-        // Servers that name no set answer in UTF-8 or in the site's own set (reference 2.5).
+        // Servers that name no set answer in UTF-8 or in the site's own set.
         if is_utf8(entry) { CharacterSets::utf8() } else { self.fallback.clone() }
     }
 }

@@ -1,4 +1,4 @@
-//! What follows from the answer to one request: table 8 and PS3.18 table 10.5.3-1 in one.
+//! What follows from the answer to one request, by its HTTP status (PS3.18 table 10.5.3-1) and by instance.
 
 use super::answer::{Answers, Said};
 use super::{Item, Pause, refused};

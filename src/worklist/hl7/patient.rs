@@ -273,8 +273,8 @@ fn name(field: Field<'_>) -> Result<Value, Fault> {
     Ok(if joined.is_empty() { Value::Absent } else { Value::Text(joined.to_owned()) })
 }
 
-/// A name as DICOM orders it: family, given, middle, prefix, suffix. HL7 has the suffix before the prefix
-/// (reference 2.3), and the degree behind both. `from` is the component of the family name.
+/// A name as DICOM orders it: family, given, middle, prefix, suffix. HL7 has the suffix before the prefix,
+/// and the degree behind both. `from` is the component of the family name.
 pub(super) fn group(field: Field<'_>, from: usize) -> String {
     let part = |offset: usize| {
         let text = field.text(from + offset).unwrap_or_default();
