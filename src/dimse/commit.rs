@@ -159,43 +159,84 @@ fn references(set: &DataSet, tag: crate::dicom::Tag) -> Option<Vec<Reference>> {
     set.items(tag).iter().map(reference).collect()
 }
 
-/// The answer to an N-EVENT-REPORT or N-ACTION about commitment.
-pub(super) fn answer<T>(asked: &Asked<T>, status: Status, is_report: IsReport) -> Command {
-    let (responded, kind) = (asked.message_id, asked.kind);
-    match is_report {
-        IsReport::Yes => Command::EventRsp { responded, kind: Some(kind), status },
-        IsReport::No => {
-            Command::ActionRsp { responded, kind: Some(kind), status, payload: Payload::Absent }
-        }
+/// What an N-ACTION, or an N-EVENT-REPORT, is about: the one place that knows how the two differ.
+pub(super) trait Content: Sized {
+    /// Action or event types.
+    const KINDS: &'static [u16];
+    /// The answer to another one.
+    const NO_SUCH_KIND: Status;
+
+    fn read(bytes: &[u8], syntax: Syntax) -> Option<Self>;
+
+    fn answer(responded: u16, kind: u16, status: Status) -> Command;
+}
+
+impl Content for Wanted {
+    const KINDS: &'static [u16] = &[REQUEST];
+    const NO_SUCH_KIND: Status = Status::NO_SUCH_ACTION;
+
+    fn read(bytes: &[u8], syntax: Syntax) -> Option<Self> {
+        Self::read(bytes, syntax)
+    }
+
+    fn answer(responded: u16, kind: u16, status: Status) -> Command {
+        Command::ActionRsp { responded, kind: Some(kind), status, payload: Payload::Absent }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum IsReport {
-    Yes,
-    No,
+impl Content for Report {
+    const KINDS: &'static [u16] = &[COMPLETE, FAILURES];
+    const NO_SUCH_KIND: Status = Status::NO_SUCH_EVENT_TYPE;
+
+    fn read(bytes: &[u8], syntax: Syntax) -> Option<Self> {
+        Self::read(bytes, syntax)
+    }
+
+    fn answer(responded: u16, kind: u16, status: Status) -> Command {
+        Command::EventRsp { responded, kind: Some(kind), status }
+    }
 }
 
-/// What is wrong with the command before its data set is looked at.
-pub(super) fn refusal(
+/// The command of an N-ACTION or N-EVENT-REPORT, before its data set is looked at.
+pub(super) struct Head {
+    pub(super) message_id: u16,
+    pub(super) sop_class: Uid,
+    pub(super) sop_instance: Uid,
+    /// Action type or event type.
+    pub(super) kind: u16,
+}
+
+impl Head {
+    fn refusal<T: Content>(&self, context: &Context) -> Option<Status> {
+        if context.sop_class.as_str() != CLASS || self.sop_class != context.sop_class {
+            return Some(Status::CLASS_NOT_SUPPORTED);
+        }
+        if self.sop_instance.as_str() != INSTANCE {
+            return Some(Status::NO_SUCH_INSTANCE);
+        }
+        (!T::KINDS.contains(&self.kind)).then_some(T::NO_SUCH_KIND)
+    }
+}
+
+/// What was asked or told; else our answer to what can't be taken.
+pub(super) fn take<T: Content>(
     context: &Context,
-    sop_class: &Uid,
-    sop_instance: &Uid,
-    kind: u16,
-    is_report: IsReport,
-) -> Option<Status> {
-    if context.sop_class.as_str() != CLASS || sop_class != &context.sop_class {
-        return Some(Status::CLASS_NOT_SUPPORTED);
-    }
-    if sop_instance.as_str() != INSTANCE {
-        return Some(Status::NO_SUCH_INSTANCE);
-    }
-    match is_report {
-        IsReport::Yes => {
-            (kind != COMPLETE && kind != FAILURES).then_some(Status::NO_SUCH_EVENT_TYPE)
-        }
-        IsReport::No => (kind != REQUEST).then_some(Status::NO_SUCH_ACTION),
-    }
+    head: &Head,
+    bytes: &[u8],
+) -> Result<Asked<T>, Command> {
+    let Head { message_id, kind, .. } = *head;
+    let status = match head.refusal::<T>(context) {
+        Some(status) => status,
+        None => match T::read(bytes, Syntax::of(&context.transfer_syntax)) {
+            Some(content) => return Ok(Asked { context: context.id, message_id, kind, content }),
+            None => Status::PROCESSING_FAILURE,
+        },
+    };
+    Err(T::answer(message_id, kind, status))
+}
+
+fn answer<T: Content>(asked: &Asked<T>, status: Status) -> Command {
+    T::answer(asked.message_id, asked.kind, status)
 }
 
 impl Client {
@@ -264,19 +305,11 @@ impl Client {
                 return Err(wrong_answer());
             };
             let bytes = self.data_set().await?;
-            let agreed = self.contexts.iter().find(|known| known.id == context).cloned();
-            let agreed = agreed.ok_or_else(wrong_answer)?;
-            let syntax = Syntax::of(&agreed.transfer_syntax);
-            let refused = refusal(&agreed, &sop_class, &sop_instance, kind, IsReport::Yes);
-            let asked = |content| Asked { context, message_id, kind, content };
-            match (refused, Report::read(&bytes, syntax)) {
-                (None, Some(report)) => return Ok(Some(asked(report))),
-                (refused, _) => {
-                    let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
-                    let command =
-                        Command::EventRsp { responded: message_id, kind: Some(kind), status };
-                    self.voice.command(context, &command).await?;
-                }
+            let agreed = self.contexts.iter().find(|known| known.id == context);
+            let head = Head { message_id, sop_class, sop_instance, kind };
+            match take(agreed.ok_or_else(wrong_answer)?, &head, &bytes) {
+                Ok(report) => return Ok(Some(report)),
+                Err(answer) => self.voice.command(context, &answer).await?,
             }
         }
     }
@@ -286,8 +319,7 @@ impl Client {
         report: &Asked<Report>,
         status: Status,
     ) -> Result<(), Error> {
-        let result =
-            self.voice.command(report.context, &answer(report, status, IsReport::Yes)).await;
+        let result = self.voice.command(report.context, &answer(report, status)).await;
         self.settle(result).await
     }
 
@@ -367,9 +399,7 @@ impl ServerAssociation {
         wanted: &Asked<Wanted>,
         status: Status,
     ) -> Result<(), Error> {
-        let result =
-            self.voice.command(wanted.context, &answer(wanted, status, IsReport::No)).await;
-        self.settle(result).await
+        self.respond(wanted, status).await
     }
 
     /// Answers an N-EVENT-REPORT.
@@ -378,8 +408,11 @@ impl ServerAssociation {
         report: &Asked<Report>,
         status: Status,
     ) -> Result<(), Error> {
-        let result =
-            self.voice.command(report.context, &answer(report, status, IsReport::Yes)).await;
+        self.respond(report, status).await
+    }
+
+    async fn respond<T: Content>(&mut self, to: &Asked<T>, status: Status) -> Result<(), Error> {
+        let result = self.voice.command(to.context, &answer(to, status)).await;
         self.settle(result).await
     }
 

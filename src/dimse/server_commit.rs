@@ -2,12 +2,11 @@
 //!
 //! Invariant: what is handed on was read whole and is about the one instance of its class.
 
+use super::Context;
 use super::command::Command;
-use super::commit::{self, Asked, IsReport, Report, Wanted};
+use super::commit::{self, Asked, Content, Head};
 use super::error::Error;
 use super::server::{Request, ServerAssociation};
-use super::{Context, Status};
-use crate::dicom::Syntax;
 
 impl ServerAssociation {
     /// A request or a report that can be read; others are answered here.
@@ -16,34 +15,31 @@ impl ServerAssociation {
         context: &Context,
         command: Command,
     ) -> Result<Option<Request>, Error> {
-        let (message_id, sop_class, sop_instance, kind, is_report) = match command {
+        match command {
             Command::ActionRq { message_id, sop_class, sop_instance, kind, .. } => {
-                (message_id, sop_class, sop_instance, kind, IsReport::No)
+                let head = Head { message_id, sop_class, sop_instance, kind };
+                Ok(self.take(context, &head).await?.map(Request::Commit))
             }
             Command::EventRq { message_id, sop_class, sop_instance, kind, .. } => {
-                (message_id, sop_class, sop_instance, kind, IsReport::Yes)
+                let head = Head { message_id, sop_class, sop_instance, kind };
+                Ok(self.take(context, &head).await?.map(Request::Report))
             }
-            _ => return Ok(None),
-        };
+            _ => Ok(None),
+        }
+    }
+
+    async fn take<T: Content>(
+        &mut self,
+        context: &Context,
+        head: &Head,
+    ) -> Result<Option<Asked<T>>, Error> {
         let bytes = self.whole(commit::SET_LIMIT, "a commitment data set").await?;
-        let syntax = Syntax::of(&context.transfer_syntax);
-        let refused = commit::refusal(context, &sop_class, &sop_instance, kind, is_report);
-        if refused.is_none() {
-            let id = context.id;
-            let read = match is_report {
-                IsReport::No => Wanted::read(&bytes, syntax).map(|content| {
-                    Request::Commit(Asked { context: id, message_id, kind, content })
-                }),
-                IsReport::Yes => Report::read(&bytes, syntax).map(|content| {
-                    Request::Report(Asked { context: id, message_id, kind, content })
-                }),
-            };
-            if read.is_some() {
-                return Ok(read);
+        match commit::take(context, head, &bytes) {
+            Ok(asked) => Ok(Some(asked)),
+            Err(answer) => {
+                self.answer(context.id, &answer).await?;
+                Ok(None)
             }
         }
-        let status = refused.unwrap_or(Status::PROCESSING_FAILURE);
-        let asked = Asked { context: context.id, message_id, kind, content: () };
-        self.answer(context.id, &commit::answer(&asked, status, is_report)).await
     }
 }
