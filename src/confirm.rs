@@ -6,10 +6,12 @@
 
 mod ask;
 mod query;
+mod refusal;
 mod standing;
 
 pub use ask::{Asked, Gone, Witness, ask};
 pub use query::{Found, Sought, look};
+pub use refusal::{Follows, Refusal};
 pub use standing::{Standing, standing};
 
 use crate::import::{Delivery, InstanceOutcome};

@@ -31,8 +31,8 @@ pub use apply::PULL_ATTEMPTS;
 pub use choice::{Chosen, DicomWeb, Listing, Offer, Session};
 mod restart;
 pub use commitment::{
-    Asked, Assurance, COMMITMENT_BATCH, COMMITMENT_REQUESTS, Commitment, CommitmentFault, RESENDS,
-    Stand,
+    Asked, Assurance, COMMITMENT_BATCH, COMMITMENT_REFUSALS, COMMITMENT_REQUESTS, Commitment,
+    CommitmentFault, RESENDS, Stand,
 };
 pub use counts::Counts;
 pub use due::{Due, Times};

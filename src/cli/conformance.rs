@@ -204,7 +204,8 @@ fn markdown(statement: &Value) {
          UID of its own that is never used again. The association is kept {} s for a report; reports on associations \
          of the peer are taken by any listener under our AE title, with or without role selection, and always \
          answered: 0000, or 0110 for a transaction that is not known. Without a report after {} h \
-         (commitment-timeout) it is asked again, {} times in all; then a person is. Failure reasons 0213 and 0131 are \
+         (commitment-timeout) it is asked again, {} times in all; then a person is. A request that is refused with 0110, \
+         0111, 0131, 0213 or A7xx is asked again, one refused otherwise is not. Failure reasons 0213 and 0131 are \
          asked again, 0122 and 0119 go to a person, all others are sent again, {} times at most. The copy is deleted \
          {}. As provider: committed {}; the report comes on the association of the request if everything is known, \
          else on one to the peer's configured address, with role selection (SCP). Failure reasons: 0112 for what is \

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Refusal;
 use crate::dicom::Uid;
-use crate::dimse::{self, Client, Remote, Report, Status, StatusClass, Wanted};
+use crate::dimse::{self, Client, Remote, Report, Status, Wanted};
 
 /// How long the association is kept open for a report. Most archives report on one of their own, later; those
 /// that use this one do so at once.
@@ -29,12 +30,12 @@ pub trait Witness: Send + Sync {
 pub struct Gone;
 
 /// How a request went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// The destination takes no such requests.
+    /// The destination negotiates no such requests.
     NotOffered,
     /// It will not report on this one.
-    Refused(Status),
+    Refused(Refusal),
     /// It reports, or has reported.
     Taken,
     /// Nothing was asked.
@@ -58,12 +59,8 @@ pub async fn ask(
         if let Err(Gone) = witness.asking(&wanted.transaction).await {
             return Ok(Asked::Gone);
         }
-        let status = client.commit(wanted).await?;
-        match status.class() {
-            StatusClass::Success | StatusClass::Warning => {}
-            // Neither the class nor the operation is known behind the negotiation.
-            _ if matches!(status.0, 0x0118 | 0x0122 | 0x0211) => return Ok(Asked::NotOffered),
-            _ => return Ok(Asked::Refused(status)),
+        if let Some(refusal) = Refusal::of(client.commit(wanted).await?) {
+            return Ok(Asked::Refused(refusal));
         }
         if witness.taken(&wanted.transaction).await.is_ok() {
             listen(client, wanted, witness).await;

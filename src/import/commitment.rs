@@ -21,7 +21,7 @@ pub const COMMITMENT_REQUESTS: u32 = 3;
 
 /// Requests in a row that the destination refused; then a person is asked. With waits that double from 10 s to
 /// 15 min that is an hour.
-const COMMITMENT_REFUSALS: u32 = 10;
+pub const COMMITMENT_REFUSALS: u32 = 10;
 
 /// Times that instances are sent again because the destination has not kept them; then a person is asked.
 pub const RESENDS: u32 = 3;
@@ -50,8 +50,10 @@ pub enum Assurance {
 pub enum CommitmentFault {
     /// Nobody could be asked.
     Unreachable,
-    /// The request was refused.
+    /// The request was refused; another one may be taken.
     Refused,
+    /// It was refused, and so will be every other.
+    Final,
 }
 
 /// How far a commitment is.

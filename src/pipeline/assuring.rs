@@ -10,13 +10,13 @@ use super::delivering::seed;
 use super::stages::Stages;
 use super::{Pipeline, Settings};
 use crate::clock::Moment;
-use crate::confirm::{self, Gone, Witness};
+use crate::confirm::{self, Follows, Gone, Refusal, Witness};
 use crate::dicom::Uid;
 use crate::dimse::{self, Reference, Remote, Report, Status, Wanted};
 use crate::forward::{ByQuery, Commitment, Destination, Target};
 use crate::import::{
-    Assurance, COMMITMENT_BATCH, CommitmentFault, Delivery, DestinationName, Event, Import,
-    ImportId, Stand, Study, StudyState,
+    Assurance, COMMITMENT_BATCH, COMMITMENT_REFUSALS, CommitmentFault, Delivery, DestinationName,
+    Event, Import, ImportId, Stand, Study, StudyState,
 };
 
 /// Looks for what a query does not find yet: an archive may index later than it answers.
@@ -119,13 +119,14 @@ impl Stages {
             Ok(confirm::Asked::NotOffered) if optional => {
                 return Committing::NotOffered(format!("{peer} does not offer storage commitment"));
             }
-            Ok(confirm::Asked::Refused(status))
-                if optional && commitment.refusals.saturating_add(1) >= REFUSALS =>
+            Ok(confirm::Asked::Refused(refusal))
+                if optional && is_given_up(&refusal, commitment.refusals) =>
             {
-                return Committing::NotOffered(format!(
-                    "{peer} offers storage commitment and refuses our requests: {}",
-                    status.sentence()
-                ));
+                let does = match refusal.follows {
+                    Follows::Absent => "accepts storage commitment and does not offer it",
+                    _ => "offers storage commitment and refuses our requests",
+                };
+                return Committing::NotOffered(format!("{peer} {does}: {}", refusal.sentence));
             }
             Ok(confirm::Asked::NotOffered) => (
                 CommitmentFault::Refused,
@@ -134,9 +135,12 @@ impl Stages {
                      `commitment = \"ask\"`"
                 ),
             ),
-            Ok(confirm::Asked::Refused(status)) => (
-                CommitmentFault::Refused,
-                format!("{peer} refused the request for storage commitment: {}", status.sentence()),
+            Ok(confirm::Asked::Refused(refusal)) => (
+                match refusal.follows {
+                    Follows::Absent | Follows::Person => CommitmentFault::Final,
+                    Follows::Wait | Follows::AskAgain => CommitmentFault::Refused,
+                },
+                format!("{peer} refused the request for storage commitment: {}", refusal.sentence),
             ),
             Err(error) => {
                 let breaks = matches!(
@@ -238,6 +242,16 @@ impl Stages {
                 .after(settings.backoff.jittered(attempts, seed(case.import.id))),
             sentence,
         }
+    }
+}
+
+/// Whether a destination that need not commit counts as one that does not, after so many refusals before this one.
+fn is_given_up(refusal: &Refusal, before: u32) -> bool {
+    let refusals = before.saturating_add(1);
+    match refusal.follows {
+        Follows::Absent | Follows::Person => true,
+        Follows::AskAgain => refusals >= REFUSALS,
+        Follows::Wait => refusals >= COMMITMENT_REFUSALS,
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Fault {
     NoStorage,
     /// Answers so much later.
     Late { millis: u64 },
+    /// Offers storage commitment and answers every request with this; it never reports.
+    Commitment(Status),
 }
 
 /// One SOP instance as it came.
@@ -207,6 +209,9 @@ async fn serve(stream: TcpStream, from: SocketAddr, books: Arc<Books>, stop: Can
             Ok(vec![Offer::verification(), storage])
         }
         Fault::NoStorage => Ok(vec![Offer::verification()]),
+        Fault::Commitment(_) => {
+            Ok(vec![Offer::verification(), Offer::any_storage(), Offer::commitment()])
+        }
         _ => Ok(vec![Offer::verification(), Offer::any_storage()]),
     };
     let Ok(mut association) = dimse::accept_tcp(stream, from, &terms, decide).await else {
@@ -233,8 +238,11 @@ async fn serve(stream: TcpStream, from: SocketAddr, books: Arc<Books>, stop: Can
             Ok(Some(Request::Find(find))) => {
                 association.respond_find(&find, Status::CLASS_NOT_SUPPORTED).await
             }
-            // It offers no commitment.
-            Ok(Some(Request::Commit(_) | Request::Report(_))) => return association.abort().await,
+            Ok(Some(Request::Commit(wanted))) => match fault {
+                Fault::Commitment(status) => association.respond_commit(&wanted, status).await,
+                _ => return association.abort().await,
+            },
+            Ok(Some(Request::Report(_))) => return association.abort().await,
             Ok(None) | Err(_) => return,
         };
         if answered.is_err() {

@@ -2,6 +2,7 @@
 
 mod orthanc;
 mod provider;
+mod refused;
 mod silent;
 
 use std::sync::Arc;

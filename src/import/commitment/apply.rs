@@ -124,12 +124,12 @@ impl Study {
         commitment.stand = Stand::Postponed { due };
         commitment.note = Some(sentence.to_owned());
         commitment.attempts = commitment.attempts.saturating_add(1);
-        if fault == CommitmentFault::Refused {
+        if fault != CommitmentFault::Unreachable {
             commitment.refusals = commitment.refusals.saturating_add(1);
             // The transaction is dead: nothing will be reported on it (PS3.4 J.3.2.2).
             commitment.asked.pop();
         }
-        if commitment.refusals >= COMMITMENT_REFUSALS {
+        if commitment.refusals >= COMMITMENT_REFUSALS || fault == CommitmentFault::Final {
             commitment.stand = Stand::Open;
             let sentence = format!(
                 "{sentence}; look into its log, then press retry, or set `commitment = \"off\"` for {destination}"
