@@ -16,6 +16,7 @@ mod apply;
 mod choice;
 mod commitment;
 mod counts;
+mod delivery;
 mod documents;
 mod due;
 mod event;

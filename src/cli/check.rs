@@ -30,6 +30,17 @@ impl Check {
             return Ok(Code::BadConfig);
         }
         out::line("the configuration is good");
+        for (name, destination) in &config.destinations {
+            let forward::Retries { whole, objects } = destination.retries();
+            if let Some(retry) = &whole {
+                out::line(&format!("destination {name}, while it takes nothing: {retry}"));
+            }
+            if let Some(retry) = objects.as_ref().or(whole.as_ref()) {
+                out::line(&format!(
+                    "destination {name}, after it failed with some objects: {retry}"
+                ));
+            }
+        }
         for note in gateway::notes(&config, Clock::system(None).now().timestamp()) {
             out::line(&format!("note: {note}"));
         }

@@ -98,7 +98,7 @@ pub struct DestinationSection {
     /// Statuses that this destination means otherwise than the standard says.
     #[serde(default)]
     pub status: Readings,
-    /// Waits while it takes nothing, as `10s x2 up to 15m`.
+    /// Waits while it takes nothing, as `10s x2 up to 15m for 24h`.
     #[serde(default)]
     pub retry: Option<Retry>,
     /// Waits after it failed with some objects.
@@ -270,7 +270,7 @@ impl DestinationSection {
 
     /// How long to wait before it is tried again.
     pub fn retries(&self) -> Retries {
-        Retries { whole: self.retry, objects: self.retry_objects }
+        Retries { whole: self.retry.clone(), objects: self.retry_objects.clone() }
     }
 
     /// When and how fast it is sent to.

@@ -126,7 +126,7 @@ impl Import {
             }
             Event::DeliveryPostponed { study, destination, due, sentence } => {
                 let study = self.study_mut(study).ok_or(illegal)?;
-                study.delivery_postponed(destination, *due, sentence).ok_or(illegal)
+                study.delivery_postponed(destination, *due, sentence, now).ok_or(illegal)
             }
             Event::Held { study, destination, sentence } => {
                 let study = self.study_mut(study).ok_or(illegal)?;

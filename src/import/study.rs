@@ -129,7 +129,7 @@ impl Study {
         if !ours {
             return None;
         }
-        delivery.interrupted = 0;
+        (delivery.interrupted, delivery.fails_since) = (0, None);
         delivery.outcomes.extend(outcomes.iter().cloned());
         if !forwarding {
             return Some(vec![]);
@@ -159,6 +159,7 @@ impl Study {
         destination: &DestinationName,
         due: Moment,
         sentence: &str,
+        now: Moment,
     ) -> Option<Vec<Action>> {
         // In quarantine, because another destination failed, it is noted so that it is known to rest.
         let (StudyState::Forwarding(work) | StudyState::Quarantined { work: Some(work), .. }) =
@@ -170,6 +171,7 @@ impl Study {
         delivery.attempts += 1;
         (delivery.interrupted, delivery.began) = (0, false);
         delivery.due = Some(due);
+        delivery.fails_since.get_or_insert(now);
         delivery.last_error = Some(sentence.to_owned());
         Some(vec![])
     }
@@ -224,6 +226,7 @@ impl Study {
             StudyState::Forwarding(work) | StudyState::Confirming(work) => {
                 let mut actions = vec![];
                 for delivery in &mut work.deliveries {
+                    delivery.fails_since = None;
                     actions.extend(start_delivery(&uid, delivery));
                     if delivery.commitment.due().is_some() {
                         delivery.commitment.reset();
@@ -241,7 +244,7 @@ impl Study {
                         .outcomes
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
                     (delivery.interrupted, delivery.began) = (0, false);
-                    delivery.due = None;
+                    (delivery.due, delivery.fails_since) = (None, None);
                     delivery.held = None;
                     delivery.commitment.reset();
                     actions.extend(commitment::assure(&uid, &self.instances, delivery));

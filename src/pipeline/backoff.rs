@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::forward::Retry;
 
-/// Growing waits between two bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Waits one by one, then growing ones between two bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
+    listed: Vec<Duration>,
     first: Duration,
     longest: Duration,
     /// By which each wait is longer than the one before.
@@ -16,18 +17,23 @@ pub struct Backoff {
 impl Backoff {
     /// Waits from `first`, doubled each time, up to `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest: longest.max(first), factor: 2 }
+        Self { listed: Vec::new(), first, longest: longest.max(first), factor: 2 }
     }
 
     /// As a destination wants it.
     pub fn of(retry: Retry) -> Self {
-        let Retry { first, longest, factor } = retry;
-        Self { first, longest: longest.max(first), factor }
+        let Retry { listed, first, longest, factor, end: _ } = retry;
+        Self { listed, first, longest: longest.max(first), factor }
     }
 
     /// The wait after `failures` failures in a row, counted from 1.
     pub fn after(&self, failures: u32) -> Duration {
-        let times = failures.saturating_sub(1).min(20);
+        let listed = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+        if let Some(wait) = self.listed.get(listed) {
+            return *wait;
+        }
+        let before = u32::try_from(self.listed.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let times = failures.saturating_sub(before).min(20);
         self.first.saturating_mul(self.factor.saturating_pow(times)).min(self.longest)
     }
 
@@ -63,8 +69,15 @@ mod tests {
     #[test]
     fn a_factor_of_its_own() {
         let retry = Retry::try_from("1m x3 up to 1h".to_owned()).unwrap();
-        let waits: Vec<_> = (1..6).map(|n| Backoff::of(retry).after(n).as_secs()).collect();
+        let waits: Vec<_> = (1..6).map(|n| Backoff::of(retry.clone()).after(n).as_secs()).collect();
         assert_eq!(waits, [60, 180, 540, 1620, 3600]);
+    }
+
+    #[test]
+    fn waits_one_by_one_and_then_even_ones() {
+        let retry = Retry::try_from("1m, 5m, 15m, then every 30m for 24h".to_owned()).unwrap();
+        let waits: Vec<_> = (0..7).map(|n| Backoff::of(retry.clone()).after(n).as_secs()).collect();
+        assert_eq!(waits, [60, 60, 300, 900, 1800, 1800, 1800]);
     }
 
     #[test]

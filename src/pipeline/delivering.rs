@@ -18,6 +18,9 @@ use crate::import::{
     DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Stage, StudyState,
 };
 
+/// How often what waits for its turn looks whether it has waited long enough.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Stages {
     pub(super) async fn send(
         &self,
@@ -35,7 +38,17 @@ impl Stages {
             Kind::Association { .. } => Rank::Burst,
         };
         let open = |now| self.is_open(&destination, now);
-        let _turn = lane.turn(rank, &shared.clock, open, cancel).await?;
+        let _turn = tokio::select! {
+            biased;
+            turn = lane.turn(rank, &shared.clock, open, cancel) => turn?,
+            end = self.waited_out(&lane, &destination) => {
+                let sentence = format!(
+                    "{destination} took nothing for {}, as long as its `retry` says; mend the cause and press retry",
+                    humantime::format_duration(end)
+                );
+                return Some(failed(Stage::Forward, Some(uid), sentence));
+            }
+        };
         // It may have waited for long: the one that gets its turn is the import as it is now.
         self.begin(import.id, Stage::Forward, Some(&uid), Some(&destination)).await?;
         let import = self.pipeline.import(import.id)?;
@@ -88,10 +101,13 @@ impl Stages {
         };
         let attempts = delivery.attempts;
         let ended = settings.destinations.deliver(&destination, run).await;
-        let found = settings.destinations.get(&destination).map(|found| found.retries);
-        let backoff = |retry: Option<Retry>| retry.map_or(settings.backoff, Backoff::of);
-        let found = found.unwrap_or_default();
-        let (whole, objects) = (backoff(found.whole), backoff(found.objects.or(found.whole)));
+        let found = settings.destinations.get(&destination).map(|found| &found.retries);
+        let retry = found.and_then(|found| found.whole.as_ref());
+        let retry_objects = found.and_then(|found| found.objects.as_ref()).or(retry);
+        let backoff = |retry: Option<&Retry>| {
+            retry.cloned().map_or_else(|| settings.backoff.clone(), Backoff::of)
+        };
+        let (whole, objects) = (backoff(retry), backoff(retry_objects));
         let mut rests = false;
         let sentence = match ended {
             // Nothing is forwarding any more that has all its outcomes; anything else would wait for ever.
@@ -124,6 +140,20 @@ impl Stages {
             self.wake(&lane, &destination);
             now.after(wait)
         };
+        let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
+        let Some(end) = ends.filter(|_| !cancel.is_cancelled()) else {
+            return Some(Event::DeliveryPostponed { study: uid, destination, due, sentence });
+        };
+        let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
+        if now.since(since) >= end {
+            let end = humantime::format_duration(end);
+            let sentence = format!(
+                "{sentence}; {destination} was tried for {end}, as its `retry` says; mend the cause and press retry"
+            );
+            return Some(failed(Stage::Forward, Some(uid), sentence));
+        }
+        // The last time at the end, not after it.
+        let due = due.earlier(since.after(end));
         Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
     }
 
@@ -140,6 +170,32 @@ impl Stages {
         let settings = self.pipeline.shared.settings();
         let local = now.timestamp().to_zoned(settings.zone.clone()).time();
         settings.destinations.get(name).is_none_or(|found| found.pace.is_open(local))
+    }
+
+    /// Ends, with that time, when what waits for its turn from now on has waited for a destination that takes nothing
+    /// as long as its `retry` says.
+    async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> Duration {
+        let shared = &self.pipeline.shared;
+        let began = shared.clock.now();
+        loop {
+            let settings = shared.settings();
+            let retry =
+                settings.destinations.get(name).and_then(|found| found.retries.whole.as_ref());
+            let end = retry.and_then(|retry| retry.end);
+            if let (Some(end), Some(since)) = (end, lane.fails_since())
+                && shared.clock.now().since(since.later(began)) >= end
+            {
+                return end;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// When the first run ended of those that have delivered nothing since: as it is now, behind this one.
+    fn fails_since(&self, id: ImportId, uid: &Uid, to: &DestinationName) -> Option<Moment> {
+        let import = self.pipeline.import(id)?;
+        let deliveries = &import.study(uid)?.work()?.deliveries;
+        deliveries.iter().find(|delivery| delivery.destination == *to)?.fails_since
     }
 
     /// Whether a delivery that is still under way lacks outcomes.

@@ -61,6 +61,8 @@ struct State {
     rests: Option<Moment>,
     /// Failures of the destination as a whole, in a row.
     failures: u32,
+    /// The first of them.
+    fails_since: Option<Moment>,
     /// A person stopped it.
     paused: bool,
     /// Why it is not asked to commit, and since when.
@@ -184,6 +186,7 @@ impl Lane {
             return until;
         }
         state.failures = state.failures.saturating_add(1);
+        state.fails_since.get_or_insert(now);
         let until = now.after(backoff.jittered(state.failures, now.running_ms));
         state.rests = Some(until);
         until
@@ -193,7 +196,7 @@ impl Lane {
     pub(super) fn wake(&self) -> bool {
         let rested = {
             let mut state = self.state();
-            state.failures = 0;
+            (state.failures, state.fails_since) = (0, None);
             state.rests.take()
         };
         if rested.is_some() {
@@ -215,13 +218,23 @@ impl Lane {
     /// A person's word; whether it changes anything.
     pub(super) fn pause(&self, paused: Paused) -> bool {
         let paused = paused == Paused::Yes;
-        let changed = std::mem::replace(&mut self.state().paused, paused) != paused;
+        let changed = {
+            let mut state = self.state();
+            // While nothing is tried, nothing fails.
+            state.fails_since = None;
+            std::mem::replace(&mut state.paused, paused) != paused
+        };
         self.changed.notify_waiters();
         changed
     }
 
     pub(super) fn is_paused(&self) -> bool {
         self.state().paused
+    }
+
+    /// Since when the destination takes nothing; `None` if it took something last.
+    pub(super) fn fails_since(&self) -> Option<Moment> {
+        self.state().fails_since
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -111,6 +111,16 @@ async fn a_route_leads_a_study_and_the_dry_run_says_the_same() {
 
     let (_, site) = daemon.stop().await;
     site.edit(|text| {
+        text.replace(
+            "[destinations.other]\n",
+            "[destinations.other]\nretry = \"1m, 5m, then every 30m for 24h\"\n",
+        )
+    });
+    let checked = site.cli(&["check"]).await.ok();
+    let words = "destination other, while it takes nothing: tried again after 1m, 5m, then every 30m; 24h after the first \
+                 failure a person is asked";
+    assert!(checked.contains(words), "{checked}");
+    site.edit(|text| {
         text + "[[routes]]\nname = \"late\"\ndecided = [\"person\"]\nmodalities = [\"ct\"]\ndestinations = [\"nowhere\"]\n\
                 tags = [{ tag = \"PatientID\", is = [\"x77*\"] }, { tag = \"Nonsense\" }]\n"
     });

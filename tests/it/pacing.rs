@@ -180,6 +180,57 @@ async fn a_window_opens_by_the_clock_of_the_site() {
     archive.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_that_ends_gives_the_study_to_a_person() {
+    let archive = Pacs::start(Fault::Congested, None).await.unwrap();
+    let (clock, source) = clock_at(some_moment());
+    let change = two(&archive, "retry = \"10s, 30s, then every 1m for 10m\"");
+    let hospital = Hospital::start_with(SLICES, source, change).await;
+    let id = hospital.admit(Answered::Yes, Order::Named).await;
+    until("a first attempt", async || {
+        (attempts(&hospital.import(id), "archive") > 0).then_some(())
+    })
+    .await;
+    // Another one waits behind it, and may never get its turn.
+    let behind = hospital.admit(Answered::Yes, Order::Named).await;
+    let forwards = |import: &Import| {
+        import.studies.first().is_some_and(|study| study.state.name() == "Forwarding")
+    };
+    hospital.wait(behind, "Forwarding", forwards).await;
+    let began = clock.now();
+    let held = |id| match &hospital.import(id).studies.first()?.state {
+        StudyState::Quarantined { sentence, .. } => Some(sentence.clone()),
+        _ => None,
+    };
+    let (sentence, other) = until("Quarantined", async || {
+        clock.advance(Duration::from_secs(1));
+        held(id).zip(held(behind))
+    })
+    .await;
+    assert!(sentence.contains("archive") && sentence.contains("10m"), "{sentence}");
+    assert!(other.contains("archive") && other.contains("10m"), "{other}");
+    let tried = [&sentence, &other].iter().any(|sentence| {
+        sentence.contains("congested for the moment") && sentence.contains("was tried for 10m")
+    });
+    let waited = clock.now().since(began);
+    assert!(waited >= Duration::from_secs(590), "{waited:?}, tried: {tried}");
+    let tried = attempts(&hospital.import(id), "archive");
+    assert!((2..=16).contains(&tried), "{tried} attempts in ten minutes");
+    archive.set_fault(Fault::None);
+    for id in [id, behind] {
+        let path = format!("/api/v1/imports/{id}/retry");
+        let _: Value = hospital.control.post_json(&path, &json!({})).await.unwrap();
+        until("Closed", async || {
+            clock.advance(Duration::from_secs(5));
+            (hospital.import(id).state.name() == "Closed").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(archive.received().len(), usize::from(SLICES) + 1);
+    hospital.stop().await;
+    archive.stop().await;
+}
+
 /// One row of the table: how it is provoked, the state of the study, and words of the sentence.
 type Row = (Fault, &'static str, &'static str);
 

@@ -45,14 +45,23 @@ async fn a_lane_that_rests_lets_one_try_and_then_all() {
     let minute = Backoff::new(Duration::from_secs(60), Duration::from_secs(60));
     let until = lane.rest(clock.now(), &minute);
     assert_eq!(lane.rest(clock.now(), &minute), until, "failures at once count once");
+    let began = clock.now();
+    assert_eq!(lane.fails_since(), Some(began));
     assert!(turn(&lane, Rank::Person, &clock).await.is_none(), "it rests");
     assert_eq!(lane.waiting(), 0, "who gives up leaves no place behind");
     clock.advance(Duration::from_secs(60));
     let probe = turn(&lane, Rank::Person, &clock).await;
     assert!(probe.is_some());
+    lane.rest(clock.now(), &minute);
+    assert_eq!(lane.fails_since(), Some(began), "the first failure counts");
+    clock.advance(Duration::from_secs(60));
     assert!(turn(&lane, Rank::Person, &clock).await.is_none(), "one at a time");
     lane.wake();
+    assert_eq!(lane.fails_since(), None);
     assert!(turn(&lane, Rank::Person, &clock).await.is_some());
+    lane.rest(clock.now(), &minute);
+    lane.pause(Paused::Yes);
+    assert_eq!(lane.fails_since(), None, "what is not tried does not fail");
 }
 
 #[tokio::test]
