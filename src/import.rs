@@ -42,7 +42,7 @@ pub use id::ImportId;
 pub use link::{Bookmark, Link};
 pub use question::{Question, QuestionKind};
 pub use restart::INTERRUPTIONS;
-pub use routing::Compressed;
+pub use routing::{Compressed, Way, Why};
 pub use source::{From, Selection, Source};
 pub use state::{
     Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,

@@ -84,12 +84,18 @@ impl Route {
         };
         let (back, to): (Vec<String>, Vec<String>) = destinations.into_iter().partition(back);
         let name = route.map(|route| route.name.as_str());
+        let met = route.map_or_else(Vec::new, |route| route.met(&traits));
         if self.json {
-            out::document(&json!({ "route": name, "destinations": to, "notBack": back }));
+            let document =
+                json!({ "route": name, "destinations": to, "notBack": back, "met": met });
+            out::document(&document);
         } else {
             let by =
                 name.map_or_else(|| "no route fits".to_owned(), |name| format!("route {name}"));
             out::line(&format!("{by}: {}", to.join(", ")));
+            if !met.is_empty() {
+                out::line(&format!("because of {}", met.join(", ")));
+            }
             for name in back {
                 out::line(&format!(
                     "not to {name}, where it comes from; `send-back = true` there allows it"

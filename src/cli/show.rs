@@ -187,6 +187,10 @@ impl Show {
                 out::text(change, "/after"),
             ));
         }
+        match out::text(study, "/route/why") {
+            "" => {}
+            why => out::line(&format!("    way: {why}")),
+        }
         for delivery in out::items(study, "/deliveries") {
             out::line(&format!(
                 "    to {}: {}, {} delivered, {} failed {}{}",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::commitment::{Assurance, CommitmentFault};
 use super::link::Bookmark;
 use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
-use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session};
+use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session, Way};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};
@@ -44,6 +44,9 @@ pub struct Order {
     /// What the route says of compressed images, instead of the destinations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compressed: Option<Compressed>,
+    /// Why it goes there; not known of what was decided before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
 }
 
 /// A fact about one import. Events are what the journal keeps.

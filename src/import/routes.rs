@@ -77,6 +77,17 @@ pub enum Decided {
 }
 
 impl Decided {
+    fn words(self) -> &'static str {
+        match self {
+            Self::RequestedOrder => "the requested order",
+            Self::PatientId => "a trusted patient ID",
+            Self::Demographics => "name, birth date and sex",
+            Self::Person => "a person",
+            Self::Earlier => "an earlier import",
+            Self::NoOrder => "patient, without an order",
+        }
+    }
+
     /// What holds of a decision.
     pub fn of(decision: &Decision) -> Vec<Self> {
         let by = match &decision.authority {
@@ -107,6 +118,29 @@ pub struct Traits<'a> {
 /// The first route that fits.
 pub fn choose<'a>(routes: &'a [RouteSection], traits: &Traits<'_>) -> Option<&'a RouteSection> {
     routes.iter().find(|route| route.fits(traits))
+}
+
+impl RouteSection {
+    /// What of the route a study meets that fits it, in words of the configuration.
+    pub fn met(&self, traits: &Traits<'_>) -> Vec<String> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let first = |word: &str, patterns: &[String], values: &[String]| {
+            let fits =
+                |pattern: &&String| values.iter().any(|value| is_like(pattern, value.trim()));
+            patterns.iter().find(fits).map(|pattern| format!("{word} {pattern}"))
+        };
+        let facts = traits.facts;
+        let lists = [
+            first("source", &self.sources, &[traits.source.to_owned()]),
+            first("modality", &self.modalities, traits.modalities),
+            first("body part", &self.body_parts, &[text(&facts.body_part)]),
+            first("institution", &self.institutions, &[text(&facts.institution)]),
+        ];
+        let decided = self.decided.iter().find(|by| traits.decided.contains(by));
+        let decided = decided.map(|by| format!("decided by {}", by.words()));
+        let tags = self.tags.iter().map(TagSection::words);
+        lists.into_iter().flatten().chain(decided).chain(tags).collect()
+    }
 }
 
 /// What is wrong with routes, each with its number and a sentence.
@@ -181,6 +215,16 @@ impl RouteSection {
 }
 
 impl TagSection {
+    fn words(&self) -> String {
+        let Self { tag, is, not } = self;
+        match (is.as_slice(), not) {
+            ([], false) => format!("{tag} is there"),
+            ([], true) => format!("{tag} is not there"),
+            (is, false) => format!("{tag} is {}", is.join(" or ")),
+            (is, true) => format!("{tag} is not {}", is.join(" or ")),
+        }
+    }
+
     fn parsed(&self) -> Option<Tag> {
         let tag = self.tag.trim().trim_matches(['(', ')']);
         if let Some((group, element)) = tag.split_once(',') {

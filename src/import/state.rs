@@ -10,7 +10,7 @@ pub use super::delivery::{Delivery, InstanceOutcome};
 use super::link::{Bookmark, Link};
 use super::question::Question;
 use super::source::From;
-use super::{Compressed, ImportId};
+use super::{Compressed, ImportId, Way};
 use crate::clock::Moment;
 use crate::dicom::{AeTitle, BirthDate, Layout, Patient, PatientId, StudyFacts, Uid};
 use crate::matching::{Decision, Outcome};
@@ -281,6 +281,9 @@ pub struct Work {
     /// What the route says of compressed images, instead of the destinations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compressed: Option<Compressed>,
+    /// Why it goes there; not known of what was decided before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
 }
 
 impl Work {

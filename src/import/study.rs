@@ -90,6 +90,7 @@ impl Study {
             deliveries: order.destinations.iter().cloned().map(Delivery::new).collect(),
             route: order.route.clone(),
             compressed: order.compressed,
+            way: order.way.clone(),
         }));
         let send = |destination: &DestinationName| Action::Send {
             study: self.uid.clone(),

@@ -91,6 +91,7 @@ fn order() -> Box<Order> {
         destinations: vec![DestinationName("pacs".into())],
         route: None,
         compressed: None,
+        way: None,
     })
 }
 

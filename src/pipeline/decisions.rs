@@ -6,7 +6,7 @@ use crate::dicom::{Item, Uid};
 use crate::forward;
 use crate::import::routes::{self, Decided, RouteSection, Traits};
 use crate::import::{
-    Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState,
+    Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState, Way, Why,
 };
 use crate::matching::{Authority, Candidate, Decision, Rejected, Target, rejected};
 use crate::reconcile::{self, Local};
@@ -86,8 +86,8 @@ impl Pipeline {
         decision: Decision,
     ) -> Result<Event, Refusal> {
         let settings = self.shared.settings();
-        let route = self.route(import, study, &decision, &settings).await?;
-        let destinations = destinations(import, route, &settings)?;
+        let (route, why) = self.route(import, study, &decision, &settings).await?;
+        let (destinations, not_back) = destinations(import, route, &settings)?;
         let local = match &decision.target {
             Target::Order(item) => Local::Order(item),
             Target::NoOrder(patient) => Local::NoOrder(patient),
@@ -109,20 +109,24 @@ impl Pipeline {
         let plans = destinations.iter().filter_map(own).collect();
         let compressed = route.and_then(|route| route.compressed);
         let route = route.map(|route| route.name.clone());
-        let order = Box::new(Order { decision, plan, plans, destinations, route, compressed });
+        let way = Some(Way { why, not_back });
+        let order = Box::new(Order { decision, plan, plans, destinations, route, compressed, way });
         Ok(Event::Decided { study: study.uid.clone(), order })
     }
 
-    /// The route that the study takes, unless the request names a destination.
+    /// The route that the study takes, unless the request names a destination, and why.
     async fn route<'a>(
         &self,
         import: &Import,
         study: &Study,
         decision: &Decision,
         settings: &'a Settings,
-    ) -> Result<Option<&'a RouteSection>, Refusal> {
-        if import.request.destination.is_some() || settings.routes.is_empty() {
-            return Ok(None);
+    ) -> Result<(Option<&'a RouteSection>, Why), Refusal> {
+        if import.request.destination.is_some() {
+            return Ok((None, Why::Requested));
+        }
+        if settings.routes.is_empty() {
+            return Ok((None, Why::NoRoutes));
         }
         let looks_inside = settings.routes.iter().any(|route| !route.tags.is_empty());
         let header = match compared::first(import, study).filter(|_| looks_inside) {
@@ -143,7 +147,9 @@ impl Pipeline {
             decided: &Decided::of(decision),
             text: &|tag| header.as_ref()?.text(tag),
         };
-        Ok(routes::choose(&settings.routes, &traits))
+        let route = routes::choose(&settings.routes, &traits);
+        let why = route.map_or(Why::NoRouteFits, |route| Why::Route { met: route.met(&traits) });
+        Ok((route, why))
     }
 
     /// The item that a person named: among the candidates, or else in the worklist as it is now.
@@ -186,12 +192,12 @@ fn not_taken(study: &Study, item_id: &str) -> Vec<Rejected> {
 }
 
 /// Where a study of this import goes: as requested, else by its route, else everywhere; but not back to the peer
-/// it came from, unless it is asked for or the destination says so.
+/// it came from, unless it is asked for or the destination says so. With those that are left out for that.
 fn destinations(
     import: &Import,
     route: Option<&RouteSection>,
     settings: &Settings,
-) -> Result<Vec<DestinationName>, Refusal> {
+) -> Result<(Vec<DestinationName>, Vec<DestinationName>), Refusal> {
     let from = match &import.kind {
         Kind::Association { peer, .. } | Kind::Retrieval { peer } => Some(peer.as_str()),
         Kind::Link { .. } | Kind::Upload | Kind::Dicomweb { .. } => None,
@@ -208,9 +214,12 @@ fn destinations(
     let mut names = settings.destinations.names();
     names.retain(|name| match (&import.request.destination, route) {
         (Some(wanted), _) => wanted == name,
-        (None, Some(route)) => route.destinations.contains(&name.0) && !back(name),
-        (None, None) => !back(name),
+        (None, Some(route)) => route.destinations.contains(&name.0),
+        (None, None) => true,
     });
+    let asked_for = import.request.destination.is_some();
+    let (not_back, names): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| !asked_for && back(name));
     if names.is_empty() {
         return Err(Refusal::NotNow(
             "no destination is configured that this study may go to; add one to the configuration, \
@@ -218,5 +227,5 @@ fn destinations(
                 .into(),
         ));
     }
-    Ok(names)
+    Ok((names, not_back))
 }

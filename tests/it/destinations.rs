@@ -95,6 +95,8 @@ async fn a_route_leads_a_study_and_the_dry_run_says_the_same() {
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["route"], "by hand");
     assert_eq!(told["destinations"], serde_json::json!(["one"]));
+    let met = ["modality CT", "decided by a person", "PatientID is x77*"];
+    assert_eq!(told["met"], serde_json::json!(met));
     let told = daemon.cli(&["route", file]).await.ok();
     assert!(told.contains("no route fits: one, other"), "{told}");
 
@@ -108,6 +110,13 @@ async fn a_route_leads_a_study_and_the_dry_run_says_the_same() {
         .unwrap();
     let dumped = String::from_utf8_lossy(&dumped.stdout).into_owned();
     assert!(dumped.contains("Import: "), "{dumped}");
+
+    // Whoever looks at the study reads which way it went.
+    let why = format!("route by hand: {}", met.join(", "));
+    let route = serde_json::json!({"name": "by hand", "destinations": ["one"], "why": why});
+    assert_eq!(closed["studies"][0]["route"], route, "{closed}");
+    let shown = daemon.cli(&["show", &id]).await.ok();
+    assert!(shown.contains(&format!("way: {why}")), "{shown}");
 
     let (_, site) = daemon.stop().await;
     site.edit(|text| {

@@ -157,6 +157,7 @@ pub(crate) fn forwarding() -> Import {
         plans: BTreeMap::new(),
         route: None,
         compressed: None,
+        way: None,
         deliveries: vec![Delivery {
             outcomes: BTreeMap::from([(0, delivered), (1, refused)]),
             attempts: 1,

@@ -7,7 +7,8 @@ use super::{Detail, PatientView, iso_date, rfc3339};
 use crate::dicom::{Item, StudyFacts};
 use crate::dimse::{Status, StatusClass};
 use crate::import::{
-    Assurance, Counts, Delivery, Import, InstanceOutcome, Stand, Study, StudyState,
+    Assurance, Counts, Delivery, DestinationName, Import, InstanceOutcome, Stand, Study,
+    StudyState, Work,
 };
 use crate::matching::{
     Authority, Candidate, Completeness, Decision, Evidence, Outcome, Rejected, Target, Tier,
@@ -31,8 +32,26 @@ pub(crate) struct StudyView {
     pub(crate) candidates: Option<Vec<CandidateView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) changes: Option<Vec<Shown>>,
+    /// Which way it goes, once decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) route: Option<RouteView>,
     pub(crate) deliveries: Vec<DeliveryView>,
     pub(crate) next_step: String,
+}
+
+/// Where a study goes, and why.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RouteView {
+    /// Of the route; `None` if none was taken.
+    pub(crate) name: Option<String>,
+    pub(crate) destinations: Vec<String>,
+    /// Destinations that it came from, and does not go back to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_back: Vec<String>,
+    /// A sentence; not known of what an older version decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
 }
 
 /// As the study came.
@@ -160,11 +179,22 @@ pub(super) fn of(import: &Import, index: usize, detail: Detail) -> Option<StudyV
         matching: outcome.map(|outcome| matching(outcome)),
         candidates: outcome.map(|outcome| outcome.candidates.iter().map(candidate).collect()),
         changes,
+        route: work.map(route),
         deliveries: work.map_or_else(Vec::new, |work| {
             work.deliveries.iter().map(|one| delivery(one, study.instances.len())).collect()
         }),
         next_step: study_next_step(&study.state),
     })
+}
+
+fn route(work: &Work) -> RouteView {
+    let names = |names: &[DestinationName]| names.iter().map(ToString::to_string).collect();
+    RouteView {
+        name: work.route.clone(),
+        destinations: work.deliveries.iter().map(|one| one.destination.to_string()).collect(),
+        not_back: work.way.as_ref().map_or_else(Vec::new, |way| names(&way.not_back)),
+        why: work.way.as_ref().map(|way| way.sentence(work.route.as_deref())),
+    }
 }
 
 fn foreign(study: &Study) -> ForeignView {

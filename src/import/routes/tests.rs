@@ -1,5 +1,6 @@
 use super::*;
 use crate::dicom::{Patient, Uid};
+use crate::import::{DestinationName, Way, Why};
 
 fn routes(text: &str) -> Vec<RouteSection> {
     #[derive(Deserialize)]
@@ -131,4 +132,28 @@ fn patterns_end_whatever_they_are() {
         assert_eq!(is_like(pattern, value), like, "{pattern} {value}");
     }
     assert!(!is_like(&("*a".repeat(60) + "b"), &"a".repeat(20_000)));
+}
+
+#[test]
+fn a_person_reads_why_a_study_goes_where_it_goes() {
+    let met = |source: &str, facts: &StudyFacts, decided: &[Decided], station: &str| {
+        let text = |tag: Tag| (tag == Tag(0x0008, 0x1010)).then(|| station.to_owned());
+        let modalities: Vec<String> = facts.modality.iter().cloned().collect();
+        let traits = Traits { source, facts, modalities: &modalities, decided, text: &text };
+        let routes = routes(RULES);
+        let route = choose(&routes, &traits).unwrap();
+        let way = Way { why: Why::Route { met: route.met(&traits) }, not_back: vec![] };
+        way.sentence(Some(&route.name))
+    };
+    let told = met("upload", &facts("MG", "Klinik Nord"), &[], "");
+    assert_eq!(told, "route breast: modality MG");
+    let told = met("upload", &facts("CT", "KLINIK Nord"), &[Decided::Person], "");
+    assert_eq!(told, "route clinic: institution Klinik *, decided by a person");
+    let told = met("ct1", &facts("CT", "Klinik Nord"), &[], "MOBIL 1");
+    assert_eq!(told, "route mobile: source ct1, StationName is MOB*, 0008,1090 is not there");
+    let back = Way { why: Why::NoRoutes, not_back: vec![DestinationName("pacs".into())] };
+    let told = back.sentence(None);
+    assert!(told.contains("everywhere; not back to pacs, where it comes from"), "{told}");
+    let kept = serde_json::to_string(&back).unwrap();
+    assert_eq!(serde_json::from_str::<Way>(&kept).unwrap(), back);
 }

@@ -61,6 +61,7 @@ fn work() -> Box<Work> {
         deliveries: vec![],
         route: None,
         compressed: None,
+        way: None,
     })
 }
 
