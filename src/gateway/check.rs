@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use url::Url;
+
 use super::config::Config;
 use super::faults::Faults;
 use crate::dimse::Retrieve;
@@ -65,6 +67,7 @@ fn check_sources(config: &Config, faults: &mut Faults) {
         for (key, sentence) in section.faults() {
             faults.add(format!("dicomweb.{name}.{key}"), sentence);
         }
+        not_our_door(config, &format!("dicomweb.{name}.url"), &section.url, faults);
         if config.peers.contains_key(name) {
             faults.add(format!("dicomweb.{name}"), "a peer has this name too; give it another");
         }
@@ -180,7 +183,10 @@ fn check_destinations(config: &Config, faults: &mut Faults) {
             Ok(TargetSection::Peer(peer)) => {
                 reference(config, &format!("{key}.peer"), &peer, faults)
             }
-            Ok(TargetSection::Folder(_) | TargetSection::Stow(..)) => {}
+            Ok(TargetSection::Stow(url, _)) => {
+                not_our_door(config, &format!("{key}.stow-url"), &url, faults);
+            }
+            Ok(TargetSection::Folder(_)) => {}
             Err(found) => found.iter().for_each(|fault| faults.add(&key, fault.to_string())),
         }
     }
@@ -208,20 +214,32 @@ fn reference(config: &Config, key: &str, peer: &str, faults: &mut Faults) {
         faults.add(key, format!("there is no `[peers.{peer}]`; known peers: {known}"));
         return;
     };
-    let ours = |address: &SocketAddr| {
-        config.dicom.listeners.iter().any(|listener| {
-            let own = listener.address;
-            own.port() == address.port()
-                && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_local(address)))
-        })
-    };
-    let itself = section
-        .address
-        .to_socket_addrs()
-        .is_ok_and(|mut addresses| addresses.any(|address| ours(&address)));
+    let listeners = || config.dicom.listeners.iter().map(|listener| listener.address);
+    let itself = section.address.to_socket_addrs().is_ok_and(|mut addresses| {
+        addresses.any(|address| listeners().any(|own| is_at(own, &address)))
+    });
     if itself {
         faults.add(key, "this peer is the gateway itself; a study would go round in circles");
     }
+}
+
+/// A DICOMweb address is not the gateway's own web door, nor the name that browsers know it by.
+fn not_our_door(config: &Config, key: &str, url: &Url, faults: &mut Faults) {
+    let named = config.http.name.as_deref().zip(url.host_str());
+    let by_name = named.is_some_and(|(own, host)| own.eq_ignore_ascii_case(host));
+    let at_door = || {
+        let addresses = url.socket_addrs(|| None);
+        addresses.is_ok_and(|found| found.iter().any(|address| is_at(config.http.listen, address)))
+    };
+    if by_name || at_door() {
+        faults.add(key, "this address is the gateway itself; a study would go round in circles");
+    }
+}
+
+/// Whether who connects to `address` reaches what listens at `own`.
+fn is_at(own: SocketAddr, address: &SocketAddr) -> bool {
+    own.port() == address.port()
+        && (own.ip() == address.ip() || (own.ip().is_unspecified() && is_local(address)))
 }
 
 /// Whether an address is one of this machine's, which binding to it tells without any list of interfaces.

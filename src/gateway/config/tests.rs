@@ -166,6 +166,34 @@ fn a_peer_that_is_the_gateway_itself_gets_nothing() {
 }
 
 #[test]
+fn a_dicomweb_address_that_is_our_own_door_gets_nothing() {
+    let own =
+        [("LOTSE__HTTP__LISTEN", "127.0.0.1:8081"), ("LOTSE__HTTP__NAME", "lotse.example.org")];
+    let load = |section: &str| load_with(&format!("{}\n{section}", uncommented()), &own);
+    let sections = |url: &str| {
+        let web = format!("[dicomweb.own]\nurl = \"{url}\"\n");
+        let stow = format!("[destinations.own]\nstow-url = \"{url}/studies\"\nallow-http = true\n");
+        [("dicomweb.own.url", web), ("destinations.own.stow-url", stow)]
+    };
+    for url in [
+        "http://127.0.0.1:8081/dw",
+        "http://localhost:8081",
+        "https://lotse.example.org/dicom-web",
+        "https://LOTSE.example.org:8443/dicom-web",
+    ] {
+        for (key, section) in sections(url) {
+            let told = load(&section).unwrap_err().to_string();
+            assert!(told.contains(key) && told.contains("is the gateway itself"), "{url}: {told}");
+        }
+    }
+    for url in ["http://127.0.0.1:8042/dw", "http://127.0.0.2:8081/dw"] {
+        for (_, section) in sections(url) {
+            load(&section).unwrap_or_else(|told| panic!("{url}: {told}"));
+        }
+    }
+}
+
+#[test]
 fn sources_are_checked_together() {
     let text = "version = 1\n[[dicom.listeners]]\naddress = \"127.0.0.1:11112\"\n\
                 [peers.a]\nae-title = \"A\"\naddress = \"127.0.0.1:104\"\nretrieve = \"move\"\n\
