@@ -9,6 +9,7 @@ mod dct;
 mod frames;
 mod jpeg;
 mod jpeg2000;
+mod jpegls;
 mod lossless;
 mod rle;
 mod shape;
@@ -46,6 +47,8 @@ pub(super) enum Codec {
     JpegLossless,
     /// ISO/IEC 15444-1, reversible or not.
     Jpeg2000,
+    /// ITU-T T.87, near-lossless too.
+    JpegLs,
 }
 
 impl Codec {
@@ -56,6 +59,7 @@ impl Codec {
             uids::JPEG_BASELINE8_BIT | uids::JPEG_EXTENDED12_BIT => Some(Self::JpegDct),
             uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => Some(Self::JpegLossless),
             uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Some(Self::Jpeg2000),
+            uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
             _ => None,
         }
     }
@@ -64,7 +68,7 @@ impl Codec {
     fn start(self) -> Option<&'static [u8]> {
         match self {
             Self::Rle => None,
-            Self::JpegDct | Self::JpegLossless => Some(&[0xFF, 0xD8]),
+            Self::JpegDct | Self::JpegLossless | Self::JpegLs => Some(&[0xFF, 0xD8]),
             Self::Jpeg2000 => Some(&[0xFF, 0x4F, 0xFF, 0x51]),
         }
     }
@@ -78,6 +82,7 @@ impl Codec {
             Self::Rle => rle::decode(stream, shape),
             Self::JpegDct | Self::JpegLossless => jpeg::decode(stream, shape),
             Self::Jpeg2000 => jpeg2000::decode(stream, shape),
+            Self::JpegLs => jpegls::decode(stream, shape),
         });
         let pixels = decoded.unwrap_or(Err(Broken::Stream("broke the decoder")))?;
         if pixels.len() == shape.frame() { Ok(pixels) } else { Err(Broken::Size) }

@@ -14,6 +14,8 @@ use super::*;
 use crate::dicom::Element;
 use crate::forward::tests::{layout, uid};
 
+mod jpegls;
+
 /// An 8 by 8 gray code-stream by OpenJPEG, value `17x + 9y` modulo 256.
 const J2K: &str = "ff4fff510029000000000008000000080000000000000000000000080000000800000000000000000001070101ff52000c000000010003\
 04040001ff5c000d4040484850484850484850ff640025000143726561746564206279204f70656e4a5045472076657273696f6e20322e352e34\
@@ -372,7 +374,7 @@ fn an_image_in_crumbs_is_refused_before_it_costs_anything() {
 #[test]
 fn only_what_is_known_is_decoded() {
     for syntax in
-        ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.1", "1.2.3"]
+        ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.1", "1.2.3"]
     {
         assert_eq!(Codec::of(&uid(syntax)), None);
     }

@@ -23,10 +23,11 @@ NATIVE = {
     "odd": "SC_rgb_small_odd.dcm",
     "dose": "rtdose.dcm",
 }
-ALL = ["rle", "sv1", "p14", "j2k"]
+ALL = ["rle", "sv1", "p14", "j2k", "jls"]
 MADE = {
-    "ct": ALL, "mr": ALL, "frames": ALL, "gray": [*ALL, "jpeg"], "rgb": [*ALL, "jpeg"], "odd": ["rle", "sv1"],
-    "dose": ["rle"], "deep": ["jpeg12"], "lines": ["p14"], "tall": ["rle", "sv1", "p14", "j2k"],
+    "ct": ALL, "mr": ALL, "frames": ALL, "gray": [*ALL, "jpeg", "jls-near"],
+    "rgb": [*ALL, "jpeg", "jls-samples", "jls-planes", "jls-near"], "odd": ["rle", "sv1", "jls"],
+    "dose": ["rle"], "deep": ["jpeg12", "jls", "jls-near"], "lines": ["p14"], "tall": ALL,
 }
 COLLECTED = {
     "j2k-signed": "693_J2KI.dcm", "j2k-lossy": "JPEG2000.dcm", "j2k-mismatch": "J2K_pixelrep_mismatch.dcm",
@@ -43,6 +44,10 @@ COMPRESS = {
     "jpeg": ["dcmcjpeg", "+eb", "+q", "95"],
     "jpeg12": ["dcmcjpeg", "+ee", "+q", "95"],
     "j2k": ["gdcmconv", "--j2k"],
+    "jls": ["dcmcjpls"],
+    "jls-samples": ["dcmcjpls", "+is"],
+    "jls-planes": ["dcmcjpls", "+in"],
+    "jls-near": ["dcmcjpls", "+en", "+md", "3"],
 }
 
 

@@ -1,6 +1,6 @@
 """decoded.py SOURCES RECEIVED SYNTAX: holds what arrived against what DCMTK and GDCM make of the sources.
 
-Every source has to have arrived once, in transfer syntax SYNTAX, with the pixels that DCMTK (JPEG, RLE) or GDCM
+Every source has to have arrived once, in transfer syntax SYNTAX, with the pixels that DCMTK (JPEG, JPEG-LS, RLE) or GDCM
 (JPEG 2000) decode: the same ones if nothing was lost, and the same as those of the native source that they were
 made of; else as close as two decoders are. Prints what was compared.
 """
@@ -18,12 +18,16 @@ DECODE = {
     "1.2.840.10008.1.2.4.51": ["dcmdjpeg"],
     "1.2.840.10008.1.2.4.57": ["dcmdjpeg"],
     "1.2.840.10008.1.2.4.70": ["dcmdjpeg"],
+    "1.2.840.10008.1.2.4.80": ["dcmdjpls"],
+    "1.2.840.10008.1.2.4.81": ["dcmdjpls"],
     "1.2.840.10008.1.2.4.90": ["gdcmconv", "--raw"],
     "1.2.840.10008.1.2.4.91": ["gdcmconv", "--raw"],
 }
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
-# Two decoders round the cosines otherwise, and smooth colours otherwise that were stored at half the size.
-CLOSE = {"1.2.840.10008.1.2.4.50": 2, "1.2.840.10008.1.2.4.51": 1, "1.2.840.10008.1.2.4.91": 1}
+# Two decoders round the cosines otherwise (JPEG-LS has none), and smooth colours otherwise that were stored at half the size.
+CLOSE = {
+    "1.2.840.10008.1.2.4.50": 2, "1.2.840.10008.1.2.4.51": 1, "1.2.840.10008.1.2.4.81": 0, "1.2.840.10008.1.2.4.91": 1,
+}
 SMOOTHED = 4
 
 
