@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::object::{self, Closed, Fault, Job};
 use super::route;
@@ -17,6 +17,9 @@ use crate::spool::ImportSpool;
 
 /// Pieces read ahead of the association.
 const AHEAD: usize = 8;
+
+/// Whoever asks for a study wants it in a form that it takes.
+const COMPRESSED: Compressed = Compressed::NativeIfNeeded;
 
 /// A study that is held, with the plan that was decided.
 pub struct HeldStudy {
@@ -59,7 +62,7 @@ impl HeldStudy {
         for (_, instance) in instances {
             let wanted = Proposed {
                 sop_class: instance.sop_class.clone(),
-                transfer_syntaxes: route::candidates(&instance.origin, Compressed::AsIs),
+                transfer_syntaxes: route::candidates(&instance.origin, COMPRESSED),
             };
             if !contexts.contains(&wanted) {
                 contexts.push(wanted);
@@ -68,21 +71,24 @@ impl HeldStudy {
         contexts
     }
 
-    /// Begins to read and coerce one instance for a peer that accepted these syntaxes; `None` if it cannot be
-    /// written in any of them. The chunks end early if something fails.
-    pub fn leave(self: &Arc<Self>, at: usize, accepted: &[Uid]) -> Option<Leaving> {
+    /// Begins to read and coerce one instance for a peer that accepted these syntaxes, decoded if it takes no other;
+    /// `None` if it cannot be written in any of them, or what has to be known before the first byte leaves cannot be
+    /// read. The chunks end early if something fails after that.
+    pub async fn leave(self: &Arc<Self>, at: usize, accepted: &[Uid]) -> Option<Leaving> {
         let (_, instance) = self.instances.get(at)?;
-        let transfer_syntax = route::choose(instance, Compressed::AsIs, accepted)?;
+        let transfer_syntax = route::choose(instance, COMPRESSED, accepted)?;
         let (sender, chunks) = mpsc::channel(AHEAD);
+        let (ready, is_ready) = oneshot::channel();
         let (study, syntax) = (Arc::clone(self), transfer_syntax.clone());
         // Ends by itself when nobody takes the chunks any more.
         drop(tokio::task::spawn_blocking(move || {
-            if let Err(fault) = study.produce(at, &syntax, &sender)
+            if let Err(fault) = study.produce(at, &syntax, ready, &sender)
                 && !matches!(fault, Fault::Closed)
             {
                 tracing::warn!(%fault, "a held object could not be handed over");
             }
         }));
+        is_ready.await.ok()?;
         Some(Leaving { transfer_syntax, chunks })
     }
 
@@ -96,11 +102,13 @@ impl HeldStudy {
         &self,
         at: usize,
         transfer_syntax: &Uid,
+        ready: oneshot::Sender<()>,
         sender: &mpsc::Sender<Chunk>,
     ) -> Result<(), Fault> {
         let job = self.job(at, transfer_syntax).ok_or(Fault::Closed)?;
         let mut reader = self.spool.open(&job.instance.blob)?;
         let prepared = object::prepare(&mut reader, &job)?;
+        ready.send(()).map_err(|()| Fault::Closed)?;
         prepared.stream(&mut reader, &mut |bytes| {
             sender.blocking_send(Chunk::Bytes(bytes)).map_err(|_| Closed)
         })?;

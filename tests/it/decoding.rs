@@ -7,7 +7,7 @@ use lotse::dicom::scan;
 use serde_json::{Value, json};
 
 use super::hospital::files_below;
-use super::support::{Daemon, Setup, peers, program};
+use super::support::{Daemon, Setup, peers, program, run};
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -94,4 +94,30 @@ async fn a_destination_without_compressed_syntaxes_gets_the_same_pixels() {
     assert_eq!(files_below(&one).len(), count);
     judge(&sources, &one, IMPLICIT).await;
     judge(&sources, &other, EXPLICIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_held_studies_and_takes_nothing_compressed_gets_the_same_pixels() {
+    let setup = Setup::new();
+    let folder = setup.folder().to_owned();
+    let (sources, count) = sources(&folder).await;
+    let (moved, got) = (folder.join("moved"), folder.join("got"));
+    std::fs::create_dir_all(&got).unwrap();
+    let asker = peers::storescp(&moved, &["+xi", "-aet", "ASKER"]).await;
+    let daemon = setup.peer("asker", "ASKER", asker.port, &["query", "retrieve"]).start().await;
+    let id = import(&daemon, &sources).await;
+    let import = daemon.api.until_state(&id, "Closed").await;
+    let study = import["studies"][0]["studyInstanceUid"].as_str().unwrap();
+    let (uid, port) = (format!("StudyInstanceUID={study}"), daemon.dicom.port().to_string());
+    let keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", &uid, "127.0.0.1", &port];
+    let names = ["-S", "-aet", "ASKER", "-aec", "LOTSE"];
+    let arguments = [&names[..], &["-aem", "ASKER"], &keys].concat();
+    run(&mut peers::dcmtk("movescu", &arguments), "").await.ok();
+    assert_eq!(files_below(&moved).len(), count);
+    judge(&sources, &moved, IMPLICIT).await;
+    // What getscu proposes if nothing is said: everything uncompressed, Explicit VR Little Endian first.
+    let arguments = [&names[..], &["-od", got.to_str().unwrap()], &keys].concat();
+    run(&mut peers::dcmtk("getscu", &arguments), "").await.ok();
+    assert_eq!(files_below(&got).len(), count);
+    judge(&sources, &got, EXPLICIT).await;
 }

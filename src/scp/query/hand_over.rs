@@ -132,7 +132,7 @@ async fn get(
             let Some((_, instance)) = study.instances.get(*at) else { continue };
             let (class, uid) = (&instance.sop_class, &instance.sop_instance);
             let mut flow = Flow::Continue;
-            let status = match study.leave(*at, &association.takes(class)) {
+            let status = match study.leave(*at, &association.takes(class)).await {
                 None => None,
                 Some(mut leaving) => {
                     let what = (class, uid, &leaving.transfer_syntax);
@@ -195,7 +195,7 @@ async fn move_to(
             for at in places {
                 let Some((_, instance)) = study.instances.get(*at) else { continue };
                 let (class, uid) = (&instance.sop_class, &instance.sop_instance);
-                let status = match study.leave(*at, &client.accepted(class)) {
+                let status = match study.leave(*at, &client.accepted(class)).await {
                     None => None,
                     Some(mut leaving) => {
                         let what = (class, uid, &leaving.transfer_syntax);
