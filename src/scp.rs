@@ -252,7 +252,8 @@ async fn receive(
         Err(Rejection::CalledUnknown)
     } else {
         let expected = |name: &str, peer: &PeerSection| door.expected(name, peer);
-        door.access.admit(caller, &door.peers(), expected).await
+        let now = door.intake.now();
+        door.access.admit(caller, &door.peers(), expected, now).await
     };
     let admitted = admitted.inspect_err(|_| {
         tracing::warn!(calling = %caller.calling, called = %caller.called, "caller turned away");

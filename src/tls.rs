@@ -10,6 +10,7 @@ mod expiry;
 mod fault;
 mod listen;
 mod section;
+mod token;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub use expiry::{Expiries, Expiry, Files};
 pub use fault::{Fault, of_io};
 pub use listen::{Acceptor, ServerStream, Transport};
 pub use section::{Client, ClientSection, ServerSection};
+pub use token::{Algorithm, BadToken, TokenSection};
 
 /// A file of certificates is not larger: the roots of the whole web are 250 KiB.
 const MAX_FILE: u64 = 4 << 20;

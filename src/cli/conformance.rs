@@ -89,7 +89,7 @@ fn statement() -> Value {
         },
         "userIdentity": {
             "scu": ["username", "username and password", "JSON Web Token"],
-            "scp": ["username", "username and password"],
+            "scp": ["username", "username and password", "JSON Web Token"],
         },
         "associations": scp::Limits::default().associations,
         "timeoutsSeconds": {

@@ -11,7 +11,10 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::clock::Moment;
+use crate::dicom::AeTitle;
 use crate::seal::secret;
+use crate::tls;
 
 /// The kind of item that answers an identity (PS3.7 D.3.3.7.2).
 const RESPONSE: u8 = 0x59;
@@ -30,8 +33,13 @@ pub struct IdentitySection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DemandSection {
-    pub user: String,
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// A JSON Web Token in place of a user.
+    #[serde(default)]
+    pub token: Option<tls::TokenSection>,
 }
 
 /// What a caller says of itself, or we of ourselves.
@@ -89,28 +97,59 @@ impl IdentitySection {
 }
 
 impl DemandSection {
+    /// Refuses what contradicts itself.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match (&self.user, &self.password_file, &self.token) {
+            (Some(user), _, None) if !user.is_empty() => Ok(()),
+            (None, None, Some(_)) => Ok(()),
+            _ => Err("give `user`, or `user` and `password-file`, or `token`"),
+        }
+    }
+
     /// Whether the file can be read. Blocking.
     pub fn read(&self) -> Result<(), String> {
+        if let Some(token) = &self.token {
+            return token.read().map_err(|error| error.to_string());
+        }
         self.password_file.as_deref().map_or(Ok(()), |file| secret(file).map(drop))
     }
 
-    /// Whether this is who is demanded. Blocking; a file that can't be read lets nobody in.
-    pub fn is_met(&self, identity: Option<&Identity>) -> bool {
-        let Some(Identity::User { name, password }) = identity else {
-            return false;
-        };
-        let right_name = bool::from(name.as_bytes().ct_eq(self.user.as_bytes()));
-        let Some(file) = &self.password_file else {
-            return right_name;
-        };
-        match (secret(file), password) {
-            (Ok(right), Some(told)) => right_name & bool::from(told.as_slice().ct_eq(&right)),
-            (Ok(_), None) => false,
-            (Err(error), _) => {
-                tracing::error!("a caller can't be judged: {error}");
-                false
+    /// Whether this is who is demanded, at this time, of those who call `us`. Blocking; a file that can't be read
+    /// lets nobody in.
+    ///
+    /// # Errors
+    /// Why not, for the log.
+    pub fn judge(
+        &self,
+        identity: Option<&Identity>,
+        us: &AeTitle,
+        now: Moment,
+    ) -> Result<(), String> {
+        match (identity, &self.token) {
+            (Some(Identity::Token(token)), Some(demanded)) => {
+                let judged = demanded.judge(token, us.as_str(), now.timestamp());
+                judged.map_err(|error| error.to_string())
             }
+            (Some(Identity::User { name, password }), None) => {
+                match self.is_user(name, password.as_ref()) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err("it is another user, or the password is wrong".to_owned()),
+                    Err(error) => Err(format!("it can't be judged: {error}")),
+                }
+            }
+            (_, Some(_)) => Err("it shows no JSON Web Token".to_owned()),
+            (_, None) => Err("it names no user".to_owned()),
         }
+    }
+
+    fn is_user(&self, name: &str, password: Option<&Zeroizing<Vec<u8>>>) -> Result<bool, String> {
+        let Some(user) = &self.user else { return Ok(false) };
+        let right_name = bool::from(name.as_bytes().ct_eq(user.as_bytes()));
+        let Some(file) = &self.password_file else {
+            return Ok(right_name);
+        };
+        let right = secret(file)?;
+        Ok(password.is_some_and(|told| right_name & bool::from(told.as_slice().ct_eq(&right))))
     }
 }
 

@@ -117,6 +117,9 @@ fn check_peers(config: &Config, faults: &mut Faults) {
         if let Some(Err(sentence)) = peer.identity.as_ref().map(|identity| identity.check()) {
             faults.add(format!("peers.{name}.identity"), sentence);
         }
+        if let Some(Err(sentence)) = peer.demands.as_ref().map(|demands| demands.check()) {
+            faults.add(format!("peers.{name}.demands"), sentence);
+        }
         let caller = (peer.ae_title.clone(), peer.host().to_owned());
         if let Some(other) = titles.insert(caller, name) {
             faults.add(

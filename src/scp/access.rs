@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::clock::Moment;
 use crate::dicom::AeTitle;
 use crate::dimse::{Caller, May, PeerSection, Rejection};
 
@@ -86,6 +87,7 @@ impl Access {
         caller: &Caller,
         peers: &BTreeMap<String, PeerSection>,
         expected: impl Fn(&str, &PeerSection) -> Expected,
+        now: Moment,
     ) -> Result<Admitted, Rejection> {
         let from = caller.address.ip().to_canonical();
         let titled: Vec<(&String, &PeerSection)> =
@@ -97,7 +99,7 @@ impl Access {
                 continue;
             }
             let expected = expected(name, peer);
-            match prove(name, peer, caller, expected).await {
+            match prove(name, peer, caller, expected, now).await {
                 Ok(()) => {
                     let permit = self.permit(name, peer)?;
                     let (may, ae_title) = (peer.may.clone(), caller.calling.clone());
@@ -157,6 +159,7 @@ async fn prove(
     peer: &PeerSection,
     caller: &Caller,
     expected: Expected,
+    now: Moment,
 ) -> Result<(), Rejection> {
     let refuse = |why: &str| {
         tracing::warn!(peer = %name, "peer turned away: {why}");
@@ -176,10 +179,12 @@ async fn prove(
         }
     }
     if let Some(demands) = peer.demands.clone() {
-        let identity = caller.identity.clone();
-        let met = tokio::task::spawn_blocking(move || demands.is_met(identity.as_ref())).await;
-        if !met.unwrap_or(false) {
-            return refuse("its user identity is not what `demands` says");
+        let (identity, us) = (caller.identity.clone(), caller.called.clone());
+        let judge = move || demands.judge(identity.as_ref(), &us, now);
+        let interrupted = |_| Err("judging it was interrupted".to_owned());
+        let judged = tokio::task::spawn_blocking(judge).await.unwrap_or_else(interrupted);
+        if let Err(why) = judged {
+            return refuse(&format!("its user identity is not what `demands` says: {why}"));
         }
     }
     Ok(())

@@ -32,7 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["tls"]),
     ("x509_cert", &["tls"]),
     ("webpki_roots", &["tls", "web"]),
-    ("ring", &["seal"]),
+    ("ring", &["seal", "tls"]),
     ("config", &["gateway"]),
     ("sd_notify", &["gateway"]),
     ("nix", &["clock", "gateway", "http", "journal", "seal", "spool"]),

@@ -321,12 +321,27 @@ async fn fingerprint(house: &House, port: u16) -> String {
     format!("sha256:{digits}")
 }
 
+const SHARED: &str = "a secret of thirty-two bytes or more";
+
+/// A JSON Web Token, signed with [`SHARED`].
+fn token(audience: &str, until: i64) -> String {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+    let claims = serde_json::json!({"aud": audience, "iss": "idp", "exp": until});
+    let (header, claims) = (BASE64.encode(r#"{"alg":"HS256"}"#), BASE64.encode(claims.to_string()));
+    let text = format!("{header}.{claims}");
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SHARED.as_bytes());
+    format!("{text}.{}", BASE64.encode(ring::hmac::sign(&key, text.as_bytes())))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_an_address_and_a_user_let_in() {
     let house = House::new();
     let other = house.ca.pair("other", Valid::Now);
     let secret = house.ca.file.with_file_name("secret");
     std::fs::write(&secret, "right horse\n").unwrap();
+    let shared = house.ca.file.with_file_name("shared");
+    std::fs::write(&shared, SHARED).unwrap();
     let peer = |name: &str, title: &str, lines: &str| {
         format!(
             "[peers.{name}]\nae-title = \"{title}\"\naddress = \"127.0.0.1:9\"\nmay = [\"echo\"]\n{lines}\n"
@@ -343,6 +358,13 @@ async fn a_certificate_an_address_and_a_user_let_in() {
             "user",
             "USER",
             &format!("demands = {{ user = \"gate\", password-file = {secret:?} }}"),
+        ),
+        peer(
+            "bearer",
+            "BEARER",
+            &format!(
+                "demands = {{ token = {{ algorithm = \"HS256\", key-file = {shared:?}, issuer = \"idp\" }} }}"
+            ),
         ),
     ];
     let daemon =
@@ -392,20 +414,37 @@ async fn a_certificate_an_address_and_a_user_let_in() {
     assert_eq!(ask("USER", plain, None, &[]).await, no_reason);
     assert_eq!(ask("USER", plain, None, &["--user", "gate"]).await, no_reason);
     assert_eq!(
-        ask("USER", plain, None, &["--user", "gate", "--password", "wrong"]).await,
+        ask("USER", plain, None, &["--user", "gate", "--password", "crooked nail"]).await,
         no_reason
     );
     assert_eq!(ask("USER", plain, None, &["--token", "right horse"]).await, no_reason);
+    // By token.
+    let seconds = jiff::Timestamp::now().as_second();
+    let good = token("LOTSE", seconds + 600);
+    let known = ask("BEARER", plain, None, &["--token", &good]).await;
+    assert!(known.starts_with("0000"), "{known}");
+    let bad = [token("PACS", seconds + 600), token("LOTSE", seconds - 600), format!("{good}x")];
+    for token in &bad {
+        assert_eq!(ask("BEARER", plain, None, &["--token", token]).await, no_reason);
+    }
+    assert_eq!(ask("BEARER", plain, None, &user).await, no_reason);
     let log = daemon.log();
     for words in [
         "`networks`",
         "its certificate is none of",
         "has to show a certificate",
         "its user identity is not",
+        "for another audience",
+        "its token has expired",
+        "signature of its token does not fit",
+        "it shows no JSON Web Token",
     ] {
         assert!(log.contains(words), "{words}: {log}");
     }
-    assert!(!log.contains("right horse") && !log.contains("wrong"), "{log}");
+    assert!(
+        !log.contains("right horse") && !log.contains("crooked") && !log.contains("eyJ"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

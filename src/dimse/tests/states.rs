@@ -1,6 +1,7 @@
 //! What a peer may do wrong at each state of PS3.8 9.2, and what it hears.
 
 use super::*;
+use crate::clock::Moment;
 use dicom_ul::pdu::{PresentationContextResultReason, UserIdentity, UserIdentityType};
 
 /// What a request becomes.
@@ -170,21 +171,28 @@ async fn an_identity_is_heard_and_answered_if_asked() {
         assert!(matches!(raw.read().await, Some(Pdu::ReleaseRP)));
         let (identity, shown) = task.await.unwrap();
         assert!(!shown.contains("gate") && !shown.contains("horse"), "{shown}");
-        let demand =
-            |user: &str, file| DemandSection { user: user.to_owned(), password_file: file };
-        let met = demand("gate", None).is_met(identity.as_ref());
+        let demand = |user: &str, password_file| DemandSection {
+            user: Some(user.to_owned()),
+            password_file,
+            token: None,
+        };
+        let is_met = |demand: DemandSection, identity: Option<&Identity>| {
+            let (us, now) = (AeTitle::new("LOTSE").unwrap(), Moment::default());
+            demand.judge(identity, &us, now).is_ok()
+        };
+        let met = is_met(demand("gate", None), identity.as_ref());
         assert_eq!(met, kind != UserIdentityType::Jwt);
-        assert!(!demand("other", None).is_met(identity.as_ref()));
+        assert!(!is_met(demand("other", None), identity.as_ref()));
         let secret = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), "horse\n").unwrap();
         let with_password = demand("gate", Some(secret.path().to_owned()));
         assert_eq!(
-            with_password.is_met(identity.as_ref()),
+            is_met(with_password.clone(), identity.as_ref()),
             kind == UserIdentityType::UsernamePassword
         );
-        assert!(!with_password.is_met(None));
+        assert!(!is_met(with_password, None));
         let nowhere = demand("gate", Some("/nowhere/secret".into()));
-        assert!(!nowhere.is_met(identity.as_ref()));
+        assert!(!is_met(nowhere, identity.as_ref()));
     }
 }
 
