@@ -19,6 +19,7 @@ mod kvnr;
 mod lexicon;
 mod normalise;
 mod objection;
+mod orders;
 mod phonetic;
 mod policies;
 mod postings;
@@ -35,6 +36,7 @@ mod words;
 pub use decide::decide;
 pub use index::Index;
 pub use objection::{objection, rejected};
+pub use orders::{NotTogether, ORDER_LIMIT, Orders};
 pub use policies::MatchingSection;
 
 /// Version of these rules, kept with every decision by rule. Raise it when an outcome may change.
@@ -190,6 +192,8 @@ pub enum Target {
     Order(Box<Item>),
     /// A local patient without an order.
     NoOrder(Patient),
+    /// Several orders of one patient, as a person put them together.
+    Orders(Box<Orders>),
 }
 
 impl Target {
@@ -197,6 +201,7 @@ impl Target {
     pub fn patient(&self) -> &Patient {
         match self {
             Self::Order(item) => &item.patient,
+            Self::Orders(orders) => &orders.first().patient,
             Self::NoOrder(patient) => patient,
         }
     }

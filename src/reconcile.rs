@@ -21,7 +21,7 @@ use crate::dicom::{PatientId, Tag};
 pub use coerce::{Coerced, Error, Tail, coerce, coerce_tail};
 pub use originals::{Generation, before, generations, original};
 pub use plan::{Local, Site, plan};
-pub use policy::{Coercion, CoercionSection, Foreign, Kept, OfOrder, Trace, Wording};
+pub use policy::{Coercion, CoercionSection, Foreign, Kept, OfOrder, Several, Trace, Wording};
 pub use shown::{Shown, before_after, differences, shown};
 
 /// A value to be written, in Unicode; encoded when the target's character set is known.

@@ -34,6 +34,7 @@ mod tests;
 
 pub use cache::{Cache, Extent, KeptHealth};
 pub use entry::{Entry, LocalKey, NoEntry, Origin};
+pub use join::join;
 pub use keep::{Health, Kept};
 pub use local::Local;
 pub use read::{Reading, item_of};
@@ -249,7 +250,7 @@ impl Worklist {
         }
         items.extend(of_local);
         items.extend(self.matching(kept, queries).await);
-        let mut items = join::join(items);
+        let mut items = join(items);
         let fits = items.len() <= ITEM_LIMIT;
         if !fits {
             items.truncate(ITEM_LIMIT);

@@ -14,9 +14,14 @@ pub(super) struct Decide {
     id: ImportId,
     /// Study Instance UID of the study.
     study: Uid,
-    /// The worklist item, as `lotse show` and `lotse worklist` name it.
-    #[arg(required_unless_present_any = ["reject", "no_order"], conflicts_with_all = ["reject", "no_order"])]
-    item: Option<String>,
+    /// The worklist item, as `lotse show` and `lotse worklist` name it; several of one patient if the study answers
+    /// them together.
+    #[arg(
+        value_name = "ITEM",
+        required_unless_present_any = ["reject", "no_order"],
+        conflicts_with_all = ["reject", "no_order"]
+    )]
+    items: Vec<String>,
     /// The study is not to be filed at all.
     #[arg(long, conflicts_with = "no_order")]
     reject: bool,
@@ -35,15 +40,17 @@ pub(super) struct Decide {
 
 impl Decide {
     pub(super) async fn run(self, control: &Control) -> anyhow::Result<Code> {
-        let Self { id, study, item, reject, no_order, look_again, reason } = self;
+        let Self { id, study, items, reject, no_order, look_again, reason } = self;
         let decision = if reject {
             json!({"reject": true, "reason": reason})
         } else if no_order {
             let patient: Value = serde_json::from_str(&out::input()?)
                 .map_err(|error| BadInput(format!("the patient is no JSON: {error}")))?;
             json!({"noOrder": patient, "confirmed": !look_again, "reason": reason})
-        } else {
+        } else if let [item] = items.as_slice() {
             json!({"item": item, "reason": reason})
+        } else {
+            json!({"items": items, "reason": reason})
         };
         let path = format!("/api/v1/imports/{id}/studies/{study}/decision");
         control.post_json::<_, Value>(&path, &decision).await?;

@@ -219,10 +219,8 @@ fn report(seen: &Seen) -> Value {
     let counts = seen.import.counts();
     let target =
         seen.import.studies.iter().find_map(|s| s.work()).map(|work| &work.decision.target);
-    let accession_number = target.and_then(|target| match target {
-        crate::matching::Target::Order(item) => item.accession_number.as_ref(),
-        crate::matching::Target::NoOrder(_) => None,
-    });
+    let order = target.and_then(|target| target.orders().next());
+    let accession_number = order.and_then(|item| item.accession_number.as_ref());
     json!({
         "state": seen.import.state.name(),
         "received": counts.received,

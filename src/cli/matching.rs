@@ -17,10 +17,10 @@ use crate::dicom::{
     StudyFacts, Tag,
 };
 use crate::matching::{
-    Agreement, Candidate, Case, Completeness, Evidence, Index, Outcome, Policy, Tier, Verdict,
-    Witnesses, objection,
+    Agreement, Candidate, Case, Completeness, Evidence, Index, Outcome, Policy, Target, Tier,
+    Verdict, Witnesses, objection,
 };
-use crate::worklist::{Reading, item_of};
+use crate::worklist::{Reading, item_of, join};
 
 mod json;
 #[cfg(test)]
@@ -149,7 +149,8 @@ fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The items of a worklist of DICOM JSON, one a line; blank lines are skipped.
+/// The items of a worklist of DICOM JSON, one entry a line; blank lines are skipped. Entries of one requested procedure
+/// are one item, as the gateway joins them.
 pub fn read_worklist(worklist: impl BufRead) -> Result<Vec<Item>, Error> {
     let reading = Reading::new("ISO_IR 192", &[]);
     let mut lines = Lines::new(worklist, Input::Worklist);
@@ -163,7 +164,7 @@ pub fn read_worklist(worklist: impl BufRead) -> Result<Vec<Item>, Error> {
             return Err(Error::TooMany);
         }
     }
-    Ok(items)
+    Ok(join(items))
 }
 
 /// Judges one study line; the answer is one line of JSON without its end, with the microseconds it took.
@@ -305,6 +306,9 @@ struct Judged<'a> {
     reason: &'a str,
     candidates: Vec<Ranked<'a>>,
     contradictions: &'a [String],
+    /// The open orders of the first candidate's patient, if a person may file the study under several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    several_orders: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -343,8 +347,23 @@ impl<'a> Judged<'a> {
             reason: &outcome.reason,
             candidates,
             contradictions: &outcome.contradictions,
+            several_orders: several(outcome),
         }
     }
+}
+
+/// Never by rule: empty if the rules decided.
+fn several(outcome: &Outcome) -> Vec<&str> {
+    let Some(first) = outcome.candidates.first() else { return Vec::new() };
+    let together = |other: &&Candidate| {
+        let pair = [first.item.clone(), other.item.clone()];
+        other.item.is_open() && Target::of_orders(pair).is_ok()
+    };
+    let orders: Vec<&Candidate> = outcome.candidates.iter().filter(together).collect();
+    if outcome.verdict != Verdict::Person || orders.len() < 2 {
+        return Vec::new();
+    }
+    orders.into_iter().filter_map(|order| number(&order.item)).collect()
 }
 
 impl<'a> Ranked<'a> {

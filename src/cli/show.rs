@@ -230,13 +230,17 @@ fn decided(decision: &Value) {
         ("earlier", _) => "as an earlier import of the same study".to_owned(),
         _ => format!("by {}: {}", out::text(decision, "/actor"), out::text(decision, "/reason")),
     };
-    out::line(&format!(
-        "    decided {by}, at {}\n       item {}  ID {}  order {}",
-        out::text(decision, "/at"),
-        out::text(decision, "/itemId"),
-        out::text(decision, "/patient/patientId"),
-        out::text(decision, "/accessionNumber"),
-    ));
+    out::line(&format!("    decided {by}, at {}", out::text(decision, "/at")));
+    let id = out::text(decision, "/patient/patientId");
+    let several = out::items(decision, "/items");
+    let one = if several.is_empty() { std::slice::from_ref(decision) } else { several };
+    for order in one {
+        out::line(&format!(
+            "       item {}  ID {id}  order {}",
+            out::text(order, "/itemId"),
+            out::text(order, "/accessionNumber"),
+        ));
+    }
     evidence(decision);
     for contradiction in out::items(decision, "/overridden") {
         out::line(&format!("       overridden: {}", contradiction.as_str().unwrap_or("")));

@@ -70,6 +70,10 @@ pub struct Item {
     pub requesting_physician: Option<String>,
     pub requesting_service: Option<String>,
     pub admission_id: Option<String>,
+    /// Issuer of Admission ID Sequence (0038,0014), as its local namespace.
+    pub admission_issuer: Option<String>,
+    /// Referenced Study Sequence (0008,1110): SOP class and instance of each.
+    pub referenced_studies: Vec<(Uid, Uid)>,
     pub steps: Vec<Step>,
 }
 

@@ -12,7 +12,9 @@ use axum::{Extension, body::Body};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::request::{self, AnswersRequest, DecisionRequest, ImportRequest, PatientsRequest};
+use super::request::{
+    self, AnswersRequest, DecisionRequest, ImportRequest, PatientsRequest, item_ids,
+};
 use super::view::{self, Detail, ImportView};
 use super::{Rooms, destinations, events, monitor};
 use crate::clock::Moment;
@@ -310,6 +312,7 @@ async fn decide(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangesQuery {
+    /// One item, or several with commas between.
     item: Option<String>,
 }
 
@@ -322,7 +325,11 @@ async fn changes(
     let Query(query) = query.map_err(|_| Problem::malformed("changes take the parameter item"))?;
     let id = import_id(&id)?;
     let study = study_of(&rooms.pipeline, id, &study)?;
-    let changes = rooms.pipeline.compared(id, &study, query.item.as_deref()).await?;
+    let items = match &query.item {
+        Some(items) => item_ids(&items.split(',').map(str::to_owned).collect::<Vec<_>>())?,
+        None => vec![],
+    };
+    let changes = rooms.pipeline.compared(id, &study, &items).await?;
     Ok(Json(serde_json::json!({ "changes": changes })).into_response())
 }
 

@@ -6,6 +6,7 @@
 mod compare;
 mod pages;
 mod patients;
+mod together;
 
 use askama::Template;
 use axum::Extension;

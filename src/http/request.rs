@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 mod from;
+mod items;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -17,6 +18,7 @@ use crate::import::{Chosen, DestinationName, Link, Question, QuestionKind, Reque
 use crate::pipeline::{Choice, Seen};
 use crate::worklist::pdq::Wanted;
 use from::FromRequest;
+pub(crate) use items::item_ids;
 
 /// A request is a link, some answers and some numbers.
 pub(crate) const JSON_LIMIT: usize = 64 * 1024;
@@ -88,6 +90,8 @@ impl ChoicesRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct DecisionRequest {
     item: Option<String>,
+    /// Several orders of one patient.
+    items: Option<Vec<String>>,
     no_order: Option<NoOrderRequest>,
     reject: Option<bool>,
     /// `false` asks for a second look at a patient without an order: refused if something differs.
@@ -248,16 +252,19 @@ impl DecisionRequest {
     /// The one choice that was made, and its reason.
     pub(crate) fn checked(self) -> Result<(Choice, String), Problem> {
         let reason = required("reason", &self.reason, REASON_LENGTH)?;
-        let choice = match (self.item, self.no_order, self.reject) {
-            (Some(item), None, None) => Choice::Item { item_id: required("item", &item, LO)? },
-            (None, Some(patient), None) => {
+        let choice = match (self.item, self.items, self.no_order, self.reject) {
+            (Some(item), None, None, None) => {
+                Choice::Items { item_ids: vec![required("item", &item, LO)?] }
+            }
+            (None, Some(items), None, None) => Choice::Items { item_ids: item_ids(&items)? },
+            (None, None, Some(patient), None) => {
                 let seen = if self.confirmed == Some(false) { Seen::Once } else { Seen::Again };
                 Choice::NoOrder { patient: patient.checked()?, seen }
             }
-            (None, None, Some(true)) => Choice::Reject,
+            (None, None, None, Some(true)) => Choice::Reject,
             _ => {
                 return Err(Problem::invalid(
-                    "a decision is one of: item, noOrder, or reject: true",
+                    "a decision is one of: item, items, noOrder, or reject: true",
                 ));
             }
         };
@@ -269,6 +276,7 @@ impl DecisionRequest {
         let choice = fields.get("choice").unwrap_or("");
         Self {
             item: (choice == "item").then(|| text("item")),
+            items: (choice == "items").then(|| fields.ticked()),
             no_order: (choice == "noOrder").then(|| NoOrderRequest {
                 patient_id: text("patientId"),
                 issuer: fields.get("issuer").map(str::to_owned),

@@ -262,8 +262,9 @@ pub(crate) fn is_found(import: &Import, query: &str) -> bool {
     }
     for study in &import.studies {
         texts.extend(study.facts.accession_number.iter().map(|number| number.number.clone()));
-        let local = study.work().and_then(|work| study::accession_number(&work.decision.target));
-        texts.extend(local);
+        let orders = study.work().into_iter().flat_map(|work| work.decision.target.orders());
+        let numbers = orders.filter_map(|order| order.accession_number.as_ref());
+        texts.extend(numbers.map(|number| number.number.clone()));
     }
     let texts: Vec<_> = texts.iter().map(|text| plain(text)).collect();
     query.split(' ').all(|word| texts.iter().any(|text| text.contains(word)))

@@ -228,7 +228,8 @@ fn only_order(assessed: &[Assessed<'_>], best: &Assessed<'_>, by_id: bool) -> Fi
             Some(chosen) => chosen,
             None => {
                 return Finding::weak(
-                    "the patient is found, but has several open orders; choose one",
+                    "the patient is found, but has several open orders; choose one, or those that the study \
+                     answers together",
                 );
             }
         },

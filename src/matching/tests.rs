@@ -9,6 +9,7 @@ mod fits;
 mod indexed;
 mod ladder;
 mod names;
+mod orders;
 mod properties;
 
 fn person(name: &str, birth_date: &str, sex: Sex) -> Patient {

@@ -3,9 +3,9 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use super::handle::{Pipeline, Refusal};
-use crate::dicom::{DataSet, Syntax, Uid, scan};
+use crate::dicom::{DataSet, Item, Syntax, Uid, scan};
 use crate::import::{Blob, Import, ImportId, Instance, Origin, Study, StudyState};
-use crate::matching::Target;
+use crate::matching::{Candidate, Target};
 use crate::reconcile::{self, Local, Plan, Shown};
 use crate::spool::ImportSpool;
 
@@ -13,7 +13,8 @@ const UNREADABLE: &str =
     "the local copy of this study cannot be read any more; ask the PACS for its originals";
 
 impl Pipeline {
-    /// The table of a study: by its decision, or as it would be for `item`, or for the best candidate.
+    /// The table of a study: by its decision, or as it would be for `items`, or for the best candidate if there are
+    /// none.
     ///
     /// # Errors
     /// [`Refusal`] if there is no such study, nothing to file it under, or no local copy.
@@ -21,11 +22,11 @@ impl Pipeline {
         &self,
         id: ImportId,
         uid: &Uid,
-        item: Option<&str>,
+        items: &[String],
     ) -> Result<Vec<Shown>, Refusal> {
         let import = self.import(id).ok_or(Refusal::Unknown)?;
         let study = import.study(uid).ok_or(Refusal::Unknown)?;
-        let plan = self.plan_of(study, item)?;
+        let plan = self.plan_of(study, items)?;
         let first = first(&import, study).ok_or_else(|| Refusal::NotNow(UNREADABLE.into()))?;
         let spool = self.shared.spool.import(id);
         let spool = spool.map_err(|_| Refusal::NotNow(UNREADABLE.into()))?;
@@ -34,33 +35,45 @@ impl Pipeline {
         Ok(reconcile::before_after(&plan, &header))
     }
 
-    fn plan_of(&self, study: &Study, item: Option<&str>) -> Result<Plan, Refusal> {
-        let wanted = |candidate: &&crate::matching::Candidate| {
-            item.is_none_or(|item| candidate.item_id == item)
+    fn plan_of(&self, study: &Study, items: &[String]) -> Result<Plan, Refusal> {
+        let candidates = match &study.state {
+            StudyState::AwaitingDecision { outcome } => outcome.candidates.as_slice(),
+            _ => &[],
         };
-        let candidate = match &study.state {
-            StudyState::AwaitingDecision { outcome } => outcome.candidates.iter().find(wanted),
-            _ => None,
+        let find = |item: &String| candidates.iter().find(|known| known.item_id == *item);
+        let meant: Option<Vec<&Candidate>> = match items {
+            [] => candidates.first().map(|best| vec![best]),
+            items => items.iter().map(find).collect(),
         };
-        if let Some(candidate) = candidate {
+        if let Some(meant) = meant {
+            let target = Target::of_orders(meant.into_iter().map(|known| known.item.clone()))
+                .map_err(|error| Refusal::Invalid(error.to_string()))?;
             let settings = self.shared.settings();
             let at = self.shared.clock.now().timestamp().to_zoned(settings.zone.clone());
-            let local = Local::Order(&candidate.item);
-            return Ok(reconcile::plan(local, &study.facts, &settings.site, &at));
+            return Ok(reconcile::plan(local(&target), &study.facts, &settings.site, &at));
         }
         let work = study.work().ok_or_else(|| {
             Refusal::NotNow(
                 "nothing changes yet: the study is not decided and has no candidate".into(),
             )
         })?;
-        let decided = match &work.decision.target {
-            Target::Order(order) => Some(order.item_id()),
-            Target::NoOrder(_) => None,
-        };
-        if item.is_some() && item != decided.as_deref() {
+        let decided: Vec<String> = work.decision.target.orders().map(Item::item_id).collect();
+        let is_other = |item: &String| !decided.contains(item);
+        if items.iter().any(is_other) || (!items.is_empty() && items.len() != decided.len()) {
             return Err(Refusal::Invalid("the study is filed under another item".into()));
         }
         Ok(work.plan.clone())
+    }
+}
+
+/// What the plan is made for.
+pub(super) fn local(target: &Target) -> Local<'_> {
+    match target {
+        Target::Order(item) => Local::Order(item),
+        Target::NoOrder(patient) => Local::NoOrder(patient),
+        Target::Orders(orders) => {
+            Local::Orders { first: orders.first(), further: orders.further() }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a decision to an order: a person's word, the plan, and where the study goes.
 
+use std::time::Duration;
+
 use super::handle::{Choice, Pipeline, Refusal, Seen};
 use super::{Settings, compared, stages};
 use crate::dicom::{Item, Uid};
@@ -9,7 +11,10 @@ use crate::import::{
     Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState, Way, Why,
 };
 use crate::matching::{Authority, Candidate, Decision, Rejected, Target, rejected};
-use crate::reconcile::{self, Local};
+use crate::reconcile;
+
+/// A person who decides waits no longer than this for a worklist that does not answer.
+const REREAD_TIME: Duration = Duration::from_secs(10);
 
 impl Pipeline {
     /// Files a study as a person says, contradictions overridden and noted.
@@ -34,17 +39,24 @@ impl Pipeline {
         };
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
-            Choice::Item { item_id } => {
-                let (item, candidate) = self.find_item(found, &item_id).await?;
-                let (evidence, overridden) = candidate
-                    .map(|candidate| (candidate.evidence, candidate.contradictions))
-                    .unwrap_or_default();
+            Choice::Items { item_ids } => {
+                let (items, candidates) = self.find_items(found, &item_ids).await?;
+                let items = self.all_as_now(items).await?;
+                let target = Target::of_orders(items)
+                    .map_err(|error| Refusal::Invalid(error.to_string()))?;
+                let mut overridden: Vec<String> = Vec::new();
+                for said in candidates.iter().flat_map(|candidate| &candidate.contradictions) {
+                    if !overridden.contains(said) {
+                        overridden.push(said.clone());
+                    }
+                }
                 let decision = Decision {
-                    target: Target::Order(Box::new(item)),
+                    target,
                     authority: Authority::Person { actor: actor.0, reason },
-                    evidence,
+                    // They are of one patient: what speaks for one of them speaks for all.
+                    evidence: candidates.first().map(|c| c.evidence.clone()).unwrap_or_default(),
                     overridden: [overridden, held_by(found)].concat(),
-                    rejected: not_taken(found, &item_id),
+                    rejected: not_taken(found, &item_ids),
                     at: self.shared.clock.now(),
                 };
                 self.order(&import, found, decision).await?
@@ -88,10 +100,7 @@ impl Pipeline {
         let settings = self.shared.settings();
         let (route, why) = self.route(import, study, &decision, &settings).await?;
         let (destinations, not_back) = destinations(import, route, &settings)?;
-        let local = match &decision.target {
-            Target::Order(item) => Local::Order(item),
-            Target::NoOrder(patient) => Local::NoOrder(patient),
-        };
+        let local = compared::local(&decision.target);
         let at = decision.at.timestamp().to_zoned(settings.zone.clone());
         let plan = reconcile::plan(local, &study.facts, &settings.site, &at);
         let own = |name: &DestinationName| {
@@ -152,25 +161,70 @@ impl Pipeline {
         Ok((route, why))
     }
 
-    /// The item that a person named: among the candidates, or else in the worklist as it is now.
-    async fn find_item(
+    /// The orders as the worklist tells them now: between looking and deciding the patient may have been merged, or an
+    /// order cancelled. Where nobody answers in time, what the person looked at counts.
+    async fn all_as_now(&self, items: Vec<Item>) -> Result<Vec<Item>, Refusal> {
+        let read = async {
+            let mut now = Vec::with_capacity(items.len());
+            for item in &items {
+                now.push(self.as_now(item).await?);
+            }
+            Ok::<_, Refusal>(now)
+        };
+        match tokio::time::timeout(REREAD_TIME, read).await {
+            Ok(now) => now,
+            Err(_) => Ok(items),
+        }
+    }
+
+    async fn as_now(&self, item: &Item) -> Result<Item, Refusal> {
+        let worklist = self.shared.settings().worklist.clone();
+        match worklist.reread(item).await {
+            Ok(Some(now)) if now.patient == item.patient => Ok(now),
+            Ok(Some(_)) => Err(Refusal::NotNow(
+                "the worklist tells the patient of this order otherwise than before; press retry, and compare \
+                 again"
+                    .into(),
+            )),
+            Ok(None) => Err(Refusal::NotNow(
+                "the worklist does not hold this order any more; press retry, and choose again".into(),
+            )),
+            Err(_) => Ok(item.clone()),
+        }
+    }
+
+    /// The items that a person named: each among the candidates, or else in the worklist as it is now. Those that
+    /// are candidates come with what was found of them.
+    async fn find_items(
         &self,
         study: &Study,
-        item_id: &str,
-    ) -> Result<(Item, Option<Candidate>), Refusal> {
-        if let StudyState::AwaitingDecision { outcome } = &study.state
-            && let Some(found) = outcome.candidates.iter().find(|c| c.item_id == item_id)
-        {
-            return Ok((found.item.clone(), Some(found.clone())));
+        item_ids: &[String],
+    ) -> Result<(Vec<Item>, Vec<Candidate>), Refusal> {
+        let known: &[Candidate] = match &study.state {
+            StudyState::AwaitingDecision { outcome } => &outcome.candidates,
+            _ => &[],
+        };
+        let (mut items, mut candidates, mut listed) = (Vec::new(), Vec::new(), None);
+        for item_id in item_ids {
+            if let Some(candidate) = known.iter().find(|known| known.item_id == *item_id) {
+                items.push(candidate.item.clone());
+                candidates.push(candidate.clone());
+                continue;
+            }
+            let now = match listed.take() {
+                Some(now) => now,
+                None => self.worklist(None, None).await?.0,
+            };
+            let found = now.iter().find(|item| item.item_id() == *item_id).cloned();
+            listed = Some(now);
+            items.push(found.ok_or_else(|| {
+                Refusal::Invalid(
+                    "the worklist holds no such item now; list what it holds with `lotse worklist`"
+                        .into(),
+                )
+            })?);
         }
-        let (items, _) = self.worklist(None, None).await?;
-        let found = items.into_iter().find(|item| item.item_id() == item_id);
-        found.map(|item| (item, None)).ok_or_else(|| {
-            Refusal::Invalid(
-                "the worklist holds no such item now; list what it holds with `lotse worklist`"
-                    .into(),
-            )
-        })
+        Ok((items, candidates))
     }
 }
 
@@ -184,11 +238,15 @@ fn held_by(study: &Study) -> Vec<String> {
 }
 
 /// The candidates that a person saw and did not take.
-fn not_taken(study: &Study, item_id: &str) -> Vec<Rejected> {
-    match &study.state {
-        StudyState::AwaitingDecision { outcome } => rejected(&outcome.candidates, item_id),
-        _ => vec![],
-    }
+fn not_taken(study: &Study, item_ids: &[String]) -> Vec<Rejected> {
+    let (StudyState::AwaitingDecision { outcome }, Some(first)) = (&study.state, item_ids.first())
+    else {
+        return vec![];
+    };
+    let taken = |other: &Rejected| item_ids.contains(&other.item_id);
+    let mut others = rejected(&outcome.candidates, first);
+    others.retain(|other| !taken(other));
+    others
 }
 
 /// Where a study of this import goes: as requested, else by its route, else everywhere; but not back to the peer

@@ -56,11 +56,10 @@ fn same_identities(now: &Study, before: &Study) -> bool {
 
 /// What the new request names has to be what the study was filed under.
 fn request_agrees(import: &Import, target: &Target) -> bool {
-    let order = import.request.accession_number.as_deref().is_none_or(|asked| match target {
-        Target::Order(item) => {
-            item.accession_number.as_ref().is_some_and(|known| known.number == asked.trim())
-        }
-        Target::NoOrder(_) => false,
+    // Of several orders the request may name any.
+    let order = import.request.accession_number.as_deref().is_none_or(|asked| {
+        let mut numbers = target.orders().filter_map(|item| item.accession_number.as_ref());
+        numbers.any(|known| known.number == asked.trim())
     });
     let patient = import.request.patient.as_ref().is_none_or(|asked| {
         target.patient().id.as_ref().is_some_and(|known| {
@@ -85,7 +84,8 @@ pub(super) fn hold(mut outcome: Outcome, filed: &Target) -> Outcome {
         Target::Order(item) => {
             best.item.patient.id == item.patient.id && best.item_id == item.item_id()
         }
-        Target::NoOrder(_) => false,
+        // One of several orders is less than what a person decided.
+        Target::NoOrder(_) | Target::Orders(_) => false,
     });
     if outcome.verdict == Verdict::Automatic && !same {
         outcome.verdict = Verdict::Person;

@@ -40,8 +40,14 @@ pub enum Refusal {
 /// What a person decided for a study.
 #[derive(Clone)]
 pub enum Choice {
-    Item { item_id: String },
-    NoOrder { patient: Patient, seen: Seen },
+    /// Items of the worklist by their IDs: one order, or several of one patient.
+    Items {
+        item_ids: Vec<String>,
+    },
+    NoOrder {
+        patient: Patient,
+        seen: Seen,
+    },
     Reject,
 }
 

@@ -10,10 +10,13 @@ use super::policy::{Coercion, Foreign, Kept, OfOrder, Trace, Wording};
 use super::{Change, NewElement, NewValue, Plan};
 use crate::dicom::{AeTitle, Code, Item, Patient, PatientId, PersonName, StudyFacts, Tag};
 use element::{clean, code_string, codes, empty, items, text};
-use request::{Accession, procedure_code, referenced_request, request_attributes};
+use request::{
+    Accession, procedure_code, referenced_request, referenced_studies, request_attributes,
+};
 
 mod element;
 mod request;
+mod several;
 
 /// What a study is filed under.
 #[derive(Clone, Copy)]
@@ -22,6 +25,8 @@ pub enum Local<'a> {
     Order(&'a Item),
     /// A patient alone (unscheduled import): order attributes are emptied or removed.
     NoOrder(&'a Patient),
+    /// Several orders of one patient, whom the first tells.
+    Orders { first: &'a Item, further: &'a [Item] },
 }
 
 /// What the house that takes the study in adds to it.
@@ -60,15 +65,25 @@ impl Site {
 pub fn plan(local: Local<'_>, study: &StudyFacts, site: &Site, at: &jiff::Zoned) -> Plan {
     let date_time = at.strftime("%Y%m%d%H%M%S%.3f%z").to_string();
     let mut changes = Changes(Vec::new());
-    let (patient, order) = match local {
-        Local::Order(item) => (&item.patient, Some(item)),
-        Local::NoOrder(patient) => (patient, None),
+    let together;
+    let (patient, order, further): (_, _, &[Item]) = match local {
+        Local::Order(item) => (&item.patient, Some((item, item)), &[]),
+        Local::NoOrder(patient) => (patient, None, &[]),
+        Local::Orders { first, further } => {
+            together = several::as_one(first, further, site.coercion.several_orders);
+            (&first.patient, Some((first, &together)), further)
+        }
     };
+    // The first order, and what all of them tell at the top.
+    let (first, order) = order.unzip();
     changes.identity(patient, order.and_then(|item| item.issuer_universal.as_ref()), site);
     changes.foreign_identity(patient, &study.patient, &site.coercion);
     changes.examination(order, &site.coercion);
     match order {
-        Some(item) => changes.order(item, study, site),
+        Some(item) => {
+            let each: Vec<&Item> = first.into_iter().chain(further).collect();
+            changes.order(item, &each, study, site);
+        }
         None => changes.no_order(&site.coercion),
     }
     changes.trace(site, &date_time);
@@ -223,11 +238,17 @@ impl Changes {
             OfOrder::Replace => order.and_then(|item| item.admission_id.as_deref()),
         };
         let id = id.and_then(|id| text(tags::ADMISSION_ID, "LO", id));
+        let issuer = order.filter(|_| id.is_some()).and_then(|item| {
+            let issuer = item.admission_issuer.as_deref()?;
+            let issuer = text(tags::LOCAL_NAMESPACE_ENTITY_ID, "UT", issuer)?;
+            Some(items(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, vec![vec![issuer]]))
+        });
         self.set_or_remove(tags::ADMISSION_ID, id);
-        self.remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE);
+        self.set_or_remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, issuer);
     }
 
-    fn order(&mut self, item: &Item, study: &StudyFacts, site: &Site) {
+    /// `item` is what the top level tells, `each` the orders one by one.
+    fn order(&mut self, item: &Item, each: &[&Item], study: &StudyFacts, site: &Site) {
         let accession = Accession::of(item, site);
         let number = accession.number.clone();
         self.set(number.unwrap_or_else(|| empty(tags::ACCESSION_NUMBER, "SH")));
@@ -244,10 +265,17 @@ impl Changes {
             self.set_or_remove(tag, optional(tag, vr, value));
         }
         self.set_or_remove(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, procedure_code(item));
-        let requests = request_attributes(item, &accession);
-        self.set(items(tags::REQUEST_ATTRIBUTES_SEQUENCE, requests));
-        let request = referenced_request(item, &accession, &study.study_uid);
-        self.set(items(tags::REFERENCED_REQUEST_SEQUENCE, vec![request]));
+        self.0.extend(referenced_studies(item).map(Change::Set));
+        let requests = each.iter().flat_map(|item| {
+            let accession = Accession::of(item, site);
+            request_attributes(item, &accession)
+        });
+        self.set(items(tags::REQUEST_ATTRIBUTES_SEQUENCE, requests.collect()));
+        let requests = each.iter().map(|item| {
+            let accession = Accession::of(item, site);
+            referenced_request(item, &accession, &study.study_uid)
+        });
+        self.set(items(tags::REFERENCED_REQUEST_SEQUENCE, requests.collect()));
     }
 
     fn no_order(&mut self, coercion: &Coercion) {

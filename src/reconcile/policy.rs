@@ -30,6 +30,8 @@ pub struct CoercionSection {
     pub study_description: Option<Wording>,
     /// What stands before a description that is prefixed.
     pub study_description_prefix: Option<String>,
+    /// Single values of the order where a study answers several, Accession Number (0008,0050) among them.
+    pub several_orders: Option<Several>,
 }
 
 /// Whether a foreign value goes on beside the local one.
@@ -79,6 +81,16 @@ pub enum Wording {
     Prefix,
 }
 
+/// What the top level tells of several orders; each is told in Request Attributes Sequence (0040,0275).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Several {
+    /// What all of them tell; what they differ in is told of none.
+    Common,
+    /// What the first of them tells.
+    First,
+}
+
 /// The coercion table as it holds: every choice is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coercion {
@@ -92,6 +104,7 @@ pub struct Coercion {
     pub procedure_code: Kept,
     pub study_description: Wording,
     pub study_description_prefix: String,
+    pub several_orders: Several,
 }
 
 impl Default for Coercion {
@@ -107,6 +120,7 @@ impl Default for Coercion {
             procedure_code: Kept::Keep,
             study_description: Wording::Keep,
             study_description_prefix: "Import: ".to_owned(),
+            several_orders: Several::Common,
         }
     }
 }
@@ -127,6 +141,7 @@ impl Coercion {
             procedure_code: section.procedure_code.unwrap_or(self.procedure_code),
             study_description: section.study_description.unwrap_or(self.study_description),
             study_description_prefix: prefix.unwrap_or(&self.study_description_prefix).clone(),
+            several_orders: section.several_orders.unwrap_or(self.several_orders),
         }
     }
 }

@@ -144,6 +144,122 @@ fn request_attributes_have_one_item_for_each_open_step() {
     assert_eq!(codes.len(), 1, "PS3.3 table 10-9 allows one");
 }
 
+/// The items of a sequence that a plan sets.
+fn sequence(plan: &Plan, tag: Tag) -> &[Vec<NewElement>] {
+    match find(plan, tag) {
+        Some(Change::Set(NewElement { value: NewValue::Items(items), .. })) => items,
+        _ => &[],
+    }
+}
+
+fn inner(item: &[NewElement], tag: Tag) -> Option<&str> {
+    item.iter().find(|new| new.tag() == tag).and_then(|new| match &new.value {
+        NewValue::Text(text) => Some(text.as_str()),
+        NewValue::Items(_) | NewValue::Empty => None,
+    })
+}
+
+/// A second order of the same patient: another number, procedure and physician.
+fn second() -> Item {
+    let mut second = item("Muster^Erika");
+    second.accession_number = Some(AccessionNumber { number: "A0816".into(), issuer: None });
+    second.requested_procedure_id = Some("RP2".into());
+    second.requested_procedure_description = Some("MR extern einlesen".into());
+    second.study_uid = Uid::new("1.2.3.98").ok();
+    second.referring_physician = Some("Andere^Anna".into());
+    second.steps.truncate(1);
+    second
+}
+
+fn answering(several: Several, orders: [&Item; 2]) -> Plan {
+    let site =
+        Site { coercion: Coercion { several_orders: several, ..Coercion::default() }, ..site() };
+    let [first, second] = orders;
+    let further = [second.clone()];
+    plan(Local::Orders { first, further: &further }, &facts(), &site, &at())
+}
+
+#[test]
+fn several_orders_have_an_item_each_and_only_what_all_tell_stands_at_the_top() {
+    let (first, mut second) = (item("Muster^Erika"), second());
+    second.referenced_studies =
+        vec![(Uid::new("1.2.840.10008.3.1.2.3.1").unwrap(), Uid::new("1.2.3.98").unwrap())];
+    let plan = answering(Several::Common, [&first, &second]);
+    let empty = |tag| {
+        matches!(find(&plan, tag), Some(Change::Set(NewElement { value: NewValue::Empty, .. })))
+    };
+    assert!(empty(tags::ACCESSION_NUMBER));
+    for tag in [
+        tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
+        tags::REQUESTED_PROCEDURE_DESCRIPTION,
+        tags::ADMISSION_ID,
+    ] {
+        assert!(is_removed(&plan, tag), "{tag}");
+    }
+    assert!(find(&plan, tags::REFERRING_PHYSICIAN_NAME).is_none(), "as if no order told one");
+    assert_eq!(text(&plan, tags::REQUESTING_SERVICE), Some("Chirurgie"), "both tell it");
+    assert_eq!(sequence(&plan, tags::REQUESTED_PROCEDURE_CODE_SEQUENCE).len(), 1);
+    assert_eq!(sequence(&plan, tags::REFERENCED_STUDY_SEQUENCE).len(), 1);
+    assert_eq!(text(&plan, tags::PATIENT_ID), Some("4711"));
+
+    let requests = sequence(&plan, tags::REQUEST_ATTRIBUTES_SEQUENCE);
+    let told: Vec<_> = requests
+        .iter()
+        .map(|one| {
+            let value = |tag| inner(one, tag).unwrap();
+            (
+                value(tags::ACCESSION_NUMBER),
+                value(tags::REQUESTED_PROCEDURE_ID),
+                value(tags::STUDY_INSTANCE_UID),
+                value(tags::SCHEDULED_PROCEDURE_STEP_ID),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("A0815", "RP1", "1.2.3.99", "S1"), ("A0816", "RP2", "1.2.3.98", "S1")]);
+    let issuer = |one: &Vec<NewElement>| {
+        one.iter().any(|new| new.tag() == tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE)
+    };
+    assert!(requests.iter().all(issuer));
+    let documents = sequence(&plan, tags::REFERENCED_REQUEST_SEQUENCE);
+    let told: Vec<_> =
+        documents.iter().map(|one| inner(one, tags::ACCESSION_NUMBER).unwrap()).collect();
+    assert_eq!(told, ["A0815", "A0816"]);
+}
+
+#[test]
+fn several_orders_of_one_number_keep_it_and_the_first_may_stand_for_all() {
+    let (first, mut other) = (item("Muster^Erika"), second());
+    other.accession_number.clone_from(&first.accession_number);
+    let plan = answering(Several::Common, [&first, &other]);
+    assert_eq!(text(&plan, tags::ACCESSION_NUMBER), Some("A0815"));
+    assert_eq!(sequence(&plan, tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE).len(), 1);
+
+    let plan = answering(Several::First, [&second(), &first]);
+    assert_eq!(text(&plan, tags::ACCESSION_NUMBER), Some("A0816"));
+    assert_eq!(text(&plan, tags::REFERRING_PHYSICIAN_NAME), Some("Andere^Anna"));
+    assert_eq!(text(&plan, tags::REQUESTED_PROCEDURE_DESCRIPTION), Some("MR extern einlesen"));
+    assert_eq!(sequence(&plan, tags::REQUEST_ATTRIBUTES_SEQUENCE).len(), 2);
+}
+
+#[test]
+fn the_admission_goes_with_its_issuer_and_studies_of_the_order_are_referred_to() {
+    let mut item = item("Muster^Erika");
+    (item.admission_id, item.admission_issuer) = (Some("FALL-1".into()), Some("KIS".into()));
+    item.referenced_studies =
+        vec![(Uid::new("1.2.840.10008.3.1.2.3.1").unwrap(), Uid::new("1.2.3.99").unwrap())];
+    let plan_of = |item: &Item| plan(Local::Order(item), &facts(), &site(), &at());
+    let with = plan_of(&item);
+    assert_eq!(text(&with, tags::ADMISSION_ID), Some("FALL-1"));
+    let issuer = &sequence(&with, tags::ISSUER_OF_ADMISSION_ID_SEQUENCE)[0];
+    assert_eq!(inner(issuer, tags::LOCAL_NAMESPACE_ENTITY_ID), Some("KIS"));
+    let reference = &sequence(&with, tags::REFERENCED_STUDY_SEQUENCE)[0];
+    assert_eq!(inner(reference, tags::REFERENCED_SOP_INSTANCE_UID), Some("1.2.3.99"));
+    item.admission_id = None;
+    assert!(is_removed(&plan_of(&item), tags::ISSUER_OF_ADMISSION_ID_SEQUENCE));
+    item.referenced_studies.clear();
+    assert!(find(&plan_of(&item), tags::REFERENCED_STUDY_SEQUENCE).is_none(), "it stays");
+}
+
 #[test]
 fn unscheduled_import_empties_the_order() {
     let local = patient("4711", None, "Muster^Erika");
@@ -237,4 +353,9 @@ fn the_table_shows_main_attributes_from_facts_and_all_from_a_header() {
     assert_eq!(codes.before, None);
     assert!(codes.after.as_deref().unwrap().contains("CodeValue IMP"));
     assert!(rows.iter().any(|row| row.tag == "(0040,0275)"));
+
+    let signature = |rows: &[Shown]| rows.iter().any(|row| row.name == "MACParametersSequence");
+    assert!(!signature(&rows));
+    header.put_items(tags::MAC_PARAMETERS_SEQUENCE, vec![DataSet::default()]);
+    assert!(signature(&before_after(&plan, &header)), "what was signed has changed");
 }

@@ -9,7 +9,7 @@ const STEP_LIMIT: usize = 64;
 
 /// Joins entries with the same patient, order and procedure, and drops repetitions. Entries that share the
 /// numbers but tell another patient stay apart: matching has to see that they disagree.
-pub(super) fn join(entries: Vec<Item>) -> Vec<Item> {
+pub fn join(entries: Vec<Item>) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::with_capacity(entries.len());
     let mut known: HashMap<String, Vec<usize>> = HashMap::new();
     for entry in entries {
@@ -46,9 +46,16 @@ fn absorb(item: &mut Item, entry: Item) {
     fill(&mut item.referring_physician, entry.referring_physician);
     fill(&mut item.requesting_physician, entry.requesting_physician);
     fill(&mut item.requesting_service, entry.requesting_service);
+    // An issuer goes with its number.
+    if item.admission_id.is_none() || item.admission_id == entry.admission_id {
+        fill(&mut item.admission_issuer, entry.admission_issuer);
+    }
     fill(&mut item.admission_id, entry.admission_id);
     if item.requested_procedure_codes.is_empty() {
         item.requested_procedure_codes = entry.requested_procedure_codes;
+    }
+    if item.referenced_studies.is_empty() {
+        item.referenced_studies = entry.referenced_studies;
     }
     if item.issuer_universal.is_none() {
         item.issuer_universal = entry.issuer_universal;

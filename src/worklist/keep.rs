@@ -138,7 +138,7 @@ impl Worklist {
         let others = tokio::time::timeout(Duration::ZERO, self.local.news()).await;
         let reading = Reading::new(&self.options.fallback_character_set, &self.options.stations);
         let entries = first.iter().chain(others.iter().flatten());
-        join::join(entries.filter_map(|entry| entry.item(&reading)).collect())
+        join(entries.filter_map(|entry| entry.item(&reading)).collect())
     }
 
     /// For `/status` and `/metrics`.

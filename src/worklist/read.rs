@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 
 use crate::dicom::{
     AccessionNumber, AeTitle, BirthDate, CharacterSets, Code, DataSet, Item, Patient, PatientId,
-    PersonName, Sex, Step, Tag, Value,
+    PersonName, Sex, Step, Tag, Uid, Value,
 };
 
 /// Characters of one text value: the longest of the worklist has 64 a component, some peers send more.
@@ -18,6 +18,9 @@ const STEP_LIMIT: usize = 64;
 
 /// Codes of one procedure or step.
 const CODE_LIMIT: usize = 16;
+
+/// Studies that one order refers to.
+const STUDY_LIMIT: usize = 16;
 
 /// How entries of one source are read.
 #[derive(Clone, Debug)]
@@ -111,11 +114,11 @@ pub fn item_of(entry: &DataSet, reading: &Reading) -> Option<Item> {
         let kind = item.text(tags::UNIVERSAL_ENTITY_ID_TYPE).unwrap_or_default();
         Some((item.text(tags::UNIVERSAL_ENTITY_ID)?, kind))
     });
+    let issuer = |item: Texts<'_>| {
+        item.text(tags::LOCAL_NAMESPACE_ENTITY_ID).or_else(|| item.text(tags::UNIVERSAL_ENTITY_ID))
+    };
     let number_issuer =
-        top.items(tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, 1).next().and_then(|item| {
-            item.text(tags::LOCAL_NAMESPACE_ENTITY_ID)
-                .or_else(|| item.text(tags::UNIVERSAL_ENTITY_ID))
-        });
+        top.items(tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, 1).next().and_then(issuer);
     Some(Item {
         patient,
         issuer_universal,
@@ -131,11 +134,28 @@ pub fn item_of(entry: &DataSet, reading: &Reading) -> Option<Item> {
         requesting_physician: top.text(tags::REQUESTING_PHYSICIAN),
         requesting_service: top.text(tags::REQUESTING_SERVICE),
         admission_id: top.text(tags::ADMISSION_ID),
+        admission_issuer: top
+            .items(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, 1)
+            .next()
+            .and_then(issuer),
+        referenced_studies: referenced_studies(entry),
         steps: top
             .items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, STEP_LIMIT)
             .filter_map(|item| step(&item, reading))
             .collect(),
     })
+}
+
+/// A reference without a valid class and instance is left out.
+fn referenced_studies(entry: &DataSet) -> Vec<(Uid, Uid)> {
+    let items = entry.items(tags::REFERENCED_STUDY_SEQUENCE).iter().take(STUDY_LIMIT);
+    let uids = |item: &DataSet| {
+        Some((
+            item.uid(tags::REFERENCED_SOP_CLASS_UID)?,
+            item.uid(tags::REFERENCED_SOP_INSTANCE_UID)?,
+        ))
+    };
+    items.filter_map(uids).collect()
 }
 
 /// One step; `None` for an item that holds nothing.

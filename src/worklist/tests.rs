@@ -42,6 +42,21 @@ fn entry_in(id: &str, number: &str, name: &str, sets: &CharacterSets) -> DataSet
     assert!(qualifiers.put_text(tags::UNIVERSAL_ENTITY_ID, VR::UT, "1.2.276.1", sets));
     assert!(qualifiers.put_text(tags::UNIVERSAL_ENTITY_ID_TYPE, VR::CS, "ISO", sets));
     set.put_items(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, vec![qualifiers]);
+    let mut issuer = DataSet::default();
+    assert!(issuer.put_text(tags::LOCAL_NAMESPACE_ENTITY_ID, VR::UT, "KIS", sets));
+    set.put_items(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, vec![issuer]);
+    let study = |instance: &str| {
+        let mut study = DataSet::default();
+        assert!(study.put_text(
+            tags::REFERENCED_SOP_CLASS_UID,
+            VR::UI,
+            "1.2.840.10008.3.1.2.3.1",
+            sets
+        ));
+        assert!(study.put_text(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, instance, sets));
+        study
+    };
+    set.put_items(tags::REFERENCED_STUDY_SEQUENCE, vec![study("1.2.3.4.5"), study("")]);
     set.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step("S1", "OT", "20240310")]);
     set
 }
@@ -91,6 +106,9 @@ fn an_entry_becomes_an_item() {
     assert_eq!(item.requested_procedure_codes[0].meaning, "Übernahme");
     assert_eq!(item.study_uid.unwrap().as_str(), "1.2.3.4");
     assert_eq!(item.admission_id.as_deref(), Some("V1"));
+    assert_eq!(item.admission_issuer.as_deref(), Some("KIS"));
+    let study = item.referenced_studies.iter().map(|(_, uid)| uid.as_str()).collect::<Vec<_>>();
+    assert_eq!(study, ["1.2.3.4.5"], "one without a valid instance is left out");
     assert_eq!(item.steps.len(), 1);
     assert_eq!(item.steps[0].station.as_ref().unwrap().as_str(), "IMPORT");
 }
@@ -297,7 +315,7 @@ fn entries_of_one_procedure_are_one_item() {
     let second = read(&second);
     let renamed = read(&entry("1", "A1", "Schmidt^Eva"));
     let other = read(&entry("1", "A2", "Müller^Eva"));
-    let joined = join::join(vec![first.clone(), second, first.clone(), renamed, other]);
+    let joined = join(vec![first.clone(), second, first.clone(), renamed, other]);
     assert_eq!(joined.iter().map(|item| item.steps.len()).collect::<Vec<_>>(), [2, 1, 1]);
     assert_eq!(joined[0].item_id(), joined[1].item_id());
 }

@@ -21,6 +21,9 @@ use super::support::{Setup, peers, root};
 /// So many kinds of objects are looked at; PS3.4 B.5 has more, few of which anybody brings along.
 const KINDS: usize = 25;
 
+/// The invented patient's orders, as `patients.py` has them.
+const ORDERS: [&str; 2] = ["A2026-31415", "A2026-27182"];
+
 async fn kinds(folder: &Path) -> PathBuf {
     let kinds = folder.join("kinds");
     let made = peers::run_python("kinds.py", &[kinds.to_str().unwrap()]).await.ok();
@@ -42,7 +45,7 @@ fn named(folder: &Path) -> BTreeMap<String, PathBuf> {
 async fn every_kind_of_object_is_coerced_as_it_was_looked_at() {
     let setup = Setup::new();
     let (folder, orders) = (setup.folder().to_owned(), setup.folder().join("orders"));
-    peers::worklist(&orders, &[]).await;
+    peers::worklist(&orders, &[ORDERS[0], "CT", ORDERS[1], "MR"]).await;
     let originals = kinds(&folder).await;
     let daemon = setup.worklist_folder(&orders).start().await;
     let taken = daemon.cli(&["import", originals.to_str().unwrap(), "--json"]).await;
@@ -51,16 +54,19 @@ async fn every_kind_of_object_is_coerced_as_it_was_looked_at() {
 
     let import = daemon.api.until_studies(id, "AwaitingDecision").await;
     let items = daemon.api.get("/api/v1/worklist").await;
-    let ours = items["items"].as_array().unwrap().iter();
-    let ours = ours.clone().find(|item| item["patient"]["patientId"] == "4711007").unwrap();
-    // One study under an order, one under a patient whose name no Latin-1 object can hold.
+    let ours = ORDERS.map(|number| {
+        let mut listed = items["items"].as_array().unwrap().iter();
+        listed.find(|item| item["accessionNumber"] == number).unwrap()["itemId"].clone()
+    });
+    // One study under an order, one under a patient whose name no Latin-1 object can hold, one under two orders.
     let choices = [
-        ("Objekte", json!({"item": ours["itemId"], "reason": "compared"})),
+        ("Objekte", json!({"item": ours[0], "reason": "compared"})),
         (
             "Texte",
             json!({"noOrder": {"patientId": "4711008", "issuer": "HAUS", "name": "Łęcki^Paweł",
                    "birthDate": "1956-11-05", "sex": "M"}, "reason": "compared"}),
         ),
+        ("Aufträge", json!({"items": ours, "reason": "both were asked for"})),
     ];
     let mut studies: Vec<_> = import["studies"].as_array().unwrap().iter().collect();
     studies.sort_by_key(|study| std::cmp::Reverse(study["counts"]["received"].as_u64()));
@@ -126,7 +132,7 @@ fn hold_against_golden(dumps: &Path) {
 
 /// A delivered file tells what it was, and is rebuilt from what it tells.
 async fn originals_of_a_file(daemon: &super::support::Daemon, folder: &Path, originals: &Path) {
-    for name in ["kinds/ct", "texts/coerced-before", "kinds/pdf"] {
+    for name in ["kinds/ct", "texts/coerced-before", "kinds/pdf", "orders/two-orders-ct"] {
         let before = read(&originals.join(name).with_extension("dcm"));
         let uid = before.0.uid(dicom_dictionary_std::tags::SOP_INSTANCE_UID).unwrap();
         let files = files_below(&folder.join("delivered"));

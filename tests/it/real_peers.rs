@@ -5,3 +5,4 @@ mod bad_peers;
 mod holdings;
 mod media;
 mod senders;
+mod several_orders;

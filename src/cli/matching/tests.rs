@@ -117,6 +117,41 @@ fn the_answer_has_the_keys_of_the_contract() {
 }
 
 #[test]
+fn steps_of_one_procedure_are_one_candidate_and_orders_are_told_beside_each_other() {
+    let order = |number: &str, step: &str| {
+        let mut entry = item("0042", number, "Müller^Hans", "19700305", "M");
+        entry["00400100"]["Value"][0]["00400009"] = text("SH", step);
+        entry
+    };
+    let asked = lines(&[header("MUELLER^HANS", "19700305", "M")]);
+    let steps = lines(&[order("A1", "S1"), order("A1", "S2")]);
+    let told = go(&steps, &asked, RULES).unwrap().remove(0);
+    assert_eq!((&told["decision"], &told["accessionNumber"]), (&json!("automatic"), &json!("A1")));
+    assert_eq!(told["candidates"].as_array().unwrap().len(), 1);
+    assert!(told.get("severalOrders").is_none());
+
+    let worklist = lines(&[
+        order("A1", "S1"),
+        order("A2", "S1"),
+        order("A2", "S2"),
+        item("0043", "A3", "Schmidt^Eva", "19810202", "F"),
+    ]);
+    let told = go(&worklist, &asked, RULES).unwrap().remove(0);
+    assert_eq!((&told["decision"], &told["tier"]), (&json!("person"), &json!("4")));
+    assert_eq!(told["accessionNumber"], Value::Null, "several orders are never filed by rule");
+    assert_eq!(told["severalOrders"], json!(["A1", "A2"]));
+    assert!(told["reason"].as_str().unwrap().contains("several open orders"), "{told}");
+    assert_eq!(told["candidates"][1]["rejected"], "another order of the same patient");
+    // A request that names one of them is for that one.
+    let named = lines(&[json!({
+        "study": header("MUELLER^HANS", "19700305", "M"), "request": { "accessionNumber": "A2" },
+    })]);
+    let told = go(&worklist, &named, RULES).unwrap().remove(0);
+    assert_eq!((&told["tier"], &told["accessionNumber"]), (&json!("1"), &json!("A2")));
+    assert!(told.get("severalOrders").is_none());
+}
+
+#[test]
 fn bad_lines_are_named_and_not_quoted() {
     let good = header("Secret^Name", "19700305", "M").to_string();
     let check = |worklist: &str, studies: &str, said: &str| {

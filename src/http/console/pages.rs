@@ -11,6 +11,7 @@ use crate::import::DestinationName;
 use crate::matching::Completeness;
 
 use super::compare::{Compared, age, compare, decided_by, evidence, person};
+use super::together::{Together, numbers, together};
 
 /// States that the list can be narrowed to.
 const STATES: [(&str, &str); 9] = [
@@ -121,6 +122,8 @@ pub(super) struct Card {
     pub(super) candidates: Vec<Choosable>,
     /// Those that something speaks against.
     pub(super) unlikely: Vec<Choosable>,
+    /// Patients of whom several orders may be ticked.
+    pub(super) together: Vec<Together>,
     pub(super) reason: String,
     pub(super) is_incomplete: bool,
     pub(super) can_decide: bool,
@@ -292,13 +295,15 @@ impl Card {
             title: foreign.description.clone().unwrap_or_else(|| "Study".to_owned()),
             about: about.join(" · "),
             decided: study.decision.as_ref().map(|decision| {
-                let local = decision.accession_number.as_deref();
-                let rows = compare(foreign, &decision.patient, local, &decision.evidence);
+                let local = numbers(decision);
+                let rows =
+                    compare(foreign, &decision.patient, local.as_deref(), &decision.evidence);
                 (rows, decided_by(decision))
             }),
             foreign: compare(foreign, &PatientView::default(), None, &[]),
             candidates,
             unlikely,
+            together: together(study.candidates.as_deref().unwrap_or_default()),
             reason: study
                 .matching
                 .as_ref()

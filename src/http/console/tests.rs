@@ -5,7 +5,9 @@ use super::pages::{ErrorPage, ImportPage, Login, Start};
 use crate::clock::Moment;
 use crate::dicom::PersonName;
 use crate::http::api::{Filter, Listed};
-use crate::http::view::samples::{START, STUDY, awaiting_decision, forwarding, import, study};
+use crate::http::view::samples::{
+    START, STUDY, answering_two, awaiting_decision, forwarding, import, item, study,
+};
 use crate::http::view::{Detail, ForeignView, ImportView, PatientView, of_import, of_tombstone};
 use crate::import::{
     Counts, DestinationName, End, Import, Kind, Question, QuestionKind, State, StudyState,
@@ -68,6 +70,29 @@ fn a_study_that_waits_shows_its_candidates_side_by_side() {
     assert_eq!(html.matches(action).count(), 4);
     assert_eq!(html.matches("value=\"Patient and order compared").count(), 1);
     assert!(!html.contains("http-equiv=\"refresh\""), "it would take the form away");
+}
+
+#[test]
+fn several_orders_of_one_patient_can_be_ticked() {
+    let one = rendered(&awaiting_decision());
+    assert!(!one.contains("type=\"checkbox\" id=\"order-"), "two patients have one order each");
+    let mut waiting = awaiting_decision();
+    let StudyState::AwaitingDecision { outcome } = &mut waiting.studies[0].state else { panic!() };
+    for (candidate, number) in outcome.candidates.iter_mut().zip(["A100", "A200"]) {
+        candidate.item = item(number, "Muster^Erika", "19801224");
+        candidate.item_id = candidate.item.item_id();
+    }
+    let ids: Vec<String> = outcome.candidates.iter().map(|c| c.item_id.clone()).collect();
+    let html = rendered(&waiting);
+    assert!(html.contains("File it under several orders of <bdi>Muster, Erika</bdi>"));
+    assert!(html.contains("name=\"choice\" value=\"items\""));
+    for (rank, id) in (1..).zip(&ids) {
+        let ticked = format!("name=\"order.{id}\" value=\"{rank}\"");
+        assert!(html.contains(&ticked), "{ticked}");
+    }
+    assert_eq!(html.matches("/studies/1.2.276.0.99.1/decision").count(), 5);
+    let html = rendered(&answering_two());
+    assert!(html.contains("A100, A200"), "both are told once it is decided");
 }
 
 #[test]

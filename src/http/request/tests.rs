@@ -1,4 +1,5 @@
 use super::*;
+use crate::matching::ORDER_LIMIT;
 
 fn import(json: &str) -> Result<Request, Problem> {
     parse_json::<ImportRequest>(json.as_bytes())?.with_link(Link::new)
@@ -74,7 +75,7 @@ fn a_link_and_a_file_exclude_each_other() {
 #[test]
 fn a_decision_is_exactly_one_choice_with_a_reason() {
     let (choice, reason) = decision(r#"{"item": "ab12", "reason": " same patient "}"#).unwrap();
-    assert!(matches!(choice, Choice::Item { item_id } if item_id == "ab12"));
+    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab12"]));
     assert_eq!(reason, "same patient");
     let (choice, _) = decision(
         r#"{"noOrder": {"patientId": "1", "name": "Muster^Erika", "birthDate": "1980-12-24", "sex": "F"},
@@ -88,6 +89,23 @@ fn a_decision_is_exactly_one_choice_with_a_reason() {
 }
 
 #[test]
+fn a_decision_may_name_several_orders() {
+    let (choice, _) = decision(r#"{"items": ["ab", " cd "], "reason": "both asked"}"#).unwrap();
+    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab", "cd"]));
+    // The numbers of a form are ranks; what holds none was not ticked.
+    let fields = Fields::parse(
+        b"choice=items&reason=both&order.aa=10&order.zz=2&order.mm=&order.kk=x&item=ff",
+    );
+    let (choice, _) = DecisionRequest::from_form(&fields).checked().unwrap();
+    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["zz", "aa"]));
+    let nothing = DecisionRequest::from_form(&Fields::parse(b"choice=items&reason=both"));
+    let problem = nothing.checked().err().unwrap();
+    assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let many = vec!["a"; ORDER_LIMIT + 1];
+    assert!(item_ids(&many.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>()).is_err());
+}
+
+#[test]
 fn other_decisions_are_refused() {
     for json in [
         r#"{"reason": "none"}"#,
@@ -95,6 +113,10 @@ fn other_decisions_are_refused() {
         r#"{"item": "a", "reject": true, "reason": "x"}"#,
         r#"{"item": "a", "reason": "  "}"#,
         r#"{"item": "", "reason": "x"}"#,
+        r#"{"items": [], "reason": "x"}"#,
+        r#"{"items": ["a", ""], "reason": "x"}"#,
+        r#"{"items": ["a"], "item": "a", "reason": "x"}"#,
+        r#"{"items": ["a"], "reject": true, "reason": "x"}"#,
         r#"{"noOrder": {"patientId": "1", "name": "^^"}, "reason": "x"}"#,
         r#"{"noOrder": {"patientId": "1", "name": "A^B", "sex": "female"}, "reason": "x"}"#,
         r#"{"noOrder": {"patientId": "1", "name": "A^B", "birthDate": "yesterday"}, "reason": "x"}"#,
@@ -146,7 +168,7 @@ fn forms_say_the_same_as_json() {
 
     let fields = Fields::parse(b"choice=item&item=ab&reason=looks+right&item=cd");
     let (choice, reason) = DecisionRequest::from_form(&fields).checked().unwrap();
-    assert!(matches!(choice, Choice::Item { item_id } if item_id == "ab"));
+    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab"]));
     assert_eq!(reason, "looks right");
     assert!(DecisionRequest::from_form(&Fields::parse(b"reason=x")).checked().is_err());
     assert!(DecisionRequest::from_form(&Fields::parse(b"choice=reject")).checked().is_err());

@@ -131,6 +131,16 @@ pub(crate) fn awaiting_decision() -> Import {
 }
 
 pub(crate) fn forwarding() -> Import {
+    forwarding_to(Target::Order(Box::new(item("A100", "Muster^Erika", "19801224"))))
+}
+
+/// On its way under several orders.
+pub(crate) fn answering_two() -> Import {
+    let orders = ["A100", "A200"].map(|number| item(number, "Muster^Erika", "19801224"));
+    forwarding_to(Target::of_orders(orders).unwrap())
+}
+
+fn forwarding_to(target: Target) -> Import {
     let set = |tag, vr: &str, value: &str| {
         Change::Set(NewElement { tag, vr: vr.into(), value: NewValue::Text(value.into()) })
     };
@@ -146,7 +156,7 @@ pub(crate) fn forwarding() -> Import {
     let refused = InstanceOutcome::Refused { status: Some(0xA900), sentence: "refused".into() };
     let work = Work {
         decision: Decision {
-            target: Target::Order(Box::new(item("A100", "Muster^Erika", "19801224"))),
+            target,
             authority: Authority::Rule { tier: Tier::RequestedOrder, version: 1 },
             evidence: vec![evidence("requestedOrder", Agreement::Equal, 100)],
             overridden: Vec::new(),

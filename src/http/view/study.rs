@@ -77,6 +77,9 @@ pub(crate) struct DecisionView {
     pub(crate) accession_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) item_id: Option<String>,
+    /// The orders, if they are several; then `accession_number` is the one that all of them have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) items: Vec<ItemView>,
     /// `rule`, `person` or `earlier`.
     pub(crate) by: &'static str,
     pub(crate) tier: Option<Tier>,
@@ -226,7 +229,11 @@ fn decision(decision: &Decision) -> DecisionView {
         accession_number: accession_number(&decision.target),
         item_id: match &decision.target {
             Target::Order(item) => Some(item.item_id()),
-            Target::NoOrder(_) => None,
+            Target::NoOrder(_) | Target::Orders(_) => None,
+        },
+        items: match &decision.target {
+            Target::Orders(_) => decision.target.orders().map(ItemView::from).collect(),
+            Target::Order(_) | Target::NoOrder(_) => Vec::new(),
         },
         by,
         tier,
@@ -240,11 +247,12 @@ fn decision(decision: &Decision) -> DecisionView {
     }
 }
 
-pub(super) fn accession_number(target: &Target) -> Option<String> {
-    match target {
-        Target::Order(item) => item.accession_number.as_ref().map(|number| number.number.clone()),
-        Target::NoOrder(_) => None,
-    }
+/// The number of the order, or the one that all orders have.
+fn accession_number(target: &Target) -> Option<String> {
+    let number = |item: &Item| item.accession_number.as_ref().map(|number| number.number.clone());
+    let mut numbers = target.orders().map(number);
+    let first = numbers.next()?;
+    first.filter(|first| numbers.all(|other| other.as_ref() == Some(first)))
 }
 
 fn matching(outcome: &Outcome) -> MatchingView {

@@ -47,9 +47,13 @@ fn study(identity: &str, state: StudyState) -> Study {
 }
 
 fn work() -> Box<Work> {
+    filed_under(Target::Order(Box::new(item("A1", "P1"))))
+}
+
+fn filed_under(target: Target) -> Box<Work> {
     Box::new(Work {
         decision: Decision {
-            target: Target::Order(Box::new(item("A1", "P1"))),
+            target,
             authority: Authority::Earlier,
             evidence: vec![],
             overridden: vec![],
@@ -95,6 +99,22 @@ fn the_same_study_of_the_same_patient_follows() {
     named.request.patient = Some(PatientId { id: "P1".into(), issuer: Some("X".into()) });
     named.request.answers.insert(Request::BIRTH_DATE.into(), "1970-01-31".into());
     assert_eq!(told(&named, &before), "agrees");
+}
+
+#[test]
+fn a_study_of_several_orders_follows_as_a_whole() {
+    let orders = [item("A1", "P1"), item("A2", "P1")];
+    let target = Target::of_orders(orders).unwrap();
+    let before = import(1, "Muster^Eva", StudyState::Forwarding(filed_under(target.clone())));
+    for asked in [None, Some("A1"), Some("A2")] {
+        let mut again = waiting("Muster^Eva");
+        again.request.accession_number = asked.map(str::to_owned);
+        let told = decision(&again, &again.studies[0], [&before].into_iter());
+        assert!(matches!(told, Some(Earlier::Agrees(same)) if same == target), "{asked:?}");
+    }
+    let mut other = waiting("Muster^Eva");
+    other.request.accession_number = Some("A3".into());
+    assert_eq!(told(&other, &before), "differs");
 }
 
 #[test]
@@ -149,6 +169,8 @@ fn the_rules_may_not_file_elsewhere_what_is_filed() {
         margin: 0,
         completeness: Completeness::Complete,
     };
+    let several = Target::of_orders([item("A1", "P1"), item("A2", "P1")]).unwrap();
+    assert_eq!(hold(outcome(item("A1", "P1")), &several).verdict, Verdict::Person);
     let filed = Target::Order(Box::new(item("A1", "P1")));
     assert_eq!(hold(outcome(item("A1", "P1")), &filed).verdict, Verdict::Automatic);
     for other in [item("A2", "P1"), item("A1", "P2")] {

@@ -34,6 +34,18 @@ pub(super) fn procedure_code(item: &Item) -> Option<NewElement> {
     codes(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, first)
 }
 
+/// The studies that the order refers to (0008,1110), each by class and instance.
+pub(super) fn referenced_studies(item: &Item) -> Option<NewElement> {
+    let reference = |(class, instance): &(Uid, Uid)| {
+        Some(vec![
+            text(tags::REFERENCED_SOP_CLASS_UID, "UI", class.as_str())?,
+            text(tags::REFERENCED_SOP_INSTANCE_UID, "UI", instance.as_str())?,
+        ])
+    };
+    let all: Vec<_> = item.referenced_studies.iter().filter_map(reference).collect();
+    (!all.is_empty()).then(|| items(tags::REFERENCED_STUDY_SEQUENCE, all))
+}
+
 /// One item a step that may still be filed under; all steps if none is open, one item if there are none.
 pub(super) fn request_attributes(item: &Item, accession: &Accession) -> Vec<Vec<NewElement>> {
     let open: Vec<&Step> = item.steps.iter().filter(|step| step.is_open()).collect();
@@ -44,6 +56,7 @@ pub(super) fn request_attributes(item: &Item, accession: &Accession) -> Vec<Vec<
         let parts = [
             accession.number.clone(),
             accession.issuer.clone(),
+            referenced_studies(item),
             item.study_uid
                 .as_ref()
                 .and_then(|uid| text(tags::STUDY_INSTANCE_UID, "UI", uid.as_str())),
@@ -94,7 +107,7 @@ pub(super) fn referenced_request(
     let parts = [
         accession.number.clone().or_else(|| Some(empty(tags::ACCESSION_NUMBER, "SH"))),
         accession.issuer.clone(),
-        Some(empty(tags::REFERENCED_STUDY_SEQUENCE, "SQ")),
+        referenced_studies(item).or_else(|| Some(empty(tags::REFERENCED_STUDY_SEQUENCE, "SQ"))),
         text(tags::STUDY_INSTANCE_UID, "UI", uid.as_str()),
         or_empty(
             tags::REQUESTED_PROCEDURE_DESCRIPTION,

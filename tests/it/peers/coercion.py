@@ -21,7 +21,7 @@ from pydicom.uid import ExplicitVRBigEndian
 BULK = {"PixelData", "EncapsulatedDocument", "WaveformData"}
 TRACE = "OriginalAttributesSequence"
 # They hold UIDs of orders, and of what was before.
-ORDERS = {"RequestAttributesSequence", "ReferencedRequestSequence", TRACE}
+ORDERS = {"RequestAttributesSequence", "ReferencedRequestSequence", "ReferencedStudySequence", TRACE}
 
 complaints = []
 

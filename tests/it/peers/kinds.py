@@ -1,7 +1,7 @@
 """kinds.py FOLDER: one object of every kind that an examination brings along, made from nothing.
 
-Two studies of invented patients: `kinds` has one object a kind, `texts` the character sets, transfer syntaxes and
-histories that make coercion hard. Everything is the same every time: UIDs follow from the name, pixels from the
+Three studies of invented patients: `kinds` has one object a kind, `texts` the character sets, transfer syntaxes and
+histories that make coercion hard, `orders` is for two orders at once. Everything is the same every time: UIDs follow from the name, pixels from the
 place. Objects refer to each other as real ones do.
 """
 import pathlib
@@ -149,6 +149,14 @@ def text(name, value):
                 ConceptNameCodeSequence=[code(name, "99FERN", "Befund")], TextValue=value)
 
 
+def foreign_request():
+    return item(
+        StudyInstanceUID=uid("study", "elsewhere"), AccessionNumber="FREMD-5", ReferencedStudySequence=[],
+        RequestedProcedureID="FR1", RequestedProcedureDescription="Fremde Anforderung",
+        RequestedProcedureCodeSequence=[], PlacerOrderNumberImagingServiceRequest="",
+        FillerOrderNumberImagingServiceRequest="")
+
+
 def evidence(study, *names):
     return [item(StudyInstanceUID=uid("study", study.name), ReferencedSeriesSequence=[
         item(SeriesInstanceUID=uid("series", name), ReferencedSOPSequence=[reference(sop_class, name)])
@@ -207,11 +215,7 @@ def kinds(s):
                                   reference(SOP + "481.5", "rtplan")]), frames=2))
     put("sr-text", document(s.new(
         "sr-text", SOP + "88.11", "SR", ContentSequence=[text("B1", "Kein Nachweis einer Blutung. Grüße")],
-        ReferencedRequestSequence=[item(
-            StudyInstanceUID=uid("study", "elsewhere"), AccessionNumber="FREMD-5", ReferencedStudySequence=[],
-            RequestedProcedureID="FR1", RequestedProcedureDescription="Fremde Anforderung",
-            RequestedProcedureCodeSequence=[], PlacerOrderNumberImagingServiceRequest="",
-            FillerOrderNumberImagingServiceRequest="")]), code("18748-4", "LN", "Diagnostic Imaging Report")))
+        ReferencedRequestSequence=[foreign_request()]), code("18748-4", "LN", "Diagnostic Imaging Report")))
     put("sr-comprehensive", document(s.new(
         "sr-comprehensive", SOP + "88.33", "SR", CurrentRequestedProcedureEvidenceSequence=evidence(
             s, ("ct", SOP + "2")),
@@ -386,10 +390,23 @@ def little(s):
     return ds
 
 
+def two_orders(s):
+    """A study that answers two orders of the house it comes to: an image and a report, each with its foreign order."""
+    s.write("two-orders-ct", requested(plane(image(s.new(
+        "two-orders-ct", SOP + "2", "CT", KVP="120", RescaleSlope="1", RescaleIntercept="-1024",
+        AcquisitionNumber="1", ReferencedStudySequence=[item(
+            ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",
+            ReferencedSOPInstanceUID=uid("study", "elsewhere"))])))))
+    s.write("two-orders-sr", document(s.new(
+        "two-orders-sr", SOP + "88.11", "SR", ContentSequence=[text("B1", "Beide Fragen beantwortet")],
+        ReferencedRequestSequence=[foreign_request()]), code("18748-4", "LN", "Diagnostic Imaging Report")))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     kinds(Study(folder, "kinds", "Klinikum Süd"))
     texts(Study(folder, "texts", "Klinikum Süd"))
+    two_orders(Study(folder, "orders", "Klinikum Süd"))
     print(sum(1 for path in folder.rglob("*.dcm")))
 
 

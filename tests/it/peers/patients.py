@@ -14,6 +14,8 @@ LOCAL = {
     "PatientSex": "M",
     "AccessionNumber": "A2026-31415",
 }
+# Of the same patient; its entry refers to the study that was planned for it.
+SECOND_ORDER = "A2026-27182"
 
 
 def give(ds, identity_removed=False):

@@ -35,6 +35,11 @@ def order(number, patient_name, patient_id, birth_date, sex, accession, modality
     ds.RequestedProcedureCodeSequence = [code("FREMD", "Fremdaufnahmen")]
     ds.RequestedProcedureID = f"RP{number}"
     ds.RequestedProcedurePriority = "ROUTINE"
+    if accession == patients.SECOND_ORDER:
+        reference = Dataset()
+        reference.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"
+        reference.ReferencedSOPInstanceUID = ds.StudyInstanceUID
+        ds.ReferencedStudySequence = [reference]
     step = Dataset()
     step.Modality = modality
     step.ScheduledStationAETitle = "IMPORT"
