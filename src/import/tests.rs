@@ -6,6 +6,7 @@ mod held;
 mod holding;
 mod outcomes;
 mod restarts;
+mod same_uid;
 
 use std::collections::BTreeMap;
 

@@ -11,6 +11,7 @@ mod ladder;
 mod names;
 mod orders;
 mod properties;
+mod rungs;
 
 fn person(name: &str, birth_date: &str, sex: Sex) -> Patient {
     Patient { id: None, name: PersonName::new(name), birth_date: BirthDate::parse(birth_date), sex }

@@ -6,6 +6,8 @@ use crate::dicom::{
     Step, StudyFacts, Tag, Uid,
 };
 
+mod rows;
+
 pub(super) fn patient(id: &str, issuer: Option<&str>, name: &str) -> Patient {
     Patient {
         id: Some(PatientId { id: id.into(), issuer: issuer.map(Into::into) }),
