@@ -17,6 +17,7 @@ use crate::import::{Bookmark, Link, Question};
 use crate::web::{self, PortalSection, Visit};
 
 mod file;
+mod hosts;
 mod html;
 mod input;
 mod outcome;
@@ -27,6 +28,7 @@ mod shelf;
 mod shipped;
 mod state;
 mod template;
+mod told;
 mod trace;
 
 pub use file::Fault;
@@ -97,19 +99,7 @@ impl Recipe {
 
     /// A link made of a typed code or of what a QR code says.
     pub fn link(&self, text: &str) -> Option<Link> {
-        let text = text.trim();
-        let dashes = |c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}');
-        let code: String = text.chars().filter(|c| !dashes(*c)).collect::<String>().to_uppercase();
-        let codes = self.file.rules.codes.iter().map(|made| (made, code.as_str()));
-        let payloads = self.file.rules.payloads.iter().map(|made| (made, text));
-        codes.chain(payloads).find_map(|(made, text)| {
-            let groups = made.pattern.groups(text)?;
-            let value = |name: &str| match name {
-                "code" => Some(text.to_owned()),
-                name => groups.get(name).cloned(),
-            };
-            Link::new(&made.link.url(&value).ok()?)
-        })
+        self.file.rules.made(text)
     }
 
     fn fits(&self, link: &Url) -> bool {
@@ -161,6 +151,12 @@ impl Recipe {
             announced: false,
         }
     }
+}
+
+/// As hosts are compared.
+fn host_of(link: &Url) -> String {
+    let host = link.host_str().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// Path and query, which the `link` pattern looks at.
@@ -228,7 +224,7 @@ impl Recipes {
 
     /// The recipe for a link: one that its portal section names, else one that names the host.
     pub(super) fn of(&self, link: &Url) -> Option<Chosen> {
-        let host = link.host_str()?.trim_end_matches('.').to_ascii_lowercase();
+        let host = link.has_host().then(|| host_of(link))?;
         let is_host =
             |named: &String| named.trim().trim_end_matches('.').eq_ignore_ascii_case(&host);
         let bound = self.bound.iter().find(|chosen| chosen.hosts.iter().any(is_host));

@@ -65,7 +65,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// `hosts` are all that may be reached, without ports.
+    /// `hosts` are all that may be reached, without ports; `*.example.org` is every host below.
     pub fn new(client: &Client, hosts: &[String], redirects: usize, jar: Jar) -> Self {
         Self {
             client: client.clone(),
@@ -89,7 +89,11 @@ impl Visit {
 
     /// Whether a URL's host is on the list.
     pub fn reaches(&self, url: &Url) -> bool {
-        self.hosts.contains(&host_of(url))
+        let host = host_of(url);
+        self.hosts.iter().any(|named| match named.strip_prefix('*') {
+            Some(end) => end.starts_with('.') && host.len() > end.len() && host.ends_with(end),
+            None => *named == host,
+        })
     }
 
     /// Sends it and follows redirects; a POST that is answered with 301, 302 or 303 goes on as a GET, as

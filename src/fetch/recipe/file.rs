@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::hosts::{self, Host, Match};
 use super::html::select::Selector;
 use super::input::Input;
 use super::outcome::{Condition, Rule};
 use super::page::{Listing, Reading};
 use super::sample::Sample;
-use super::template::{Pattern, Shape, Template};
+use super::template::{Shape, Template};
 use crate::clock;
 use crate::web::MOST_REDIRECTS;
 
@@ -47,64 +48,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) outcomes: Vec<Spanned<Rule>>,
     #[serde(default)]
-    pub(super) samples: Vec<Sample>,
-}
-
-/// `[match]`: what the recipe is for.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Match {
-    /// Without port; `*.example.org` is every host below.
-    pub(super) hosts: Vec<Host>,
-    /// Found in path and query of the link; named groups become values.
-    pub(super) link: Option<Pattern>,
-    /// Codes that are typed instead of a link: compared without spaces and dashes, in capitals.
-    pub(super) codes: Vec<Made>,
-    /// What a QR code says, if that is no link.
-    pub(super) payloads: Vec<Made>,
-}
-
-/// A link that is made of something else.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Made {
-    /// Of the whole text; its named groups are values of `link`, the whole is `{code}`.
-    pub(super) pattern: Pattern,
-    pub(super) link: Template,
-}
-
-/// A host name, or `*.` and one.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Host(String);
-
-impl TryFrom<String> for Host {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let text = text.trim().to_ascii_lowercase();
-        let name = text.strip_prefix("*.").unwrap_or(&text);
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-        if name.is_empty() || !name.chars().all(plain) || (name != text && !name.contains('.')) {
-            return Err(
-                "a host is a name without scheme, port and path, as in portal.example.org".into()
-            );
-        }
-        Ok(Self(text))
-    }
-}
-
-impl Host {
-    pub(super) fn name(&self) -> &str {
-        &self.0
-    }
-
-    pub(super) fn covers(&self, host: &str) -> bool {
-        match self.0.strip_prefix('*') {
-            Some(end) => host.len() > end.len() && host.ends_with(end),
-            None => host == self.0,
-        }
-    }
+    pub(super) samples: Vec<Spanned<Sample>>,
 }
 
 /// `[limits]`
@@ -291,7 +235,7 @@ fn check(file: &File) -> Result<(), Wrong> {
             return wrong(at, "steps", &format!("no step is called `{name}`"));
         }
     }
-    Ok(())
+    hosts::of_samples(file)
 }
 
 impl Step {

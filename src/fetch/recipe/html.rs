@@ -15,6 +15,7 @@ use html5ever::tree_builder::{
 use html5ever::{Attribute, ParseOpts, QualName};
 
 pub(super) mod form;
+mod outline;
 pub(super) mod select;
 
 /// Login and download pages have some hundreds.

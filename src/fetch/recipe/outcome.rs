@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::html::select::Selector;
 use super::page::Page;
 use super::template::{Pattern, Pointer};
+use super::told;
 
 /// How a portal may end a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -130,5 +131,49 @@ impl Condition {
             page.html()
                 .is_ok_and(|html| html.select(css).into_iter().any(|id| fits(&html.text(id))))
         })
+    }
+
+    /// What it looks at, as the recipe says it.
+    pub(super) fn place(&self) -> String {
+        let pattern = |key: &str, of: &Option<Pattern>| {
+            of.as_ref().map(|pattern| format!("{key} `{}`", pattern.as_str()))
+        };
+        let places = [
+            (!self.status.is_empty()).then(|| format!("status {:?}", self.status)),
+            self.css.as_ref().map(|css| format!("css `{}`", css.as_str())),
+            self.json.as_ref().map(|pointer| format!("json `{}`", pointer.as_str())),
+            self.header.as_ref().map(|name| format!("header `{name}`")),
+            pattern("url", &self.url),
+            pattern("body", &self.body),
+            pattern("matches", &self.matches),
+        ];
+        places.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Of an answer that it does not hold for: what is there instead.
+    pub(super) fn instead(&self, page: &Page) -> String {
+        if !self.status.is_empty() && !self.status.contains(&page.status) {
+            return page.kind();
+        }
+        if self.url.as_ref().is_some_and(|wanted| !wanted.is_match(page.url.as_str())) {
+            return "the address of the answer does not fit".to_owned();
+        }
+        if self.body.as_ref().is_some_and(|wanted| !wanted.is_match(&page.body)) {
+            return format!("{}, and its text does not fit", page.kind());
+        }
+        if let Some(name) = &self.header {
+            match page.header(name) {
+                None => return page.without_header(),
+                Some(value) if self.matches.as_ref().is_some_and(|m| !m.is_match(&value)) => {
+                    return format!("the header is of the form `{}`", told::form(&value));
+                }
+                Some(_) => {}
+            }
+        }
+        match (&self.json, &self.css) {
+            (Some(pointer), _) => page.without_json(pointer),
+            (None, Some(css)) => page.without_text(css, self.matches.as_ref()),
+            (None, None) => page.kind(),
+        }
     }
 }

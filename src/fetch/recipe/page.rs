@@ -1,5 +1,7 @@
 //! One answer of a portal as a recipe looks at it, and what is read from it.
 
+mod instead;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

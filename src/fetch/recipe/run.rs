@@ -4,6 +4,7 @@
 //! cannot know whether it arrived ends instead of sending it again; after that the visit goes on where it
 //! stood, or ends. What the portal answers is held against the outcomes before anything is read from it.
 
+mod asking;
 mod dicomweb;
 mod files;
 mod values;
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 
 use super::Recipe;
 use super::file::Step;
-use super::input::Told;
 use super::outcome::Outcome;
 use super::page::{MOST_BODY, Page};
 use super::shelf::{Seen, Shelf};
@@ -124,7 +124,7 @@ impl Run<'_> {
     }
 
     fn say(&self, text: &str) {
-        self.trace.line(&format!("  {text}"));
+        self.trace.line(text);
     }
 
     pub(super) fn host(&self) -> String {
@@ -137,73 +137,6 @@ impl Run<'_> {
         let host = || self.host();
         let bookmark = self.state.pack().ok_or_else(|| Error::Answer { host: host(), what })?;
         if self.observer.keep(&bookmark).await { Ok(()) } else { Err(Error::Cancelled) }
-    }
-
-    // --- inputs
-
-    /// What has to be known at the beginning; `None` if it is.
-    fn inputs(&mut self) -> Option<Ending> {
-        let paused: Vec<&String> = self
-            .recipe
-            .file
-            .steps
-            .iter()
-            .filter_map(|step| step.get_ref().ask.as_ref())
-            .flatten()
-            .collect();
-        let first = self.recipe.file.inputs.iter().map(toml::Spanned::get_ref);
-        let names: Vec<String> =
-            first.map(|input| input.name.clone()).filter(|name| !paused.contains(&name)).collect();
-        self.told(&names)
-    }
-
-    /// Takes these inputs into the values, or asks for those that are missing.
-    fn told(&mut self, names: &[String]) -> Option<Ending> {
-        let (mut questions, mut note) = (Vec::new(), None);
-        for input in self.recipe.file.inputs.iter().map(toml::Spanned::get_ref) {
-            if !names.contains(&input.name) {
-                continue;
-            }
-            match input.told(self.answers) {
-                Told::Value(value) => {
-                    self.state.values.insert(input.name.clone(), value);
-                }
-                told => {
-                    if let Told::Wrong(why) = told {
-                        note = Some(why.to_owned());
-                    }
-                    questions.push(input.question(&self.section.languages));
-                }
-            }
-        }
-        (!questions.is_empty()).then_some(Ending::Asked { questions, note })
-    }
-
-    async fn ask(&mut self, names: &[String]) -> Result<Option<Ending>, Halt> {
-        if self.state.paused && self.state.answered {
-            // The answers are those to the question that was asked here.
-            if let Some(asked) = self.told(names) {
-                return Ok(Some(asked));
-            }
-            self.state.paused = false;
-            self.state.asked_at = Some(self.state.next);
-            return Ok(None);
-        }
-        Ok(Some(self.pause(names, None).await?))
-    }
-
-    async fn pause(&mut self, names: &[String], note: Option<String>) -> Result<Ending, Halt> {
-        self.state.paused = true;
-        self.state.spent = true;
-        self.keep().await?;
-        self.say("waits for a person");
-        Ok(Ending::Asked { questions: self.questions(&|name| names.contains(name)), note })
-    }
-
-    fn questions(&self, wanted: &dyn Fn(&String) -> bool) -> Vec<Question> {
-        let inputs = self.recipe.file.inputs.iter().map(toml::Spanned::get_ref);
-        let wanted = inputs.filter(|input| wanted(&input.name));
-        wanted.map(|input| input.question(&self.section.languages)).collect()
     }
 
     // --- requests
@@ -234,6 +167,10 @@ impl Run<'_> {
                 self.state.page = Some(page);
                 self.state.in_doubt = false;
                 return Ok(None);
+            }
+            if let Some(until) = until {
+                let (place, instead) = (until.place(), until.instead(&page));
+                self.trace.instead(&format!("until {place} does not hold yet: {instead}"));
             }
             if let Some(ending) = self.wait(step, &mut waited).await? {
                 return Ok(Some(ending));
@@ -302,7 +239,7 @@ impl Run<'_> {
         let Some(rule) = rules.find(|rule| rule.when.holds(page)) else {
             return Ok(None);
         };
-        self.say(&format!("outcome {}", rule.outcome.word()));
+        self.say(&format!("by the outcomes of the recipe this means: {}", rule.outcome.word()));
         let told = rule.say.clone();
         match rule.outcome {
             Outcome::WrongFactor => {
@@ -355,6 +292,9 @@ impl Run<'_> {
     /// What a status means if no outcome says otherwise.
     pub(super) fn usual(&self, page: &Page) -> Result<(), Error> {
         let host = self.host();
+        if !matches!(page.status, 200..=299) {
+            self.trace.instead(&format!("{}, and no outcome of the recipe says what that means", page.kind()));
+        }
         let outcome = match page.status {
             200..=299 => return Ok(()),
             404 | 410 if !self.state.spent => Outcome::Unknown,
@@ -373,32 +313,48 @@ impl Run<'_> {
                 Some(value) => values.push((name.clone(), value)),
                 None if reading.optional => values.push((name.clone(), String::new())),
                 None => {
-                    self.say(&format!("{name} is not there"));
-                    return Err(self.changed("a value is not where the recipe says"));
+                    let what = format!("`{name}` is not at {}", reading.place());
+                    return Err(self.differs(&what, &reading.instead(page, &cookie)));
                 }
             }
         }
         for (name, value) in values {
-            self.say(&format!("{name} found ({} characters)", value.chars().count()));
+            let length = value.chars().count();
+            let found = if length == 0 { "is not there, which is allowed" } else { "is found" };
+            self.say(&format!("{name} {found} ({length} characters)"));
             self.state.values.insert(name, value);
         }
         for (name, listing) in &step.list {
             let entries = match listing.read(page) {
                 Some(entries) if listing.optional || !entries.is_empty() => entries,
                 None if listing.optional => vec![],
-                Some(_) => return Err(Error::Nothing { host: self.host() }),
-                None => return Err(self.changed("a list is not where the recipe says")),
+                Some(_) => {
+                    self.trace.instead(&listing.instead(page));
+                    return Err(Error::Nothing { host: self.host() });
+                }
+                None => {
+                    let what = format!("the list `{name}` is not at {}", listing.place());
+                    return Err(self.differs(&what, &listing.instead(page)));
+                }
             };
-            self.say(&format!("{name}: {} entries", entries.len()));
+            self.say(&format!("the list {name} has {} entries", entries.len()));
             self.state.lists.insert(name.clone(), entries);
         }
         Ok(())
     }
 
-    pub(super) fn changed(&self, what: &'static str) -> Error {
-        self.say(what);
-        let told = Some(what.to_owned());
+    /// The portal is not as the recipe says; `what` holds words of the recipe only.
+    pub(super) fn changed(&self, what: &str) -> Error {
+        let step = self.recipe.file.steps.get(self.state.next).map(toml::Spanned::get_ref);
+        let label = step.map(|step| trace::label(self.state.next, step)).unwrap_or_default();
+        let told = Some(format!("step {label}: {what}"));
         Error::Portal { host: self.host(), outcome: Outcome::PortalChanged, told }
+    }
+
+    /// The same, with what is there instead for those who watch.
+    pub(super) fn differs(&self, what: &str, instead: &str) -> Error {
+        self.trace.instead(instead);
+        self.changed(what)
     }
 
     // --- waiting
@@ -432,7 +388,7 @@ impl Run<'_> {
     /// Rests with everything that is needed to go on.
     async fn prepare(&mut self, wait: Duration) -> Result<Ending, Halt> {
         self.keep().await?;
-        self.say("the portal is preparing");
+        self.say("the portal is still preparing the files");
         Ok(Ending::Preparing { wait })
     }
 

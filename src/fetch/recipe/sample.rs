@@ -1,17 +1,21 @@
 //! Recorded exchanges: a recipe's own test, replayed without a network through the same client.
 
+mod difference;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use toml::Spanned;
 use url::Url;
 
 use super::outcome::Outcome;
+use super::page::Page;
 use super::run::{Ending, Pace};
 use super::shelf::Shelf;
 use super::state::State;
-use super::trace::Silent;
+use super::trace::Kept;
 use super::{Recipe, Silence};
 use crate::fetch::{Error, FetchSection, Halt};
 use crate::import::Link;
@@ -21,8 +25,8 @@ use crate::web::{Client, HeaderMap, Recorded, Recording, Visit};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Sample {
-    name: String,
-    link: String,
+    pub(super) name: String,
+    pub(super) link: String,
     #[serde(default)]
     answers: BTreeMap<String, String>,
     /// What is answered when the recipe pauses.
@@ -32,7 +36,7 @@ pub(super) struct Sample {
     /// How many files come.
     #[serde(default)]
     files: Option<usize>,
-    exchanges: Vec<Exchange>,
+    pub(super) exchanges: Vec<Spanned<Exchange>>,
 }
 
 /// How a sample has to end.
@@ -52,12 +56,30 @@ enum Ends {
     PortalDown,
 }
 
+impl Ends {
+    /// The word of the recipe.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Asked => "asked",
+            Self::WrongFactor => Outcome::WrongFactor.word(),
+            Self::Expired => Outcome::Expired.word(),
+            Self::Locked => Outcome::Locked.word(),
+            Self::Unknown => Outcome::Unknown.word(),
+            Self::Preparing => Outcome::Preparing.word(),
+            Self::NeedsPerson => Outcome::NeedsPerson.word(),
+            Self::PortalChanged => Outcome::PortalChanged.word(),
+            Self::PortalDown => Outcome::PortalDown.word(),
+        }
+    }
+}
+
 /// One request with its answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Exchange {
+pub(super) struct Exchange {
     /// `GET https://…` or `POST https://…`.
-    request: String,
+    pub(super) request: String,
     /// What is sent, exactly.
     #[serde(default)]
     body: Option<String>,
@@ -97,10 +119,18 @@ impl Stub {
     }
 }
 
-/// The exchanges in order, and what went wrong with them.
+/// The exchanges in order, how many were made, and what went wrong with them.
 struct Tape {
     exchanges: Vec<Exchange>,
-    at: Mutex<(usize, Option<String>)>,
+    at: Mutex<Played>,
+}
+
+#[derive(Default)]
+struct Played {
+    made: usize,
+    wrong: Option<String>,
+    /// The last answer that was given.
+    last: Option<Page>,
 }
 
 impl Recording for Tape {
@@ -112,39 +142,25 @@ impl Recording for Tape {
         body: &[u8],
     ) -> Option<Recorded> {
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = format!("{method} {url}");
-        let number = at.0.saturating_add(1);
-        let Some(exchange) = self.exchanges.get(at.0) else {
-            at.1 = Some(format!("request {number} was not recorded: {request}"));
+        let number = at.made.saturating_add(1);
+        let Some(exchange) = self.exchanges.get(at.made) else {
+            let request = difference::request(method, url);
+            at.wrong = Some(format!("request {number} was not recorded: {request}"));
             return None;
         };
-        let wrong = if exchange.request.trim() != request {
-            Some(format!("request {number} is {request}, recorded is {}", exchange.request))
-        } else if exchange.body.as_ref().is_some_and(|wanted| wanted.as_bytes() != body) {
-            let sent = String::from_utf8_lossy(body);
-            Some(format!("request {number} ({request}) sends `{sent}`"))
-        } else {
-            let lacks = |line: &&String| {
-                let (name, value) = pair(line);
-                headers.get(name.as_str()).and_then(|value| value.to_str().ok()) != Some(&value)
-            };
-            let lacking = exchange.headers.iter().find(lacks);
-            lacking.map(|line| format!("request {number} ({request}) lacks the header `{line}`"))
-        };
-        if wrong.is_some() {
-            at.1 = wrong;
+        if let Some(what) = exchange.differs(method, url, headers, body) {
+            at.wrong = Some(format!("request {number} {what}"));
             return None;
         }
-        at.0 = number;
+        at.made = number;
         let body = match exchange.answer_file {
             Some(file) => file.bytes(),
             None => exchange.answer.clone().into_bytes(),
         };
-        Some(Recorded {
-            status: exchange.status,
-            headers: exchange.answer_headers.iter().map(|line| pair(line)).collect(),
-            body: Bytes::from(body),
-        })
+        let headers: Vec<(String, String)> =
+            exchange.answer_headers.iter().map(|line| pair(line)).collect();
+        at.last = Some(Page::new(exchange.status, url.clone(), headers.clone(), &body));
+        Some(Recorded { status: exchange.status, headers, body: Bytes::from(body) })
     }
 }
 
@@ -157,7 +173,8 @@ fn pair(line: &str) -> (String, String) {
 /// What became of one sample.
 pub struct Replayed {
     pub name: String,
-    /// What is wrong; `None` if it ended as it has to. Samples are made up, so nothing in it is secret.
+    /// What is wrong, and where; `None` if it ended as it has to. Samples may have been recorded with a real
+    /// patient's link, so values are told by their form.
     pub fault: Option<String>,
 }
 
@@ -169,7 +186,7 @@ impl Recipe {
     pub async fn replay(&self) -> Result<Vec<Replayed>, Error> {
         let client = Client::new(&BTreeMap::new())?;
         let mut replayed = Vec::new();
-        for sample in &self.file.samples {
+        for sample in self.file.samples.iter().map(Spanned::get_ref) {
             let fault = self.replay_one(&client, sample).await.err();
             replayed.push(Replayed { name: sample.name.clone(), fault });
         }
@@ -184,20 +201,76 @@ impl Recipe {
         if let Some(pattern) = &self.file.rules.link
             && !pattern.is_match(&super::tail(link.url()))
         {
-            return Err("its link does not fit `link` under [match]".to_owned());
+            let pattern = pattern.as_str();
+            return Err(format!("its link does not fit `link` under [match], which is `{pattern}`"));
         }
-        let tape =
-            Arc::new(Tape { exchanges: sample.exchanges.clone(), at: Mutex::new((0, None)) });
+        let exchanges = sample.exchanges.iter().map(|exchange| exchange.get_ref().clone());
+        let tape = Arc::new(Tape { exchanges: exchanges.collect(), at: Mutex::default() });
+        let trace = Kept::default();
+        let ended = self.play(client, sample, (&link, &tape), &trace).await;
+        let played = std::mem::take(&mut *tape.at.lock().unwrap_or_else(PoisonError::into_inner));
+        let at = |what: String| match trace.step() {
+            step if step.is_empty() => what,
+            step => format!("step {step}: {what}"),
+        };
+        if let Some(wrong) = played.wrong {
+            return Err(at(trace.with_instead(wrong)));
+        }
+        let (ends, files) = match &ended {
+            Ok(Ending::Done { seen, .. }) => (Ends::Done, Some(seen.len())),
+            Ok(Ending::Asked { note: Some(_), .. }) => (Ends::WrongFactor, None),
+            Ok(Ending::Asked { note: None, .. }) => (Ends::Asked, None),
+            Ok(Ending::Preparing { .. }) => (Ends::Preparing, None),
+            Err(Halt::Fault(error)) => match of_error(error) {
+                Some(ends) => (ends, None),
+                None => return Err(at(format!("it ends with: {}", error.sentence()))),
+            },
+            Err(Halt::Ended(_)) => return Err(at("it ends early".to_owned())),
+        };
+        if ends != sample.ends {
+            let mut what = format!("it ends `{}`, and should end `{}`", ends.word(), sample.ends.word());
+            if let Err(Halt::Fault(error)) = &ended {
+                what.push_str(&format!(": {}", told(error)));
+            }
+            what = trace.with_instead(what);
+            if let Some(why) = played.last.and_then(|page| self.not_judged(sample.ends, &page)) {
+                what.push_str(&format!("; {why}"));
+            }
+            return Err(at(what));
+        }
+        if let Some(never) = tape.exchanges.get(played.made) {
+            let all = tape.exchanges.len();
+            let made = played.made;
+            let (method, url) = never.request.split_once(' ').unwrap_or(("", ""));
+            let url = Url::parse(url.trim()).map(|url| difference::request(method, &url));
+            let url = url.unwrap_or_default();
+            return Err(at(format!("it ends after {made} of {all} recorded requests; {url} is never made")));
+        }
+        if let Some(wanted) = sample.files
+            && files != Some(wanted)
+        {
+            return Err(at(format!("{} files came, and {wanted} should", files.unwrap_or(0))));
+        }
+        Ok(())
+    }
+
+    async fn play(
+        &self,
+        client: &Client,
+        sample: &Sample,
+        (link, tape): (&Link, &Arc<Tape>),
+        trace: &Kept,
+    ) -> Result<Ending, Halt> {
         let section = FetchSection::default();
         let hosts = self.hosts_for(link.url(), &[]);
-        let mut state = self.start(&link);
+        let mut state = self.start(link);
         let mut answers = sample.answers.clone();
         let keeper = Silence::default();
         let mut paused = false;
-        let ended = loop {
+        loop {
             let visit = Visit::new(client, &hosts, self.file.limits.redirects, state.jar.clone());
-            let visit = visit.replayed(Arc::clone(&tape) as Arc<dyn Recording>);
-            let run = self.run(&link, &answers, &section, (&keeper, &Silent), visit, state);
+            let visit = visit.replayed(Arc::clone(tape) as Arc<dyn Recording>);
+            let run = self.run(link, &answers, &section, (&keeper, trace), visit, state);
             let run = super::run::Run { shelf: Shelf::nowhere(), pace: Pace::Recorded, ..run };
             let ended = Box::pin(run.go()).await;
             let kept = keeper.kept().as_ref().and_then(State::unpack);
@@ -208,44 +281,26 @@ impl Recipe {
                     state = State { answered: true, ..kept };
                     paused = true;
                 }
-                None => break ended,
+                None => return ended,
             }
-        };
-        let (at, wrong) = {
-            let at = tape.at.lock().unwrap_or_else(PoisonError::into_inner);
-            (at.0, at.1.clone())
-        };
-        if let Some(wrong) = wrong {
-            return Err(wrong);
         }
-        let (ends, files) = match &ended {
-            Ok(Ending::Done { seen, .. }) => (Ends::Done, Some(seen.len())),
-            Ok(Ending::Asked { note: Some(_), .. }) => (Ends::WrongFactor, None),
-            Ok(Ending::Asked { note: None, .. }) => (Ends::Asked, None),
-            Ok(Ending::Preparing { .. }) => (Ends::Preparing, None),
-            Err(Halt::Fault(error)) => match of_error(error) {
-                Some(ends) => (ends, None),
-                None => return Err(format!("it ends with: {}", error.sentence())),
-            },
-            Err(Halt::Ended(_)) => return Err("it ends early".to_owned()),
-        };
-        if ends != sample.ends {
-            let why = match &ended {
-                Err(Halt::Fault(error)) => format!(": {}", error.sentence()),
-                _ => String::new(),
-            };
-            return Err(format!("it ends {ends:?}, not {:?}{why}", sample.ends));
-        }
-        if at != sample.exchanges.len() {
-            return Err(format!(
-                "only {at} of {} recorded requests were made",
-                sample.exchanges.len()
-            ));
-        }
-        if sample.files.is_some_and(|wanted| files != Some(wanted)) {
-            return Err(format!("{} files came, not as told", files.unwrap_or(0)));
-        }
-        Ok(())
+    }
+
+    /// Why the last answer is not the outcome that was to be: which rules look for it, and what they met.
+    fn not_judged(&self, wanted: Ends, page: &Page) -> Option<String> {
+        let rules = self.file.outcomes.iter().map(Spanned::get_ref);
+        let mut rules = rules.filter(|rule| rule.outcome.word() == wanted.word());
+        let rule = rules.find(|rule| !rule.when.holds(page))?;
+        let (place, instead) = (rule.when.place(), rule.when.instead(page));
+        Some(format!("the outcome `{}` looks for {place}; {instead}", wanted.word()))
+    }
+}
+
+/// What a fault says beyond the usual sentence, which is for the import desk.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Portal { told: Some(told), .. } => told.clone(),
+        error => error.sentence(),
     }
 }
 

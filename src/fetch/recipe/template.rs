@@ -227,6 +227,11 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
+    /// As written in the recipe.
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
@@ -269,6 +274,11 @@ impl TryFrom<String> for Pointer {
 }
 
 impl Pointer {
+    /// As written in the recipe.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         document.pointer(&self.0)
     }

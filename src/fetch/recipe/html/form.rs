@@ -116,7 +116,7 @@ impl Page {
         None
     }
 
-    fn controls(&self, form: usize) -> Vec<usize> {
+    pub(super) fn controls(&self, form: usize) -> Vec<usize> {
         let is_control = |id: &usize| matches!(self.tag(*id), "input" | "select" | "textarea");
         let all = self.below(super::ROOT).into_iter().filter(is_control);
         let own = self.attribute(form, "id");

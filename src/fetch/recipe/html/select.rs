@@ -38,7 +38,11 @@ struct Part {
 /// A list of selectors.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(in crate::fetch::recipe) struct Selector(Vec<Vec<Part>>);
+pub(in crate::fetch::recipe) struct Selector {
+    list: Vec<Vec<Part>>,
+    /// As written: it holds no secret.
+    text: String,
+}
 
 impl TryFrom<String> for Selector {
     type Error = String;
@@ -57,7 +61,22 @@ impl TryFrom<String> for Selector {
             }
             reader.space();
         }
-        Ok(Self(list))
+        Ok(Self { list, text })
+    }
+}
+
+impl Selector {
+    /// As written in the recipe.
+    pub(in crate::fetch::recipe) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The tag of what is looked for, if the selector names one.
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.list.first()?.last()?.tests.iter().find_map(|test| match test {
+            Test::Tag(tag) => Some(tag.as_str()),
+            _ => None,
+        })
     }
 }
 
@@ -185,7 +204,7 @@ impl Page {
     /// The elements that a selector finds, in the order of the page.
     pub(in crate::fetch::recipe) fn select(&self, selector: &Selector) -> Vec<usize> {
         let mut found: Vec<(usize, usize)> = Vec::new();
-        for parts in &selector.0 {
+        for parts in &selector.list {
             self.select_one(parts, &mut found);
         }
         found.sort_unstable();

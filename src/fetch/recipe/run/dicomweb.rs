@@ -77,7 +77,7 @@ impl Run<'_> {
                     match self.study(step, &base, &study).await {
                         Ok(()) => break,
                         Err(Halt::Fault(error)) if tries < DOWNLOADS && is_cut(&error) => {
-                            self.trace.line("  cut, begun anew");
+                            self.trace.line("cut, begun anew");
                             self.rest(REST).await;
                         }
                         Err(fault) => return Err(fault),
@@ -108,7 +108,7 @@ impl Run<'_> {
         let uids = found.iter().map(|uid| Uid::new(uid).ok());
         let uids = uids.collect::<Option<BTreeSet<_>>>();
         let uids = uids.ok_or_else(|| self.changed("a study has no valid UID"))?;
-        self.trace.line(&format!("  {} studies", uids.len()));
+        self.trace.line(&format!("{} studies", uids.len()));
         Ok(uids.into_iter().collect())
     }
 
@@ -187,7 +187,7 @@ impl Run<'_> {
             self.shelf.abandon().await?;
         }
         let came = self.shelf.count().saturating_sub(before);
-        self.trace.line(&format!("  {came} of {} instances came", listed.len()));
+        self.trace.line(&format!("{came} of {} instances came", listed.len()));
         let whole = read.and(if came < listed.len() {
             Err(Error::Cut { host: self.host() })
         } else {

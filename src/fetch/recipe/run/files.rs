@@ -86,6 +86,7 @@ impl Run<'_> {
             return Err(Error::Cut { host: self.host() }.into());
         }
         self.usual(&page)?;
+        self.trace.instead(&page.kind());
         Err(Error::Page { host: self.host() }.into())
     }
 

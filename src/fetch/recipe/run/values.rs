@@ -60,12 +60,16 @@ impl Run<'_> {
         let page = self.state.page.as_ref().ok_or_else(|| self.changed("there is no page"))?;
         let html = page.html().map_err(|_| self.changed("the page is too large to look at"))?;
         let form = html.fill(selector, &fields, step.button.as_ref()).map_err(|missing| {
-            self.changed(match missing {
-                Missing::Form => "the page has no such form",
-                Missing::Field(_) => "the form lacks a field that is to be filled in",
-                Missing::Button => "the form has no such button",
-                Missing::TooMany => "the form has too many fields",
-            })
+            let what = match missing {
+                Missing::Form => format!("the page has no form {}", selector.as_str()),
+                Missing::Field(name) => format!("the form {} has no field `{name}`", selector.as_str()),
+                Missing::Button => {
+                    let button = step.button.as_ref().map_or("", Selector::as_str);
+                    format!("the form {} has no button {button}", selector.as_str())
+                }
+                Missing::TooMany => "the form has too many fields".to_owned(),
+            };
+            self.differs(&what, &format!("{}; {}", page.kind(), html.forms()))
         })?;
         let mut url = match form.action.as_str() {
             "" => page.url.clone(),
@@ -111,7 +115,7 @@ impl Run<'_> {
                 let (host, told) = (self.host(), None);
                 Error::Portal { host, outcome: Outcome::Unknown, told }
             }
-            Unfilled::Value(_) => self.changed("a value is missing"),
+            Unfilled::Value(name) => self.changed(&format!("`{{{name}}}` has no value")),
             Unfilled::TooLong => self.changed("a value is too long"),
         }
     }
