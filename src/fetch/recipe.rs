@@ -22,6 +22,7 @@ mod html;
 mod input;
 mod outcome;
 mod page;
+mod patient;
 mod run;
 mod sample;
 mod shelf;
@@ -293,7 +294,7 @@ pub(super) async fn pull(
     Ok(match Box::pin(run.within(time)).await? {
         Ending::Asked { questions, note } => Pulled::Asked { questions, note },
         Ending::Preparing { wait } => Pulled::Preparing { wait },
-        Ending::Done { files, .. } => Pulled::Done { files, portal: None },
+        Ending::Done { files, portal, .. } => Pulled::Done { files, portal },
     })
 }
 

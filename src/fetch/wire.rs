@@ -196,7 +196,7 @@ fn modalities(entry: &Value) -> Option<String> {
 }
 
 /// `Family, Given` or the caret form.
-fn person_name(told: &str) -> Option<PersonName> {
+pub(super) fn person_name(told: &str) -> Option<PersonName> {
     match told.split_once(',') {
         Some((family, given)) if !told.contains('^') => {
             PersonName::new(&format!("{}^{}", family.trim(), given.trim()))
@@ -207,17 +207,24 @@ fn person_name(told: &str) -> Option<PersonName> {
 
 /// What all items agree on, but for the patient ID, which says nothing without its issuer; `None` if that is nothing. The headers show who else is in there.
 pub(super) fn common_patient(items: &[&Item]) -> Option<Patient> {
+    let patients: Vec<&Patient> = items.iter().map(|item| &item.patient).collect();
+    let patient = Patient { id: None, ..agreed_patient(&patients)? };
+    (patient != Patient::default()).then_some(patient)
+}
+
+/// What all agree on; `None` if that is nothing.
+pub(super) fn agreed_patient(patients: &[&Patient]) -> Option<Patient> {
     fn agreed<T: PartialEq + Clone>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
         let mut values = values.flatten();
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)
     }
-    let sex = |item: &Item| (item.patient.sex != Sex::Unknown).then_some(item.patient.sex);
+    let sex = |patient: &Patient| (patient.sex != Sex::Unknown).then_some(patient.sex);
     let patient = Patient {
-        id: None,
-        name: agreed(items.iter().map(|item| item.patient.name.clone())),
-        birth_date: agreed(items.iter().map(|item| item.patient.birth_date)),
-        sex: agreed(items.iter().map(|item| sex(item))).unwrap_or_default(),
+        id: agreed(patients.iter().map(|patient| patient.id.clone())),
+        name: agreed(patients.iter().map(|patient| patient.name.clone())),
+        birth_date: agreed(patients.iter().map(|patient| patient.birth_date)),
+        sex: agreed(patients.iter().map(|patient| sex(patient))).unwrap_or_default(),
     };
     (patient != Patient::default()).then_some(patient)
 }

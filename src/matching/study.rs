@@ -143,6 +143,14 @@ impl<'a> Study<'a> {
             if compare::sexes(portal.sex, self.header.sex) == Agreement::Different {
                 found.push("the portal tells another sex than the header");
             }
+            // It comes without an issuer, from who says that it is the one of the objects.
+            let known = |told: &PatientId| {
+                let mut ids = self.ids.iter();
+                ids.any(|known| known.id.trim().eq_ignore_ascii_case(told.id.trim()))
+            };
+            if self.header.id.is_some() && portal.id.is_some_and(|told| !known(told)) {
+                found.push("the portal tells another patient ID than the header");
+            }
         }
         let mut contradictions: Vec<String> = Vec::new();
         for text in found {

@@ -11,6 +11,7 @@ use super::html::select::Selector;
 use super::input::Input;
 use super::outcome::{Condition, Rule};
 use super::page::{Listing, Reading};
+use super::patient::Shown;
 use super::sample::Sample;
 use super::template::{Shape, Template};
 use crate::clock;
@@ -45,6 +46,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) inputs: Vec<Spanned<Input>>,
     pub(super) steps: Vec<Spanned<Step>>,
+    #[serde(default)]
+    pub(super) patient: Option<Spanned<Shown>>,
     #[serde(default)]
     pub(super) outcomes: Vec<Spanned<Rule>>,
     #[serde(default)]
@@ -234,6 +237,10 @@ fn check(file: &File) -> Result<(), Wrong> {
         if let Some(name) = rule.steps.iter().find(|name| !names.contains(*name)) {
             return wrong(at, "steps", &format!("no step is called `{name}`"));
         }
+    }
+    if let Some(patient) = &file.patient {
+        let checked = patient.get_ref().check(&inputs, &known, &lists);
+        checked.map_err(|(key, sentence)| (patient.span().start, key, sentence))?;
     }
     hosts::of_samples(file)
 }

@@ -99,11 +99,17 @@ pub(super) fn of_samples(file: &File) -> Result<(), (usize, String, String)> {
         let (at, sample) = (sample.span().start, sample.get_ref());
         let link = Link::new(&sample.link).or_else(|| file.rules.made(&sample.link));
         let Some(link) = link else {
-            return wrong(at, "link", "this is no link, and no code that [match] makes one of".into());
+            return wrong(
+                at,
+                "link",
+                "this is no link, and no code that [match] makes one of".into(),
+            );
         };
         let host = super::host_of(link.url());
         if !file.rules.names(&host) {
-            let why = format!("its link goes to {host}, which is not among hosts under [match]; correct one of both");
+            let why = format!(
+                "its link goes to {host}, which is not among hosts under [match]; correct one of both"
+            );
             return wrong(at, "link", why);
         }
         let allowed = |host: &str| {
@@ -112,7 +118,8 @@ pub(super) fn of_samples(file: &File) -> Result<(), (usize, String, String)> {
         };
         for exchange in &sample.exchanges {
             let (at, request) = (exchange.span().start, exchange.get_ref().request.as_str());
-            let url = request.split_once(' ').filter(|(method, _)| matches!(*method, "GET" | "POST"));
+            let url =
+                request.split_once(' ').filter(|(method, _)| matches!(*method, "GET" | "POST"));
             let url = url.and_then(|(_, url)| Url::parse(url.trim()).ok());
             let Some(url) = url.filter(Url::has_host) else {
                 let why = "write a request as `GET https://host/path` or `POST https://host/path`";

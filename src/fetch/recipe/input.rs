@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::dicom::patient::parse_date;
+use crate::dicom::patient::{BirthDate, parse_date};
 use crate::import::{Question, QuestionKind};
 
 /// Longer answers are no answers.
@@ -38,7 +38,7 @@ pub(super) enum Kind {
 
 /// How a date is written; a text has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-enum Format {
+pub(super) enum Format {
     #[default]
     #[serde(rename = "YYYYMMDD")]
     Plain,
@@ -55,6 +55,12 @@ enum Format {
 }
 
 impl Format {
+    /// A date as it is written so; the year alone is none.
+    pub(super) fn parse(self, text: &str) -> Option<BirthDate> {
+        let date = jiff::civil::Date::strptime(self.pattern(), text.trim()).ok()?;
+        BirthDate::parse(&date.to_string())
+    }
+
     fn pattern(self) -> &'static str {
         match self {
             Self::Plain => "%Y%m%d",

@@ -21,6 +21,7 @@ use super::page::{MOST_BODY, Page};
 use super::shelf::{Seen, Shelf};
 use super::state::State;
 use super::trace::{self, Trace};
+use crate::dicom::Patient;
 use crate::fetch::{Class, Error, FetchSection, Halt, Observer, Pulled, recognise, store};
 use crate::import::{File, Link, Question};
 use crate::web::{self, Answer, Call, Visit};
@@ -49,7 +50,7 @@ pub(super) enum Pace {
 pub(super) enum Ending {
     Asked { questions: Vec<Question>, note: Option<String> },
     Preparing { wait: Duration },
-    Done { files: Vec<File>, seen: Vec<Seen> },
+    Done { files: Vec<File>, seen: Vec<Seen>, portal: Option<Patient> },
 }
 
 /// One attempt.
@@ -82,8 +83,26 @@ impl Run<'_> {
         if self.shelf.is_empty() {
             return Err(Error::Nothing { host: self.host() }.into());
         }
+        let portal = self.portal();
         let (files, seen) = self.shelf.close().await?;
-        Ok(Ending::Done { files, seen })
+        Ok(Ending::Done { files, seen, portal })
+    }
+
+    /// The patient whom the portal shows, if the recipe says where.
+    fn portal(&self) -> Option<Patient> {
+        let shown = self.recipe.file.patient.as_ref()?.get_ref();
+        let witness = shown.read(&self.state.lists, &|name, item| self.value(name, item));
+        self.say(&format!("the portal's patient: {}", witness.told()));
+        let host = self.host();
+        let unread = witness.unread.iter().map(|what| {
+            format!("{host}: the {what} that the portal shows cannot be read, so it was not compared; have the recipe mended")
+        });
+        let unread: Vec<String> = unread.collect();
+        if !unread.is_empty() {
+            unread.iter().for_each(|note| self.say(note));
+            self.observer.noted(unread);
+        }
+        witness.patient
     }
 
     async fn steps(&mut self) -> Result<Option<Ending>, Halt> {

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::outcome::Outcome;
 use super::page::Page;
+use super::patient::Expected;
 use super::run::{Ending, Pace};
 use super::shelf::Shelf;
 use super::state::State;
@@ -36,6 +37,9 @@ pub(super) struct Sample {
     /// How many files come.
     #[serde(default)]
     files: Option<usize>,
+    /// Whom the portal shows.
+    #[serde(default)]
+    patient: Option<Expected>,
     pub(super) exchanges: Vec<Spanned<Exchange>>,
 }
 
@@ -202,7 +206,9 @@ impl Recipe {
             && !pattern.is_match(&super::tail(link.url()))
         {
             let pattern = pattern.as_str();
-            return Err(format!("its link does not fit `link` under [match], which is `{pattern}`"));
+            return Err(format!(
+                "its link does not fit `link` under [match], which is `{pattern}`"
+            ));
         }
         let exchanges = sample.exchanges.iter().map(|exchange| exchange.get_ref().clone());
         let tape = Arc::new(Tape { exchanges: exchanges.collect(), at: Mutex::default() });
@@ -228,9 +234,12 @@ impl Recipe {
             Err(Halt::Ended(_)) => return Err(at("it ends early".to_owned())),
         };
         if ends != sample.ends {
-            let mut what = format!("it ends `{}`, and should end `{}`", ends.word(), sample.ends.word());
+            let mut what =
+                format!("it ends `{}`, and should end `{}`", ends.word(), sample.ends.word());
             if let Err(Halt::Fault(error)) = &ended {
-                what.push_str(&format!(": {}", told(error)));
+                let told = told(error);
+                let prefix = format!("step {}: ", trace.step());
+                what.push_str(&format!(": {}", told.strip_prefix(&prefix).unwrap_or(&told)));
             }
             what = trace.with_instead(what);
             if let Some(why) = played.last.and_then(|page| self.not_judged(sample.ends, &page)) {
@@ -244,12 +253,19 @@ impl Recipe {
             let (method, url) = never.request.split_once(' ').unwrap_or(("", ""));
             let url = Url::parse(url.trim()).map(|url| difference::request(method, &url));
             let url = url.unwrap_or_default();
-            return Err(at(format!("it ends after {made} of {all} recorded requests; {url} is never made")));
+            return Err(at(format!(
+                "it ends after {made} of {all} recorded requests; {url} is never made"
+            )));
         }
         if let Some(wanted) = sample.files
             && files != Some(wanted)
         {
             return Err(at(format!("{} files came, and {wanted} should", files.unwrap_or(0))));
+        }
+        if let (Some(expected), Ok(Ending::Done { portal, .. })) = (&sample.patient, &ended)
+            && let Some(key) = expected.differs(portal.as_ref())
+        {
+            return Err(format!("[patient] gives another `{key}` than [samples.patient] says"));
         }
         Ok(())
     }

@@ -146,3 +146,6 @@ fn a_session_is_no_text_for_a_log() {
     let bookmark = Bookmark { state: "secret".to_owned(), answered: false };
     assert!(!format!("{bookmark:?}").contains("secret"));
 }
+
+mod patient;
+mod samples;

@@ -100,7 +100,10 @@ mod tests {
         assert_eq!(form("31.01.1970"), "99.99.9999");
         assert_eq!(form("Müller^Eva\n"), "Aaaaaa^Aaa ");
         assert_eq!(form(&"x".repeat(100)), format!("{}…", "a".repeat(24)));
-        assert_eq!((name("csrf-token_2"), name("0815471112"), name("Eva Muster")), ("csrf-token_2", "…", "…"));
+        assert_eq!(
+            (name("csrf-token_2"), name("0815471112"), name("Eva Muster")),
+            ("csrf-token_2", "…", "…")
+        );
         assert_eq!(names(["a", "b", "a"].into_iter()), "a, b");
         assert!(names((0..50).map(|n| n.to_string())).ends_with("7, …"));
     }
@@ -111,6 +114,9 @@ mod tests {
         assert_eq!(json("/result/id", &document), "`/result` has state, jobs");
         assert_eq!(json("/results", &document), "the document has result");
         assert_eq!(json("/result/jobs/3", &document), "`/result/jobs` is a list of 1 entries");
-        assert_eq!(json("/result/state", &document), "`/result/state` is a text of the form `aaaaaaa`");
+        assert_eq!(
+            json("/result/state", &document),
+            "`/result/state` is a text of the form `aaaaaaa`"
+        );
     }
 }

@@ -68,6 +68,25 @@ fn a_named_order_is_not_enough_if_anything_is_wrong() {
         X,
         "portal sex",
     );
+    let of_id = |id: &str| Patient {
+        id: Some(PatientId { id: id.to_owned(), issuer: None }),
+        ..person("Müller^Hans", BORN, Sex::Male)
+    };
+    let foreign = |c: &mut Case| c.facts.patient.id = of_id("F-77").id;
+    held(
+        &with(&|c| {
+            foreign(c);
+            c.witnesses.portal = Some(of_id("F-78"));
+        }),
+        one,
+        X,
+        "portal ID",
+    );
+    let agreed = with(&|c| {
+        foreign(c);
+        c.witnesses.portal = Some(of_id("f-77 "));
+    });
+    assert_eq!(run(&agreed, one, Policy::AutomaticWithOrder).verdict, Verdict::Automatic);
     held(
         &with(&|c| c.witnesses.portal = portal("Mueler^Hans", BORN, Sex::Male)),
         one,

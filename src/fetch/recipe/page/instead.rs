@@ -29,11 +29,18 @@ impl Page {
     }
 
     pub(in crate::fetch::recipe) fn without_header(&self) -> String {
-        format!("the answer has the headers {}", told::names(self.headers.iter().map(|(name, _)| told::name(name))))
+        format!(
+            "the answer has the headers {}",
+            told::names(self.headers.iter().map(|(name, _)| told::name(name)))
+        )
     }
 
     /// What a selector finds does not fit, or nothing is found.
-    pub(in crate::fetch::recipe) fn without_text(&self, selector: &Selector, wanted: Option<&Pattern>) -> String {
+    pub(in crate::fetch::recipe) fn without_text(
+        &self,
+        selector: &Selector,
+        wanted: Option<&Pattern>,
+    ) -> String {
         let Ok(html) = self.html() else { return self.without_css(selector) };
         let found = html.select(selector);
         match wanted.filter(|_| !found.is_empty()) {
@@ -81,7 +88,10 @@ impl Reading {
         let whole = Self { regex: None, ..self.clone() }.read(page, cookie);
         if let (Some(whole), Some(_)) = (&whole, &self.regex) {
             let length = whole.chars().count();
-            return format!("the regex fits nothing in `{}` ({length} characters)", told::form(whole));
+            return format!(
+                "the regex fits nothing in `{}` ({length} characters)",
+                told::form(whole)
+            );
         }
         if let Some(css) = &self.css {
             let html = page.html().ok();
@@ -126,7 +136,9 @@ impl Listing {
             let Ok(html) = page.html() else { return page.without_css(css) };
             let found = html.select(css);
             let lacks = |id: &&usize| {
-                self.fields.values().any(|place| place != "text" && html.attribute(**id, place).is_none())
+                self.fields
+                    .values()
+                    .any(|place| place != "text" && html.attribute(**id, place).is_none())
             };
             return match (found.len(), found.iter().find(lacks)) {
                 (0, _) => page.without_css(css),

@@ -57,7 +57,11 @@ impl Run<'_> {
         Ok(Some(self.pause(names, None).await?))
     }
 
-    pub(super) async fn pause(&mut self, names: &[String], note: Option<String>) -> Result<Ending, Halt> {
+    pub(super) async fn pause(
+        &mut self,
+        names: &[String],
+        note: Option<String>,
+    ) -> Result<Ending, Halt> {
         self.state.paused = true;
         self.state.spent = true;
         self.keep().await?;

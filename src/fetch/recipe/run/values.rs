@@ -62,7 +62,9 @@ impl Run<'_> {
         let form = html.fill(selector, &fields, step.button.as_ref()).map_err(|missing| {
             let what = match missing {
                 Missing::Form => format!("the page has no form {}", selector.as_str()),
-                Missing::Field(name) => format!("the form {} has no field `{name}`", selector.as_str()),
+                Missing::Field(name) => {
+                    format!("the form {} has no field `{name}`", selector.as_str())
+                }
                 Missing::Button => {
                     let button = step.button.as_ref().map_or("", Selector::as_str);
                     format!("the form {} has no button {button}", selector.as_str())
@@ -92,7 +94,7 @@ impl Run<'_> {
         self.recipe.file.inputs.iter().any(|input| input.get_ref().name == name)
     }
 
-    fn value(&self, name: &str, item: Option<&Entry>) -> Option<String> {
+    pub(super) fn value(&self, name: &str, item: Option<&Entry>) -> Option<String> {
         let link = self.link.url();
         if let Some(field) = name.strip_prefix("item.") {
             return item?.get(field).cloned();

@@ -17,7 +17,8 @@ const LONG_SEGMENT: usize = 16;
 pub(super) fn request(method: &str, url: &Url) -> String {
     let origin = url.origin().ascii_serialization();
     let segment = |segment: &str| {
-        let is_plain = segment.len() < LONG_SEGMENT && !segment.contains(|c: char| c.is_ascii_digit());
+        let is_plain =
+            segment.len() < LONG_SEGMENT && !segment.contains(|c: char| c.is_ascii_digit());
         if is_plain { segment.to_owned() } else { told::form(segment) }
     };
     let path: Vec<String> = url.path().split('/').map(segment).collect();
@@ -41,7 +42,8 @@ impl Exchange {
         let sent = request(method, url);
         if self.request.trim() != format!("{method} {url}") {
             let (recorded, at) = self.request.trim().split_once(' ').unwrap_or(("", ""));
-            let recorded = Url::parse(at.trim()).map(|url| request(recorded, &url)).unwrap_or_default();
+            let recorded =
+                Url::parse(at.trim()).map(|url| request(recorded, &url)).unwrap_or_default();
             return Some(match recorded == sent {
                 true => format!("is {sent}, recorded is one of the same form with other values"),
                 false => format!("is {sent}, recorded is {recorded}"),
@@ -54,7 +56,9 @@ impl Exchange {
             let (name, wanted) = pair(line);
             match headers.get(name.as_str()).map(|value| value.to_str().unwrap_or("")) {
                 Some(value) if value == wanted => None,
-                Some(value) => Some(format!("({sent}) has {}", values("header", &name, &wanted, value))),
+                Some(value) => {
+                    Some(format!("({sent}) has {}", values("header", &name, &wanted, value)))
+                }
                 None => Some(format!("({sent}) lacks the header `{name}`")),
             }
         })
@@ -65,7 +69,9 @@ impl Exchange {
 fn values(what: &str, name: &str, wanted: &str, sent: &str) -> String {
     let (wanted, sent) = (told::form(wanted), told::form(sent));
     match wanted == sent {
-        true => format!("the {what} `{name}` with another value than recorded, of the same form `{sent}`"),
+        true => format!(
+            "the {what} `{name}` with another value than recorded, of the same form `{sent}`"
+        ),
         false => format!("the {what} `{name}` as `{sent}`, recorded is `{wanted}`"),
     }
 }
@@ -75,12 +81,22 @@ fn bodies(wanted: &str, sent: &str) -> String {
     let (what, recorded, sent_fields) = match (json(wanted), json(sent)) {
         (Some(recorded), Some(sent)) => ("value", flat(&recorded), flat(&sent)),
         (None, None) if !wanted.contains("\r\n") => {
-            let fields = |text: &str| -> Vec<(String, String)> { parse(text.as_bytes()).into_owned().collect() };
+            let fields = |text: &str| -> Vec<(String, String)> {
+                parse(text.as_bytes()).into_owned().collect()
+            };
             ("field", fields(wanted), fields(sent))
         }
-        _ => return format!("sends another body ({} bytes) than recorded ({} bytes)", sent.len(), wanted.len()),
+        _ => {
+            return format!(
+                "sends another body ({} bytes) than recorded ({} bytes)",
+                sent.len(),
+                wanted.len()
+            );
+        }
     };
-    let of = |fields: &[(String, String)]| -> BTreeMap<String, String> { fields.iter().cloned().collect() };
+    let of = |fields: &[(String, String)]| -> BTreeMap<String, String> {
+        fields.iter().cloned().collect()
+    };
     let (known, came) = (of(&recorded), of(&sent_fields));
     for (name, value) in &known {
         match came.get(name) {
@@ -94,7 +110,8 @@ fn bodies(wanted: &str, sent: &str) -> String {
     if let Some(name) = came.keys().find(|name| !known.contains_key(*name)) {
         return format!("has the {what} `{name}`, which was not recorded");
     }
-    let order = |fields: &[(String, String)]| told::names(fields.iter().map(|(name, _)| name.clone()));
+    let order =
+        |fields: &[(String, String)]| told::names(fields.iter().map(|(name, _)| name.clone()));
     let (sent, recorded) = (order(&sent_fields), order(&recorded));
     format!("has the {what}s {sent}, recorded is the order {recorded}")
 }
