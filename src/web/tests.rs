@@ -328,3 +328,4 @@ fn tokens_with_line_breaks_are_no_header() {
 }
 
 mod proxy;
+mod visits;

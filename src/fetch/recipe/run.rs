@@ -165,12 +165,7 @@ impl Run<'_> {
         let mut waited = Duration::ZERO;
         loop {
             let call = self.call(step)?;
-            if spends && !self.visit.reaches(&call.url) {
-                return Err(web::Error::Stray {
-                    host: call.url.host_str().unwrap_or("").to_owned(),
-                }
-                .into());
-            }
+            self.guarded(&call)?;
             let sent = if spends { self.spend(call).await? } else { self.send(call).await? };
             let page = self.read(sent).await.map_err(|error| self.doubted(error, spends))?;
             let judged = self.judge(step, &page).await;
@@ -230,7 +225,21 @@ impl Run<'_> {
         }
     }
 
+    /// Nothing is spent on a call that would be refused: it leaves the hosts, or what was encrypted so far.
+    fn guarded(&self, call: &Call) -> Result<(), Error> {
+        if !self.visit.reaches(&call.url) {
+            let host = call.url.host_str().unwrap_or("").to_owned();
+            return Err(web::Error::Stray { host }.into());
+        }
+        let from = self.state.page.as_ref().map_or(self.link.url(), |page| &page.url);
+        if from.scheme() == "https" && call.url.scheme() != "https" {
+            return Err(web::Error::Downgrade { host: self.host() }.into());
+        }
+        Ok(())
+    }
+
     pub(super) async fn send(&mut self, call: Call) -> Result<Answer, Halt> {
+        self.guarded(&call)?;
         self.requests = self.requests.saturating_add(1);
         if self.requests > self.recipe.file.limits.requests {
             let what = "the recipe's limit on requests is reached";
@@ -312,7 +321,10 @@ impl Run<'_> {
     pub(super) fn usual(&self, page: &Page) -> Result<(), Error> {
         let host = self.host();
         if !matches!(page.status, 200..=299) {
-            self.trace.instead(&format!("{}, and no outcome of the recipe says what that means", page.kind()));
+            self.trace.instead(&format!(
+                "{}, and no outcome of the recipe says what that means",
+                page.kind()
+            ));
         }
         let outcome = match page.status {
             200..=299 => return Ok(()),

@@ -20,6 +20,8 @@ async fn every_oddity_ends_in_its_sentence_and_credentials_go_once() {
             (Twist::Changed, "does not look as its recipe says", 0),
             (Twist::LoginPage, "", 0),
             (Twist::Away(format!("{away}/x")), "", 0),
+            // The same host on another port is somebody else.
+            (Twist::Away(format!("{}/x", other.pages.origin())), "passed credentials on", 0),
             (Twist::Cut, "was cut off", 1),
         ];
         for (twist, wanted, logins) in twists {

@@ -83,7 +83,11 @@ async fn a_difference_is_told_with_step_place_and_what_is_there() {
              form form#login; found instead: the answer has status 200, is of no kind, 104 bytes; the page has \
              the forms form#signin (fields: dob, t)",
         ),
-        ("done", PAGE.replace("name=dob", "name=birth"), "the form form#login has no field `dob`; found instead"),
+        (
+            "done",
+            PAGE.replace("name=dob", "name=birth"),
+            "the form form#login has no field `dob`; found instead",
+        ),
         (
             "done",
             login(BODY, r#"{"result":{"sid":"s-SECRET2"}}"#),
@@ -110,9 +114,17 @@ async fn a_difference_is_told_with_step_place_and_what_is_there() {
             login("dob=1970-01-31&t=SECRET1", FINE),
             "step 2 \"login\": request 2 (POST https://p.example/in) has the field `dob` as `99.99.9999`, recorded is `9999-99-99`",
         ),
-        ("done", login("dob=31.01.1970&t=SECRET9", FINE), "the field `t` with another value than recorded"),
+        (
+            "done",
+            login("dob=31.01.1970&t=SECRET9", FINE),
+            "the field `t` with another value than recorded",
+        ),
         ("done", login("dob=31.01.1970", FINE), "has the field `t`, which was not recorded"),
-        ("done", login("t=SECRET1&dob=31.01.1970", FINE), "has the fields dob, t, recorded is the order t, dob"),
+        (
+            "done",
+            login("t=SECRET1&dob=31.01.1970", FINE),
+            "has the fields dob, t, recorded is the order t, dob",
+        ),
         (
             "done",
             other("Bearer SECRET2", "Bearer SECRET3"),
@@ -148,6 +160,22 @@ async fn a_difference_is_told_with_step_place_and_what_is_there() {
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
 
+#[tokio::test]
+async fn an_answer_is_not_sent_where_a_form_leaves_tls_or_the_hosts() {
+    for (action, wanted) in [
+        ("http://p.example/in", "passed on from https to http"),
+        ("https://q.example/in", "the portal leads to q.example, which its recipe does not name"),
+        ("//p.example.evil.example/in", "which its recipe does not name"),
+        ("https://u:w@p.example/in", "carries a user name or password"),
+    ] {
+        let exchanges =
+            login(BODY, FINE).replace("action=\"/in\"", &format!("action=\"{action}\""));
+        let fault = told("done", &exchanges).await.unwrap();
+        assert!(fault.starts_with("step 2 \"login\": it ends with: "), "{fault}");
+        assert!(fault.contains(wanted), "{fault}");
+    }
+}
+
 #[test]
 fn a_sample_that_leaves_the_hosts_is_refused_when_it_is_read() {
     let fault = |text: &str| Recipe::parse("x.toml", text).err().map(|fault| fault.to_string());
@@ -159,19 +187,30 @@ fn a_sample_that_leaves_the_hosts_is_refused_when_it_is_read() {
             "link = \"https://q.example/s/QX7\"",
             "x.toml:33: link: sample \"s\": its link goes to q.example, which is not among hosts under [match]",
         ),
-        ("link = \"https://p.example/s/QX7\"", "link = \"QX7\"", "link: sample \"s\": this is no link"),
+        (
+            "link = \"https://p.example/s/QX7\"",
+            "link = \"QX7\"",
+            "link: sample \"s\": this is no link",
+        ),
         (
             "GET https://p.example/s/QX7",
             "GET https://cdn.example/s/QX7",
             "x.toml:38: request: sample \"s\": it sends a request to cdn.example, which the recipe does not allow; add it to hosts",
         ),
-        ("GET https://p.example/s/QX7", "GET https://files.example/s/QX7", "request to files.example"),
+        (
+            "GET https://p.example/s/QX7",
+            "GET https://files.example/s/QX7",
+            "request to files.example",
+        ),
         ("GET https://p.example/s/QX7", "PUT https://p.example/s/QX7", "write a request as"),
     ] {
         let told = fault(&fine.replacen(from, to, 1)).unwrap();
         assert!(told.contains(wanted), "{told}\nwanted: {wanted}");
     }
-    assert_eq!(fault(&fine.replacen("GET https://p.example/s/QX7", "GET https://x.files.example/s", 1)), None);
+    assert_eq!(
+        fault(&fine.replacen("GET https://p.example/s/QX7", "GET https://x.files.example/s", 1)),
+        None
+    );
     // Without hosts of its own it is bound by [portals.NAME].
     let unbound = fine.replacen("hosts = [\"p.example\"]", "", 1);
     assert_eq!(fault(&unbound.replace("https://p.example", "https://q.example")), None);
