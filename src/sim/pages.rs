@@ -47,6 +47,8 @@ pub enum Twist {
     Down,
     /// Packing fails.
     Failed,
+    /// The list of files shows this patient.
+    Shows(String),
 }
 
 /// What the portal holds.

@@ -35,6 +35,18 @@ fn copied(name: &str, host: &str) -> String {
     text.replacen("[limits]", &format!("[match]\n{hosts}\nlink = '^/zip/'\n[limits]"), 1)
 }
 
+/// The form for the birth date, with the patient whom its list of files may show.
+fn witnessed(text: &str) -> String {
+    let fields = "fields = { birthdate = \"{birthDate}\" }";
+    let shown = format!("{fields}\nextract = {{ who = {{ css = \"#who\", optional = true }} }}");
+    let text = text.replacen("[[samples]]", "[patient]\nname = \"{who}\"\n[[samples]]", 1);
+    if text.contains(fields) {
+        text.replacen(fields, &shown, 1)
+    } else {
+        text.replacen("[patient]\nname = \"{who}\"\n", "", 1)
+    }
+}
+
 /// Without the samples, whose links belong to the recipe as shipped.
 fn unsampled(text: &str) -> String {
     text.split("[[samples]]").next().unwrap().to_owned()
@@ -76,6 +88,7 @@ fn write_recipes(folder: &Path, pages: &Pages) {
     for name in shipped {
         let text = copied(&format!("{name}.toml"), "127.0.0.1");
         let text = text.replace("https://code.portal.example.org", &pages.origin());
+        let text = witnessed(&text);
         std::fs::write(folder.join(format!("{name}.toml")), unsampled(&text)).unwrap();
     }
     for name in ["orthanc-dicomweb", "share-dicomweb"] {

@@ -179,7 +179,13 @@ async fn files(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     if !is_open(&shared, &headers) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    page("<table><tr><td><a class='big download' href='../../dl/1'>CT Abdomen</a></table>")
+    let who = match shared.twist() {
+        Twist::Shows(name) => format!("<p id=who>{name}</p>"),
+        _ => String::new(),
+    };
+    page(&format!(
+        "{who}<table><tr><td><a class='big download' href='../../dl/1'>CT Abdomen</a></table>"
+    ))
 }
 
 async fn download(State(shared): State<Shared>, headers: HeaderMap) -> Response {
