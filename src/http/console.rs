@@ -53,7 +53,9 @@ async fn start(
     let listed = api::page_of(&rooms.pipeline, &filter)?;
     let destinations = rooms.pipeline.destinations();
     let now = rooms.guard.clock.now();
-    Ok(page(StatusCode::OK, &pages::Start::new(&listed, &filter, &destinations, now)))
+    let mut shown = pages::Start::new(&listed, &filter, &destinations, now);
+    shown.archives = rooms.pipeline.archives().iter().map(pages::Archive::new).collect();
+    Ok(page(StatusCode::OK, &shown))
 }
 
 async fn show(State(rooms): State<Rooms>, Path(id): Path<String>) -> Result<Response, Problem> {

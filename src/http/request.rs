@@ -243,7 +243,7 @@ impl ImportRequest {
             destination: fields.get("destination").map(str::to_owned),
             password: fields.get("password").map(str::to_owned),
             choices: fields.get("choices").map(|word| ChoicesRequest::Word(word.to_owned())),
-            from: None,
+            from: FromRequest::from_form(fields),
         }
     }
 }

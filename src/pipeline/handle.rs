@@ -379,6 +379,11 @@ impl Pipeline {
         self.shared.settings().destinations.names()
     }
 
+    /// Archives that studies can be asked of.
+    pub fn archives(&self) -> Vec<Source> {
+        self.shared.settings().sources.all()
+    }
+
     /// Turns of the scheduler so far: a watchdog feeds on their growing.
     pub fn beats(&self) -> u64 {
         self.shared.beats.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@ use lotse::sim::{pacs, portal};
 use serde_json::{Value, json};
 
 use super::desk::{Hospital, SCRIPT, hostile_image, zip};
+use super::support::peers::Orthanc;
 use super::support::{Setup, program, root, run, test_env};
 
 /// Runs a script against the desk; gives what it prints as JSON.
@@ -108,5 +109,26 @@ async fn trouble_is_told_and_can_be_acted_on() {
     let import = desk.daemon.api.import(first["id"].as_str().unwrap()).await;
     assert_eq!(import["state"], "Closed", "{import}");
     assert_eq!(import["studies"][0]["decision"]["by"], "rule", "the request named the order");
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn an_archive_is_asked_for_a_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let orthanc = Orthanc::with_dicomweb(folder.path()).await;
+    let url = format!("http://127.0.0.1:{}/dicom-web", orthanc.peer.port);
+    let archives = format!(
+        "[dicomweb.archive]\nurl = \"{url}\"\n[peers.modality]\nae-title = \"MODALITY\"\n\
+         address = \"127.0.0.1:{}\"\nretrieve = \"get\"",
+        orthanc.dicom
+    );
+    let desk = Hospital::with(|setup| setup.table(&archives)).await;
+    for slice in 0..3 {
+        orthanc.store(desk.world.sample.instance(slice)).await;
+    }
+    let seen = browse(&desk, "archive.cjs", json!({"foreign": "RP-0815-4711"})).await;
+    let import = desk.daemon.api.import(seen["id"].as_str().unwrap()).await;
+    assert_eq!(import["counts"]["received"], 3, "{import}");
+    assert_eq!(import["source"], "archive");
     desk.close().await;
 }

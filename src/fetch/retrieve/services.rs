@@ -33,6 +33,11 @@ impl Sources {
         }
     }
 
+    pub fn all(&self) -> Vec<Source> {
+        let peers = self.peers.keys().cloned().map(Source::Peer);
+        peers.chain(self.services.keys().cloned().map(Source::Dicomweb)).collect()
+    }
+
     /// All names, for people.
     pub fn names(&self) -> Vec<&str> {
         self.peers.keys().chain(self.services.keys()).map(String::as_str).collect()

@@ -7,7 +7,7 @@ use crate::http::api::{Filter, Listed, PAGE};
 use crate::http::view::{
     CandidateView, DeliveryView, ForeignView, ImportView, PatientView, StudyView, sentence,
 };
-use crate::import::DestinationName;
+use crate::import::{DestinationName, Source};
 use crate::matching::Completeness;
 
 use super::compare::{Compared, age, compare, decided_by, evidence, person};
@@ -45,6 +45,8 @@ pub(super) struct ErrorPage {
 pub(super) struct Start {
     pub(super) rows: Vec<Row>,
     pub(super) destinations: Vec<String>,
+    /// Where studies can be fetched from; without any there is no form for it.
+    pub(super) archives: Vec<Archive>,
     pub(super) states: Vec<Choice>,
     pub(super) query: String,
     pub(super) is_narrowed: bool,
@@ -59,6 +61,24 @@ pub(super) struct Choice {
     pub(super) value: &'static str,
     pub(super) text: &'static str,
     pub(super) is_chosen: bool,
+}
+
+/// An archive to choose.
+pub(super) struct Archive {
+    /// As the form sends it.
+    pub(super) value: String,
+    pub(super) name: String,
+}
+
+impl Archive {
+    pub(super) fn new(source: &Source) -> Self {
+        let (kind, name) = match source {
+            Source::Peer(name) => ("peer", name),
+            Source::Dicomweb(name) => ("dicomweb", name),
+        };
+        let way = if kind == "peer" { "" } else { " (DICOMweb)" };
+        Self { value: format!("{kind}:{name}"), name: format!("{name}{way}") }
+    }
 }
 
 pub(super) struct Row {
@@ -170,6 +190,7 @@ impl Start {
             newer: (listed.page > 1).then(|| link(listed.page - 1)),
             rows: listed.imports.iter().map(|view| Row::new(view, now)).collect(),
             destinations: destinations.iter().map(ToString::to_string).collect(),
+            archives: vec![],
             states: STATES
                 .iter()
                 .map(|&(value, text)| Choice { value, text, is_chosen: value == chosen })

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::super::problem::Problem;
-use super::{LO, optional, required};
+use super::{Fields, LO, optional, required};
 use crate::dicom::Uid;
 use crate::import::{From, Selection, Source};
 
@@ -22,6 +22,20 @@ pub(super) struct FromRequest {
 }
 
 impl FromRequest {
+    /// The same from the fields of a form; `None` if none names an archive.
+    pub(super) fn from_form(fields: &Fields) -> Option<Self> {
+        let text = |name: &str| fields.get(name).map(str::to_owned);
+        let (kind, name) = fields.get("archive")?.split_once(':').unwrap_or_default();
+        let named = |wanted: &str| (kind == wanted).then(|| name.to_owned());
+        Some(Self {
+            peer: named("peer"),
+            dicomweb: named("dicomweb"),
+            study_instance_uid: text("foreignStudy"),
+            accession_number: text("foreignAccession"),
+            patient_id: text("foreignPatient"),
+        })
+    }
+
     pub(super) fn checked(self) -> Result<From, Problem> {
         let name = |name: &str| required("from", name, LO);
         let source = match (&self.peer, &self.dicomweb) {
@@ -52,7 +66,8 @@ impl FromRequest {
         };
         if selection.is_empty() {
             return Err(Problem::invalid(
-                "`from` names no study; give studyInstanceUid, accessionNumber or patientId",
+                "`from` names no study: give its accession number (accessionNumber), patient ID (patientId) or study UID \
+                 (studyInstanceUid), as the archive knows them",
             ));
         }
         Ok(From { source, selection })
