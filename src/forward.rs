@@ -49,7 +49,7 @@ pub use pace::{Bandwidth, Held as HeldBack, Pace, Window};
 pub use readings::{Reading, Readings};
 pub use retry::{Retries, Retry};
 pub use section::{DestinationSection, Existing, Faulty, FolderLayout, TargetSection};
-pub use stow::Stow;
+pub use stow::{Stow, Way};
 pub use vouching::{ByQuery, Commitment, Vouching};
 
 /// Whether images of this transfer syntax are decoded for a destination that does not take it.

@@ -24,7 +24,7 @@ pub use config::{Config, Environment, GatewaySection, MasterKey, RetrySection, d
 pub use faults::{Fault, Faults};
 pub use notify::Notify;
 use parts::KeptWorklist;
-pub use parts::{ClockSource, Unusable, asked, at_rest, inspect, worklist};
+pub use parts::{ClockSource, Unusable, asked, at_rest, inspect, proxy, worklist};
 pub use secure::notes;
 pub use serve::serve;
 

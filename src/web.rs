@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -101,6 +102,13 @@ struct Site {
 }
 
 impl Site {
+    /// A proxy that wants to know who we are answers in the place of the host where there is no TLS.
+    fn answered(&self, host: &str, response: &reqwest::Response) -> Result<(), Error> {
+        let asks = self.way == Way::Proxy
+            && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if asks { Err(Error::Proxy { host: host.to_owned() }) } else { Ok(()) }
+    }
+
     /// Whether this section opens anything that is closed by default.
     fn opens(&self) -> bool {
         self.reach == Reach::Site || self.allow_http

@@ -45,6 +45,9 @@ pub struct DestinationSection {
     /// For `stow-url`: without TLS.
     #[serde(default)]
     pub allow_http: bool,
+    /// For `stow-url`: the server is outside, and reached through the proxy of `[fetch]`.
+    #[serde(default)]
+    pub through_proxy: bool,
     /// For `stow-url`: PEM file of a certificate authority that is trusted beside the public ones.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -153,7 +156,7 @@ pub enum Faulty {
     )]
     StowUrl,
     #[error(
-        "`allow-http`, `ca-file`, `token-file`, `user` and `password-file` are for a `stow-url`; leave them out"
+        "`allow-http`, `through-proxy`, `ca-file`, `token-file`, `user` and `password-file` are for a `stow-url`; leave them out"
     )]
     StowKeys,
     #[error("give `token-file`, or `user` with `password-file`, or none of them")]
@@ -207,7 +210,8 @@ impl DestinationSection {
         };
         let keys =
             [&self.ca_file, &self.token_file, &self.password_file].iter().any(|k| k.is_some());
-        if self.stow_url.is_none() && (keys || self.allow_http || self.user.is_some()) {
+        let way = self.allow_http || self.through_proxy;
+        if self.stow_url.is_none() && (keys || way || self.user.is_some()) {
             faults.push(Faulty::StowKeys);
         }
         if self.folder.is_some() && self.associations.is_some() {

@@ -23,7 +23,7 @@ use super::source::Source;
 use super::{Ended, Run, route};
 use crate::dicom::Uid;
 use crate::import::{Compressed, Instance, InstanceOutcome};
-use crate::web::{self, Client, Credentials, PortalSection, TlsFault, Upload, UploadLimits};
+use crate::web::{self, Client, Credentials, PortalSection, Proxy, TlsFault, Upload, UploadLimits};
 
 /// Instances in one request: what is repeated if it fails, against round trips.
 const MOST_INSTANCES: usize = 50;
@@ -42,6 +42,13 @@ const LIMITS: UploadLimits = UploadLimits {
     body: 1 << 20,
 };
 
+/// How a server is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Way<'a> {
+    pub ca_file: Option<PathBuf>,
+    pub proxy: Option<&'a Proxy>,
+}
+
 /// A server that takes instances.
 #[derive(Clone)]
 pub struct Stow {
@@ -58,21 +65,22 @@ impl fmt::Debug for Stow {
 
 impl Stow {
     /// `url` is that of the studies resource, as `https://pacs.example/dicom-web/studies`. The administrator names
-    /// it, so it may be inside the site, and without TLS where the section allows that.
+    /// it, so it may be inside the site, unless it is behind the proxy, and without TLS where the section allows
+    /// that.
     ///
     /// # Errors
     /// If `ca_file` or the secret cannot be read.
-    pub fn new(
-        url: Url,
-        ca_file: Option<PathBuf>,
-        credentials: Credentials,
-    ) -> Result<Self, String> {
+    pub fn new(url: Url, way: Way<'_>, credentials: Credentials) -> Result<Self, String> {
         let hosts = vec![url.host_str().unwrap_or_default().to_owned()];
-        let allow_http = url.scheme() == "http";
-        let section =
-            PortalSection { hosts, allow_private: true, allow_http, ca_file, recipe: None };
+        let section = PortalSection {
+            hosts,
+            allow_private: way.proxy.is_none(),
+            allow_http: url.scheme() == "http",
+            ca_file: way.ca_file,
+            recipe: None,
+        };
         let sections = [("stow".to_owned(), section)].into();
-        let client = Client::new(&sections).map_err(|error| error.to_string())?;
+        let client = Client::through(&sections, way.proxy).map_err(|error| error.to_string())?;
         // So that a missing file shows at the start.
         credentials.read().map_err(|error| error.to_string())?;
         Ok(Self { url, client, credentials })

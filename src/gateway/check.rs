@@ -52,6 +52,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     check_worklist(config, faults);
     check_destinations(config, faults);
     check_routes(config, faults);
+    check_proxied(config, faults);
     if let Some((key, why)) = config.fetch.fault() {
         faults.add(format!("fetch.{key}"), why);
     }
@@ -146,6 +147,21 @@ fn check_worklist(config: &Config, faults: &mut Faults) {
         if let Some(peer) = &source.peer {
             reference(config, &format!("worklist.sources.{n}.peer"), peer, faults);
         }
+    }
+}
+
+/// What is outside needs the way out.
+fn check_proxied(config: &Config, faults: &mut Faults) {
+    if config.fetch.proxy.is_some() {
+        return;
+    }
+    let services = config.dicomweb.iter().filter(|(_, service)| service.through_proxy);
+    let destinations = config.destinations.iter().filter(|(_, section)| section.through_proxy);
+    let keys = services.map(|(name, _)| format!("dicomweb.{name}.through-proxy"));
+    for key in
+        keys.chain(destinations.map(|(name, _)| format!("destinations.{name}.through-proxy")))
+    {
+        faults.add(key, "there is no proxy; set `proxy` in [fetch], or leave this out");
     }
 }
 

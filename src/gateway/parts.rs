@@ -11,7 +11,9 @@ use super::config::{Config, MasterKey};
 use crate::clock::Clock;
 use crate::dimse::Remote;
 use crate::fetch::{PeerSource, Recipes, Sources};
-use crate::forward::{Check, Destination, Destinations, Existing, Stow, Target, TargetSection};
+use crate::forward::{
+    Check, Destination, Destinations, Existing, Stow, Target, TargetSection, Way,
+};
 use crate::import::{DestinationName, Times};
 use crate::journal::{self, Compacted, Journal, Recovered};
 use crate::pipeline::{Backoff, Parts, Settings};
@@ -19,7 +21,7 @@ use crate::reconcile::Site;
 use crate::scp::Promises;
 use crate::seal::{Vault, place};
 use crate::spool::Spool;
-use crate::web::Client;
+use crate::web::{Client, Proxy};
 use crate::worklist::{Cache, Local, Manners, Source, Worklist};
 
 /// Which clock a gateway goes by.
@@ -131,6 +133,7 @@ pub(super) fn settings(
     if let Some(kept) = kept {
         worklist = worklist.keeping(kept.cache.clone(), kept.local.clone());
     }
+    let proxy = proxy(config)?;
     let mut site = Site::new(config.dicom.ae_title.clone(), &config.gateway.institution);
     site.issuer.clone_from(&config.gateway.issuer_of_patient_id);
     site.accession_issuer.clone_from(&config.gateway.issuer_of_accession_number);
@@ -148,28 +151,29 @@ pub(super) fn settings(
         backoff: Backoff::new(config.retry.first, config.retry.longest),
         limits: config.unpack,
         scan: config.scan.clone(),
-        client: {
-            let proxy = config.fetch.proxy();
-            let proxy = proxy.map_err(|(key, why)| anyhow::anyhow!("fetch.{key}: {why}"))?;
-            Client::through(&config.portals, proxy.as_ref()).context("portals")?
-        },
+        client: Client::through(&config.portals, proxy.as_ref()).context("portals")?,
         fetch: config.fetch.clone(),
         recipes: Recipes::load(config.fetch.recipes.as_deref(), &config.portals)?,
-        sources: fetched(config)?,
+        sources: fetched(config, proxy.as_ref())?,
         worklist,
-        destinations: Destinations::new(destinations(config)?),
+        destinations: Destinations::new(destinations(config, proxy.as_ref())?),
         routes: config.routes.clone(),
     })
 }
 
+/// The way out, where there is one. For `lotse portal try`, too.
+pub fn proxy(config: &Config) -> anyhow::Result<Option<Proxy>> {
+    config.fetch.proxy().map_err(|(key, why)| anyhow::anyhow!("fetch.{key}: {why}"))
+}
+
 /// What studies can be fetched from.
-fn fetched(config: &Config) -> anyhow::Result<Sources> {
+fn fetched(config: &Config, proxy: Option<&Proxy>) -> anyhow::Result<Sources> {
     let us = &config.dicom.ae_title;
     let peers = config.peers.iter().filter_map(|(name, peer)| {
         Some((name.clone(), PeerSource { remote: peer.remote(us), how: peer.retrieve? }))
     });
     let services = config.dicomweb.iter().map(|(name, section)| {
-        let service = section.service();
+        let service = section.service(proxy);
         Ok((name.clone(), service.map_err(|fault| anyhow::anyhow!("dicomweb.{name}: {fault}"))?))
     });
     Ok(Sources {
@@ -206,7 +210,10 @@ fn sources(config: &Config) -> Vec<Source> {
     sources.collect()
 }
 
-fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Destination>> {
+fn destinations(
+    config: &Config,
+    proxy: Option<&Proxy>,
+) -> anyhow::Result<BTreeMap<DestinationName, Destination>> {
     let mut destinations = BTreeMap::new();
     for (name, section) in &config.destinations {
         let remote = |peer: &String| Some(config.peers.get(peer)?.remote(&config.dicom.ae_title));
@@ -217,7 +224,9 @@ fn destinations(config: &Config) -> anyhow::Result<BTreeMap<DestinationName, Des
                 None => continue,
             },
             Ok(TargetSection::Stow(url, credentials)) => {
-                let stow = Stow::new(url, section.ca_file.clone(), credentials)
+                let proxy = proxy.filter(|_| section.through_proxy);
+                let way = Way { ca_file: section.ca_file.clone(), proxy };
+                let stow = Stow::new(url, way, credentials)
                     .map_err(|why| anyhow::anyhow!("destinations.{name}: {why}"))?;
                 Target::Stow(stow)
             }
@@ -255,7 +264,7 @@ pub fn asked(config: &Config) -> Vec<(String, Remote)> {
         let Check { existing, query } = destination.check;
         (existing != Existing::Ignore).then(|| (name.0, query.map_or(remote, |(_, peer)| peer)))
     };
-    destinations(config).unwrap_or_default().into_iter().filter_map(asked).collect()
+    destinations(config, None).unwrap_or_default().into_iter().filter_map(asked).collect()
 }
 
 /// A folder of the configuration that cannot be worked in.

@@ -155,6 +155,7 @@ impl<'a> Request<'a> {
                 .await
                 .map_err(|_| Error::Timeout { host: host.clone() })?
                 .map_err(|error| Error::of(&error, &host, site.way))?;
+            site.answered(&host, &response)?;
             let Some(next) = next_hop(&url, &response)? else {
                 return Ok(Answer::new(response, url, host, deadline, self.limits));
             };

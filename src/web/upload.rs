@@ -52,6 +52,7 @@ impl Client {
     pub async fn upload(&self, upload: Upload<'_>) -> Result<Answer, Error> {
         let host = host_of(&upload.url);
         let (_, site) = self.admit(&upload.url, None)?;
+        self.judge_proxied(&upload.url, site).await?;
         let mut headers = HeaderMap::new();
         let content_type = HeaderValue::from_str(upload.content_type).map_err(|_| Error::Setup)?;
         headers.insert(CONTENT_TYPE, content_type);
@@ -98,6 +99,7 @@ impl Client {
                 });
             }
         };
+        site.answered(&host, &response)?;
         if response.status().is_redirection() {
             return Err(Error::RedirectedPost { host });
         }

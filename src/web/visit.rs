@@ -153,6 +153,9 @@ impl Visit {
     ) -> Result<(usize, reqwest::Response), Error> {
         let host = host_of(url);
         let (index, site) = self.client.admit(url, from)?;
+        if self.recording.is_none() {
+            self.client.judge_proxied(url, site).await?;
+        }
         let method = if matches!(load, Load::Nothing) { Method::GET } else { Method::POST };
         if let Some(recording) = &self.recording {
             let body: &[u8] = match load {
@@ -173,6 +176,7 @@ impl Visit {
             .await
             .map_err(|_| Error::Timeout { host: host.clone() })?
             .map_err(|error| Error::of(&error, &host, site.way))?;
+        site.answered(&host, &response)?;
         Ok((index, response))
     }
 }

@@ -42,6 +42,7 @@ mod needles;
 mod order_of_effects;
 mod pacing;
 mod pipeline;
+mod proxy;
 mod query_scp;
 mod real_peers;
 mod recipes;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Service;
-use crate::web::{self, Credentials, PortalSection};
+use crate::web::{self, Credentials, PortalSection, Proxy};
 
 /// One service. Its host may be inside: who writes it here means it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,9 @@ pub struct DicomwebSection {
     /// PEM file of a certificate authority that is trusted beside the public ones.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The service is outside, and reached through the proxy of `[fetch]`.
+    #[serde(default)]
+    pub through_proxy: bool,
 }
 
 impl DicomwebSection {
@@ -53,20 +56,22 @@ impl DicomwebSection {
         faults
     }
 
-    /// Makes the client, and reads the secrets. Blocking.
+    /// Makes the client, and reads the secrets. Blocking. What is inside is reached without the proxy.
     ///
     /// # Errors
     /// A sentence for the administrator.
-    pub fn service(&self) -> Result<Service, String> {
+    pub fn service(&self, proxy: Option<&Proxy>) -> Result<Service, String> {
+        let proxy = proxy.filter(|_| self.through_proxy);
         let host = self.url.host_str().unwrap_or_default().to_owned();
         let site = PortalSection {
             hosts: vec![host],
-            allow_private: true,
+            allow_private: proxy.is_none(),
             allow_http: self.url.scheme() == "http",
             ca_file: self.ca_file.clone(),
             recipe: None,
         };
-        let client = web::Client::new(&BTreeMap::from([("dicomweb".to_owned(), site)]));
+        let sections = BTreeMap::from([("dicomweb".to_owned(), site)]);
+        let client = web::Client::through(&sections, proxy);
         let (token, password) = (self.token_file.as_deref(), self.password_file.as_deref());
         let credentials = Credentials::of(token, self.user.as_deref(), password)
             .ok_or("give token-file, or user with password-file, or none of them")?;

@@ -11,7 +11,7 @@ use crate::sim::stow::{self, Fault as Misbehaviour};
 
 fn destinations(url: &str, credentials: Credentials) -> (DestinationName, Destinations) {
     crate::tls::install_provider();
-    let stow = Stow::new(url.parse().unwrap(), None, credentials).unwrap();
+    let stow = Stow::new(url.parse().unwrap(), Way::default(), credentials).unwrap();
     let name = DestinationName("archive".into());
     let destination = Destination::new(Target::Stow(stow), 1);
     (name.clone(), Destinations::new([(name, destination)].into()))
@@ -196,7 +196,7 @@ async fn secrets_come_from_files_that_may_change() {
     std::fs::write(&file, "new\n").unwrap();
     assert_eq!(to.deliver(&name, house.run(&book)).await, Ended::Complete);
     let missing = Credentials::Token(house.folder.path().join("missing"));
-    assert!(Stow::new(server.url().parse().unwrap(), None, missing).is_err());
+    assert!(Stow::new(server.url().parse().unwrap(), Way::default(), missing).is_err());
 }
 
 #[tokio::test]

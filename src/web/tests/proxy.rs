@@ -18,6 +18,15 @@ impl Lookup for Inside {
     }
 }
 
+/// With nothing in it.
+fn upload(to: &str) -> Upload<'static> {
+    let (_, body) = tokio::sync::mpsc::channel(1);
+    let short = Duration::from_secs(5);
+    let limits = UploadLimits { stall: short, answer: short, body: 1000 };
+    let (content_type, accept) = ("multipart/related", "application/dicom+json");
+    Upload { url: url(to), content_type, accept, credentials: None, body, limits }
+}
+
 async fn client_at(proxy: &Server, sections: &BTreeMap<String, PortalSection>) -> Client {
     let proxy = Proxy::new(&format!("http://{}", proxy.address)).unwrap();
     let proxy = proxy.with_credentials("lotse:s3cret\n").unwrap();
@@ -49,6 +58,13 @@ async fn a_proxy_is_no_way_round_the_guard() {
     ] {
         let error = fail(&client, inside).await;
         assert!(matches!(error, Error::Address { .. }), "{inside}: {error:?}");
+        let mut visit = Visit::new(&client, &[host_of(&url(inside))], 5, Jar::default());
+        let call =
+            Call { url: url(inside), load: Load::Nothing, headers: vec![], limits: Limits::SHORT };
+        let error = visit.send(call).await.err();
+        assert!(matches!(error, Some(Error::Address { .. })), "visit, {inside}: {error:?}");
+        let error = client.upload(upload(inside)).await.err();
+        assert!(matches!(error, Some(Error::Address { .. })), "upload, {inside}: {error:?}");
     }
     assert!(proxy.seen.lock().unwrap().is_empty());
 }
@@ -75,4 +91,23 @@ async fn without_tls_the_proxy_is_asked_for_the_whole_address() {
     assert_eq!(answer.status(), 200);
     let seen = proxy.seen.lock().unwrap().join("");
     assert!(seen.starts_with("GET http://portal.example.org/x"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_knows_nobody_is_told_as_such_in_every_way() {
+    let asks = "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let proxy = server(asks).await;
+    let open = PortalSection { allow_private: false, ..section(&["plain.example.org"]) };
+    let client = client_at(&proxy, &BTreeMap::from([("open".to_owned(), open)])).await;
+    for outside in ["https://portal.example.org/secret", "http://plain.example.org/secret"] {
+        let error = fail(&client, outside).await;
+        assert!(matches!(error, Error::Proxy { .. }), "{outside}: {error:?}");
+        let mut visit = Visit::new(&client, &[host_of(&url(outside))], 5, Jar::default());
+        let call =
+            Call { url: url(outside), load: Load::Nothing, headers: vec![], limits: Limits::SHORT };
+        let error = visit.send(call).await.err();
+        assert!(matches!(error, Some(Error::Proxy { .. })), "visit, {outside}: {error:?}");
+        let error = client.upload(upload(outside)).await.err();
+        assert!(matches!(error, Some(Error::Proxy { .. })), "upload, {outside}: {error:?}");
+    }
 }
