@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::{BadInput, Code, out, unreadable};
 use crate::fetch::FetchSection;
 use crate::fetch::recipe::{Fault, Recipe, Trace, Tried, try_link};
-use crate::gateway::{Config, Environment};
+use crate::gateway::{self, Config, Environment};
 use crate::import::{Link, Question};
 use crate::web::Client;
 
@@ -66,14 +67,18 @@ async fn test(files: &[PathBuf]) -> anyhow::Result<Code> {
         };
         out::line(&format!("{}: {}", recipe.name(), recipe.title()));
         if recipe.samples() == 0 {
-            out::complain(&format!("{} has no samples, so nothing was tested", file.display()));
+            out::complain(&format!(
+                "{} has no samples, so nothing was tested; the manual (portals.md) tells how to record one",
+                file.display()
+            ));
             code = Code::BadInput;
         }
         for replayed in recipe.replay().await? {
             match replayed.fault {
                 None => out::line(&format!("  ok      {}", replayed.name)),
                 Some(fault) => {
-                    out::line(&format!("  FAILED  {}: {fault}", replayed.name));
+                    out::line(&format!("  FAILED  {}", replayed.name));
+                    out::line(&format!("          {fault}"));
                     code = Code::BadInput;
                 }
             }
@@ -82,55 +87,95 @@ async fn test(files: &[PathBuf]) -> anyhow::Result<Code> {
     Ok(code)
 }
 
-/// Prints the trace as it goes.
-struct Printed;
+/// Prints the trace as it goes, and knows where it stands.
+#[derive(Default)]
+struct Printed(Mutex<String>);
 
 impl Trace for Printed {
     fn line(&self, text: &str) {
-        out::line(text);
+        out::line(&format!("  {text}"));
+    }
+
+    fn step(&self, label: &str, what: &str) {
+        label.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        out::line(&format!("Step {label}: {what}"));
+    }
+}
+
+impl Printed {
+    fn last(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 async fn trial(file: &Path, config: Option<&Path>) -> anyhow::Result<Code> {
     let recipe = read(file)?.map_err(|fault| BadInput(fault.to_string()))?;
-    let (section, portals) = match config {
+    let (section, portals, proxy) = match config {
         Some(_) => {
             let config = Config::load(config, &Environment::of_process())?;
-            (config.fetch, config.portals)
+            let proxy = gateway::proxy(&config)?;
+            (config.fetch, config.portals, proxy)
         }
-        None => (FetchSection::default(), BTreeMap::new()),
+        None => (FetchSection::default(), BTreeMap::new(), None),
     };
     crate::tls::install_provider();
-    let client = Client::new(&portals)?;
+    let client = Client::through(&portals, proxy.as_ref())?;
     let asks = out::is_terminal();
-    let (text, mut answers) =
-        if asks { (out::ask("Link or code:")?, BTreeMap::new()) } else { told(&out::input()?)? };
-    let no_link = || BadInput("this is neither a link nor a code that the recipe knows".into());
+    if asks {
+        out::line(&format!(
+            "This tries the recipe \"{}\" on a real link. Nothing is imported.",
+            recipe.title()
+        ));
+    }
+    let (text, mut answers) = match asks {
+        true => (out::ask("Paste the link, or type the code of the sheet:")?, BTreeMap::new()),
+        false => told(&out::input()?)?,
+    };
+    let no_link = || {
+        let why = "this is no link (it begins with https://), and no code that the recipe knows (`codes` under [match])";
+        BadInput(why.into())
+    };
     let link = Link::new(&text).or_else(|| recipe.link(&text)).ok_or_else(no_link)?;
+    if let Some(why) = recipe.passes_over(&link) {
+        out::line(&format!("Note: {why}."));
+    }
     let named = portals.values().find(|portal| {
         portal.hosts.iter().any(|host| host.trim().eq_ignore_ascii_case(link.host()))
     });
     let hosts = named.map(|portal| portal.hosts.clone()).unwrap_or_default();
+    let printed = Printed::default();
     let (mut bookmark, mut waits) = (None, 0);
     loop {
         let known = (&link, &answers, bookmark.as_ref());
-        let tried = try_link(&client, &recipe, known, &section, &hosts, &Printed).await;
+        let tried = try_link(&client, &recipe, known, &section, &hosts, &printed).await;
         match tried {
             Ok(Tried::Done { files }) => {
-                for file in &files {
-                    out::line(&format!("file: {}, {} bytes", file.kind, file.bytes));
+                for (number, file) in (1..).zip(&files) {
+                    out::line(&format!("File {number}: {}, {}", file.kind, size(file.bytes)));
                 }
-                out::line(&format!("done: {} files; nothing was imported", files.len()));
+                let came = if files.len() == 1 {
+                    "1 file".to_owned()
+                } else {
+                    format!("{} files", files.len())
+                };
+                out::line(&format!(
+                    "The recipe works for this link: {came} came. Nothing was imported."
+                ));
                 return Ok(Code::Done);
             }
             Ok(Tried::Preparing { wait, bookmark: kept }) if waits < WAITS => {
                 waits = waits.saturating_add(1);
-                out::line(&format!("waits {} s", wait.as_secs()));
+                out::line(&format!(
+                    "Waiting {} seconds, then asking again (Ctrl-C ends the trial).",
+                    wait.as_secs()
+                ));
                 tokio::time::sleep(wait).await;
                 bookmark = kept;
             }
             Ok(Tried::Preparing { .. }) => {
-                out::line("the portal is still preparing; try again later");
+                out::line(
+                    "The portal is still preparing the files. The recipe is right so far; try again later.",
+                );
                 return Ok(Code::Failed);
             }
             Ok(Tried::Asked { questions, note, bookmark: kept }) => {
@@ -138,9 +183,7 @@ async fn trial(file: &Path, config: Option<&Path>) -> anyhow::Result<Code> {
                     out::complain(&note);
                 }
                 if !asks {
-                    let keys: Vec<&str> =
-                        questions.iter().map(|asked| asked.key.as_str()).collect();
-                    out::line(&format!("asks: {}", keys.join(", ")));
+                    out::line(&wanted(&questions));
                     return Ok(Code::Failed);
                 }
                 for question in &questions {
@@ -152,6 +195,10 @@ async fn trial(file: &Path, config: Option<&Path>) -> anyhow::Result<Code> {
             }
             Err(error) => {
                 out::complain(&error.sentence());
+                out::line(&match printed.last() {
+                    step if step.is_empty() => "The trial ended before the first step.".to_owned(),
+                    step => format!("The trial ended in step {step}. Nothing was imported."),
+                });
                 return Ok(Code::Failed);
             }
         }
@@ -159,8 +206,34 @@ async fn trial(file: &Path, config: Option<&Path>) -> anyhow::Result<Code> {
 }
 
 fn shown(question: &Question) -> String {
-    let hint = if question.format == "DATE" { " (YYYY-MM-DD)" } else { "" };
+    let hint = if question.format == "DATE" { " (for example 1970-01-31)" } else { "" };
     format!("{}{hint}:", question.text)
+}
+
+/// How to give the answers that are missing, where nobody can be asked.
+fn wanted(questions: &[Question]) -> String {
+    let what: Vec<String> =
+        questions.iter().map(|asked| format!("{} ({})", asked.key, asked.text)).collect();
+    let example = |asked: &Question| {
+        let value = if asked.format == "DATE" { "1970-01-31" } else { "…" };
+        format!("\"{}\": \"{value}\"", asked.key)
+    };
+    let answers: Vec<String> = questions.iter().map(example).collect();
+    format!(
+        "The recipe asks for {}. Give it on standard input as {{\"link\": \"…\", \"answers\": {{{}}}}}, or run \
+         the trial on a terminal, which asks.",
+        what.join(", "),
+        answers.join(", ")
+    )
+}
+
+/// For people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} bytes"),
+        10_000..=9_999_999 => format!("{} kB", bytes / 1000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
 }
 
 /// The link, and answers if it came as JSON.

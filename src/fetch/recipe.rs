@@ -103,6 +103,23 @@ impl Recipe {
         self.file.rules.made(text)
     }
 
+    /// Why the gateway would not use this recipe for a link by itself; `None` if it would, or if
+    /// `[portals.NAME]` has to say so.
+    pub fn passes_over(&self, link: &Link) -> Option<String> {
+        let (rules, host) = (&self.file.rules, host_of(link.url()));
+        if !rules.names(&host) {
+            return Some(format!(
+                "{host} is not among hosts under [match], so the gateway uses this recipe for the link only if a \
+                 [portals.NAME] section with this host names it"
+            ));
+        }
+        let pattern = rules.link.as_ref().filter(|pattern| !pattern.is_match(&tail(link.url())))?;
+        Some(format!(
+            "the link does not fit `link` under [match], which is `{}`, so the gateway would not use this recipe for it",
+            pattern.as_str()
+        ))
+    }
+
     fn fits(&self, link: &Url) -> bool {
         self.file.rules.link.as_ref().is_none_or(|pattern| pattern.is_match(&tail(link)))
     }

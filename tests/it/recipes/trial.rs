@@ -25,6 +25,20 @@ async fn shipped_recipes_and_the_eighth_hold_their_samples() {
     let ended = site.cli(&["portal", "test", broken.to_str().unwrap()]).await;
     assert_eq!(ended.code, 65);
     assert!(ended.stderr.contains("broken.toml:5: gte: unknown field"), "{}", ended.stderr);
+
+    let text = std::fs::read_to_string(root().join("config/portals/birth-date-form.toml")).unwrap();
+    let changed = site.folder().join("changed.toml");
+    std::fs::write(&changed, text.replacen("form#login", "form#signin", 1)).unwrap();
+    let ended = site.cli(&["portal", "test", changed.to_str().unwrap()]).await;
+    assert_eq!(ended.code, 65);
+    let wanted = "FAILED  the right birth date\n          step 2 \"login\": it ends `portal-changed`, and should end \
+                  `done`: the page has no form form#signin; found instead: ";
+    assert!(ended.stdout.contains(wanted), "{}", ended.stdout);
+    let elsewhere = text.replacen("[match]", "[match]\nhosts = [\"portal.clinic.example\"]", 1);
+    std::fs::write(&changed, elsewhere).unwrap();
+    let ended = site.cli(&["portal", "test", changed.to_str().unwrap()]).await;
+    let wanted = "its link goes to portal.example.org, which is not among hosts under [match]";
+    assert!(ended.code == 65 && ended.stderr.contains(wanted), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,13 +54,13 @@ async fn a_trial_shows_the_way_and_no_secret_and_imports_nothing() {
     let told = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, 0, "{told}");
     for wanted in [
-        "step 1 \"page\": GET {link}",
-        "step 2 \"login\": submit a form",
-        "127.0.0.1 answered 200 (text/html",
-        "files: 1 entries",
-        "step 3 \"files\": download {item.address}",
-        "file: ZIP, ",
-        "done: 1 files; nothing was imported",
+        "Step 1 \"page\": open {link}",
+        "Step 2 \"login\": fill in and send the form form#login",
+        "127.0.0.1 answered: status 200 (fine), a web page",
+        "the list files has 1 entries",
+        "Step 3 \"files\": download {item.address}, for each of the files",
+        "File 1: ZIP, ",
+        "The recipe works for this link: 1 file came. Nothing was imported.",
     ] {
         assert!(told.contains(wanted), "{wanted} is missing in\n{told}");
     }
@@ -57,10 +71,30 @@ async fn a_trial_shows_the_way_and_no_secret_and_imports_nothing() {
 
     let ended = site.cli_with(&arguments, &link).await;
     assert_eq!(ended.code, 1);
-    assert!(ended.stdout.contains("asks: birthDate"), "{}", ended.stdout);
+    let wanted = "The recipe asks for birthDate (Geburtsdatum der Patientin oder des Patienten). Give it on \
+                  standard input as {\"link\": \"…\", \"answers\": {\"birthDate\": \"1970-01-31\"}}";
+    assert!(ended.stdout.contains(wanted), "{}", ended.stdout);
     let wrong = json!({ "link": link, "answers": { "birthDate": "1999-01-01" } }).to_string();
     let ended = site.cli_with(&arguments, &wrong).await;
     assert!(ended.stderr.contains("did not accept the answer"), "{}", ended.stderr);
+    assert_eq!(desk.pages.logins(), 2);
+
+    // A portal that has changed: where the trial ended, what it looked for, what is there.
+    desk.pages.twist(Twist::Changed);
+    let ended = site.cli_with(&arguments, &input).await;
+    assert_eq!(ended.code, 1);
+    for wanted in [
+        "  found instead: the answer has status 200, is text/html, ",
+        "the page has the forms form#login (fields: csrf, dob)",
+        "The trial ended in step 2 \"login\". Nothing was imported.",
+    ] {
+        assert!(ended.stdout.contains(wanted), "{wanted} is missing in\n{}", ended.stdout);
+    }
+    assert!(
+        ended.stderr.contains("the form form#login has no field `birthdate`"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(desk.pages.logins(), 2);
     desk.hospital.stop().await;
 }
