@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Voice};
 use super::roles::Roles;
-use super::wire::{Heard, Phase, Stream, split};
+use super::wire::{CALLER_LINGERS, Heard, Phase, Stream, split};
 use super::{
     Caller, Context, Identity, MAX_PDU, MIN_PDU, NameMatching, Offer, ServerAssociation, Terms,
     identity, negotiate,
@@ -77,7 +77,7 @@ pub async fn hear(
     let max_pdu = terms.max_pdu.clamp(MIN_PDU, MAX_PDU);
     // Until the request is whole, ARTIM is the bound for everything (PS3.8 9.2, Sta2).
     let timeouts = terms.timeouts;
-    let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
+    let (inbound, outbound) = split(stream, max_pdu, &timeouts, CALLER_LINGERS);
     let (mut ear, mut voice) = (Ear::new(inbound), Voice::new(outbound));
     match listen_to(&mut ear, address, certificate, terms).await {
         Ok((request, caller, peer_max_pdu)) => {

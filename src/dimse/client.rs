@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::command::Command;
 use super::error::{Abort, Error, Rejection};
 use super::message::{self, Ear, Part, Voice};
-use super::wire::{Heard, Phase, Stream, abort_reason, split};
+use super::wire::{CALLED_LINGERS, Heard, Phase, Stream, abort_reason, split};
 use super::{
     Context, Extended, MAX_PDU, MIN_PDU, Proposed, Remote, Service, Status, Timeouts, negotiate,
 };
@@ -208,7 +208,7 @@ impl Client {
             user_variables.push(identity.load().await?.item());
         }
         let timeouts = remote.timeouts;
-        let (inbound, outbound) = split(stream, max_pdu, timeouts.read, timeouts.write);
+        let (inbound, outbound) = split(stream, max_pdu, &timeouts, CALLED_LINGERS);
         let mut client = Self {
             ear: Ear::new(inbound),
             voice: Voice::new(outbound),

@@ -295,7 +295,7 @@ impl Client {
                 Ok(Part::Command { context, command }) => (context, command),
                 Ok(Part::Released) => {
                     self.voice.outbound.send(&Pdu::ReleaseRP).await?;
-                    self.voice.outbound.close(&mut self.ear.inbound, None).await;
+                    self.voice.outbound.let_go(&mut self.ear.inbound).await;
                     return Ok(None);
                 }
                 Ok(Part::Data { .. }) => return Err(wrong_answer()),
@@ -448,7 +448,7 @@ impl ServerAssociation {
             }
             Part::Released => {
                 self.voice.outbound.send(&Pdu::ReleaseRP).await?;
-                self.voice.outbound.close(&mut self.ear.inbound, None).await;
+                self.voice.outbound.let_go(&mut self.ear.inbound).await;
                 Ok(Hearing::Released)
             }
             Part::Data { .. } => Err(wrong_answer()),

@@ -191,7 +191,7 @@ impl ServerAssociation {
             match self.ear.next(self.terms.idle, "we waited for a request").await? {
                 Part::Released => {
                     self.voice.outbound.send(&Pdu::ReleaseRP).await?;
-                    self.voice.outbound.close(&mut self.ear.inbound, None).await;
+                    self.voice.outbound.let_go(&mut self.ear.inbound).await;
                     return Ok(None);
                 }
                 Part::Data { .. } => {

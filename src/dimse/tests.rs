@@ -1,6 +1,7 @@
 //! Own ends against each other, and against a raw socket that breaks the rules.
 
 mod client;
+mod closing;
 mod commitment;
 mod hostile;
 mod negotiation;

@@ -2,7 +2,8 @@
 //!
 //! Owns the two halves of a connection. Invariants: no PDU is buffered beyond its kind's limit; a PDU that has
 //! begun must end within one deadline, however its bytes trickle; a dropped connection never looks like an
-//! orderly end (an A-ABORT goes out if the last PDU was whole, otherwise the transport just closes).
+//! orderly end (an A-ABORT goes out if the last PDU was whole, otherwise the transport just closes); behind our last
+//! PDU the peer closes first, for a bounded time.
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -14,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{Abort, Error, Spoken};
-use super::lenient;
+use super::{Timeouts, lenient};
 use crate::tls;
 
 /// What associations run on: TCP, TLS, or a pipe in tests.
@@ -46,9 +47,12 @@ const READ_STEP: usize = 264 << 10;
 /// With less room than this a read is not worth its call.
 const READ_LEAST: usize = 16 << 10;
 
-/// After a final PDU we read on so long and so much, because closing with unread bytes makes the kernel send a
-/// reset that may overtake the PDU.
-const LINGER: Duration = Duration::from_millis(500);
+/// After our final PDU the peer closes first (PS3.8 9.2, Sta13); so long we wait for a caller, and read on so much:
+/// closing with unread bytes makes the kernel send a reset that may overtake the PDU. Shorter than ARTIM, because whoever
+/// keeps the rules closes at once, and who does not keeps a place that others may want.
+pub(super) const CALLER_LINGERS: Duration = Duration::from_secs(2);
+/// The same for a peer that we called. An A-ABORT is all that it can be, and somebody waits for our outcome.
+pub(super) const CALLED_LINGERS: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 16 << 20;
 
 /// A final PDU is not worth waiting longer for.
@@ -79,6 +83,7 @@ pub(super) struct Inbound {
     pub(super) phase: Phase,
     data_limit: u32,
     total: Duration,
+    linger: Duration,
 }
 
 /// The writing half.
@@ -99,12 +104,13 @@ enum Mouth {
     Shut,
 }
 
-/// Splits a connection. `read` bounds a whole PDU from its first byte, `write` likewise.
+/// Splits a connection. `timeouts.read` bounds a whole PDU from its first byte, `write` likewise; `linger` the wait for
+/// the peer to close after our last.
 pub(super) fn split(
     stream: Box<dyn Stream>,
     max_pdu: u32,
-    read: Duration,
-    write: Duration,
+    timeouts: &Timeouts,
+    linger: Duration,
 ) -> (Inbound, Outbound) {
     let (reader, writer) = tokio::io::split(stream);
     let inbound = Inbound {
@@ -113,9 +119,10 @@ pub(super) fn split(
         begun: None,
         phase: Phase::Negotiating,
         data_limit: max_pdu.saturating_add(DATA_PDU_SLACK),
-        total: read,
+        total: timeouts.read,
+        linger: linger.min(timeouts.association),
     };
-    (inbound, Outbound { writer, mouth: Mouth::Whole, limit: write })
+    (inbound, Outbound { writer, mouth: Mouth::Whole, limit: timeouts.write })
 }
 
 impl Inbound {
@@ -224,10 +231,12 @@ impl Inbound {
     /// Reads and forgets what still comes, until the peer closes or it has been enough.
     async fn linger(&mut self) {
         let mut seen = 0;
-        let _ = timeout(LINGER, async {
+        // Whoever lingers holds no more than it needs.
+        self.buffer = BytesMut::new();
+        let _ = timeout(self.linger, async {
             while seen < LINGER_BYTES {
                 self.buffer.clear();
-                self.buffer.reserve(READ_STEP);
+                self.buffer.reserve(READ_LEAST);
                 match self.reader.read_buf(&mut self.buffer).await {
                     Ok(0) | Err(_) => break,
                     Ok(n) => seen += n,
@@ -335,7 +344,7 @@ impl Outbound {
         self.mouth == Mouth::Shut
     }
 
-    /// Says one last thing and closes our side.
+    /// Says one last thing, if there is one and it can be said, and ends the connection.
     pub(super) async fn close(&mut self, inbound: &mut Inbound, last: Option<&Pdu>) {
         if let (Some(pdu), Mouth::Whole) = (last, self.mouth) {
             let mut bytes = Vec::new();
@@ -343,12 +352,22 @@ impl Outbound {
                 let _ = self.write(&bytes, LAST_WORDS.min(self.limit)).await;
             }
         }
-        let spoke = self.mouth == Mouth::Whole;
+        match (last, self.mouth) {
+            (Some(_), Mouth::Whole) => self.let_go(inbound).await,
+            _ => self.shut().await,
+        }
+    }
+
+    /// Ends the connection after our last PDU: the peer first, we when it has, or when it takes too long.
+    pub(super) async fn let_go(&mut self, inbound: &mut Inbound) {
+        self.mouth = Mouth::Shut;
+        inbound.linger().await;
+        self.shut().await;
+    }
+
+    async fn shut(&mut self) {
         self.mouth = Mouth::Shut;
         let _ = timeout(LAST_WORDS, self.writer.shutdown()).await;
-        if spoke && last.is_some() {
-            inbound.linger().await;
-        }
     }
 }
 

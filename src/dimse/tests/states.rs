@@ -299,6 +299,7 @@ async fn pdus_that_do_not_belong_there_are_aborted_at_every_state() {
             raw.bytes(bytes).await;
             let answer = raw.read().await;
             assert!(matches!(answer, Some(Pdu::AbortRQ { .. })), "{place:?} {what}: {answer:?}");
+            raw.0.shutdown().await.unwrap();
             assert!(raw.read().await.is_none(), "{place:?} {what}");
             let seen = end_of(task).await;
             assert!(seen.objects.is_empty() && seen.end.unwrap().is_err(), "{place:?} {what}");

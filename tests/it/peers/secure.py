@@ -14,6 +14,8 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification
 
+from turned_away import Rejection
+
 options = argparse.ArgumentParser()
 options.add_argument("role", choices=["scp", "scu"])
 options.add_argument("--port", type=int, default=0)
@@ -108,14 +110,13 @@ def scu():
     for sop_class, syntax in sorted({(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID) for ds in data_sets}):
         ae.add_requested_context(sop_class, syntax)
     ae.add_requested_context(Verification)
-    tls = context()
+    tls, rejection = context(), Rejection()
     association = ae.associate(
         "127.0.0.1", given.port, ae_title=given.called, ext_neg=identity(),
-        tls_args=(tls, "localhost") if tls else None,
+        tls_args=(tls, "localhost") if tls else None, evt_handlers=rejection.handlers,
     )
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        say(f"rejected: result {answer.result} source {answer.result_source} reason {answer.diagnostic}")
+    if rejection:
+        say(str(rejection))
         return 2
     if not association.is_established:
         say("not established")

@@ -9,6 +9,8 @@ import pydicom
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+from turned_away import Rejection
+
 
 def main():
     port, calling, called, *files = sys.argv[1:]
@@ -18,11 +20,11 @@ def main():
     for sop_class, syntax in sorted(contexts):
         ae.add_requested_context(sop_class, syntax)
     ae.add_requested_context(Verification)
-    association = ae.associate("127.0.0.1", int(port), ae_title=called)
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        print(f"rejected: result {answer.result} source {answer.result_source} reason {answer.diagnostic}")
-        print(answer.reason_str)
+    rejection = Rejection()
+    association = ae.associate("127.0.0.1", int(port), ae_title=called, evt_handlers=rejection.handlers)
+    if rejection:
+        print(rejection)
+        print(rejection.primitive.reason_str)
         return 2
     if not association.is_established:
         print("aborted")
