@@ -48,9 +48,10 @@ pub struct Gateway {
     config: Config,
     kept: KeptWorklist,
     book: Arc<Book>,
-    /// TLS of the DICOM listeners and of the HL7 ones, in their order.
+    /// TLS of the DICOM listeners and of the HL7 ones, in their order, and of the web door.
     transports: Vec<Transport>,
     hl7_transports: Vec<Transport>,
+    http_transport: Transport,
     certificates: Expiries,
     /// Asks the worklist again and again; made anew by a reload.
     keeping: (JoinHandle<()>, CancellationToken),
@@ -134,8 +135,10 @@ impl Gateway {
             .showing(certificates.clone());
         let (tcp, unix_door, until) = (door.clone(), door, stop.clone());
         let tcp_stop = stop.clone();
+        let http_transport = Transport::new(secured.http);
+        let transport = http_transport.clone();
         doors.spawn(async move {
-            http::serve_tcp(http_listener, tcp, tcp_stop).await;
+            http::serve_tcp(http_listener, transport, tcp, tcp_stop).await;
             "HTTP"
         });
         doors.spawn(async move {
@@ -186,6 +189,7 @@ impl Gateway {
             book,
             transports,
             hl7_transports,
+            http_transport,
             certificates,
             keeping,
         })
@@ -213,12 +217,13 @@ impl Gateway {
             let mut hl7 = c.hl7.listeners.clone();
             hl7.iter_mut().for_each(|listener| listener.tls = None);
             let listeners = (c.dicom.ae_title.clone(), dicom, hl7);
-            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), c.http.clone(), listeners)
+            let http = http::HttpSection { tls: None, ..c.http.clone() };
+            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), http, listeners)
         };
         anyhow::ensure!(
             fixed(&config) == fixed(&self.config),
-            "data-dir, `spool`, addresses of listeners, `dicom.associations`, `http` and our AE title change \
-             only with a restart; nothing was reloaded"
+            "data-dir, `spool`, addresses of listeners, `dicom.associations`, `http` (its TLS aside) and our AE title \
+             change only with a restart; nothing was reloaded"
         );
         let secured = secure::load(&config).await?;
         let settings = parts::settings(&config, self.pipeline.clock(), Some(&self.kept))?;
@@ -232,6 +237,7 @@ impl Gateway {
         for (transport, acceptor) in self.hl7_transports.iter().zip(secured.hl7) {
             transport.set(acceptor);
         }
+        self.http_transport.set(secured.http);
         self.certificates.set(secured.found);
         secure::tell(&self.certificates, &self.pipeline.clock());
         self.book.set_rules(config.hl7.rules());

@@ -14,6 +14,7 @@ mod linger;
 mod monitor;
 mod problem;
 mod request;
+mod secure;
 mod serve;
 mod sessions;
 mod sheet;
@@ -38,6 +39,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::tls::Expiries;
 use guard::Guard;
+pub use secure::TlsSection;
 pub use serve::{bind_control, serve_tcp, serve_unix};
 pub use token::ApiToken;
 use upload::Uploads;
@@ -46,15 +48,17 @@ use upload::Uploads;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct HttpSection {
-    /// Where the API and the console listen. Loopback only, until TLS and accounts exist.
+    /// Where the API and the console listen. Loopback only, until accounts exist.
     pub listen: SocketAddr,
     /// A host name that browsers use for this gateway, beside its address and `localhost`; without a port.
     pub name: Option<String>,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<TlsSection>,
 }
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), name: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), name: None, tls: None }
     }
 }
 
@@ -71,6 +75,9 @@ impl HttpSection {
                 faults.push(Error::Name);
             }
         }
+        if let Some(Err(error)) = self.tls.as_ref().map(|tls| tls.listener().check()) {
+            faults.push(Error::Tls(error));
+        }
         faults
     }
 }
@@ -79,10 +86,12 @@ impl HttpSection {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "http.listen is {listen}, which other machines can reach; that needs TLS and accounts, which are not \
-         built yet: use 127.0.0.1 or [::1], and a tunnel or a proxy with both in front"
+        "http.listen is {listen}, which other machines can reach; that needs TLS and accounts, and accounts are \
+         not built yet: use 127.0.0.1 or [::1], and a tunnel or a proxy with both in front"
     )]
     NotLoopback { listen: SocketAddr },
+    #[error("{0}")]
+    Tls(crate::tls::Error),
     #[error(
         "http.name is not a host name; write it without scheme and port, like lotse.example.org"
     )]

@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         let key = match &fault {
             http::Error::NotLoopback { .. } => "http.listen",
             http::Error::Name => "http.name",
+            http::Error::Tls(_) => "http.tls",
             _ => "http",
         };
         faults.add(key, fault.to_string());

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use crate::clock::Clock;
+use crate::http::TlsSection;
 use crate::tls::{Acceptor, Client, Dialer, Expiries, Expiry, Files, ServerSection};
 
 /// How often the log tells of certificates that end soon.
@@ -20,6 +21,7 @@ pub(super) struct Secured {
     /// By listener.
     pub(super) acceptors: Vec<Option<Acceptor>>,
     pub(super) hl7: Vec<Option<Acceptor>>,
+    pub(super) http: Option<Acceptor>,
     pub(super) found: Found,
 }
 
@@ -58,7 +60,9 @@ pub(super) fn read(config: &Config) -> (Secured, Vec<String>) {
     let hl7 = config.hl7.listeners.iter().enumerate();
     let hl7 =
         hl7.map(|(n, one)| load(format!("hl7.listeners.{n}.tls"), one.tls.as_ref())).collect();
-    let mut secured = Secured { acceptors, hl7, found };
+    let http = config.http.tls.as_ref().map(TlsSection::listener);
+    let http = load("http.tls".to_owned(), http.as_ref());
+    let mut secured = Secured { acceptors, hl7, http, found };
     for (name, peer) in &config.peers {
         if let Some(section) = &peer.tls {
             let (place, dialer) = (format!("peers.{name}.tls"), Dialer::new(section.clone()));

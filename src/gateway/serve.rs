@@ -94,7 +94,8 @@ fn announce(gateway: &Gateway) {
     for address in &gateway.addresses.hl7 {
         tracing::info!(%address, "HL7 door open");
     }
-    tracing::info!(address = %gateway.addresses.http, "console open: http://{}/", gateway.addresses.http);
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    tracing::info!(address = %gateway.addresses.http, "console open: {scheme}://{}/", gateway.addresses.http);
     tracing::info!(
         token_file = %config.below("api.token").display(),
         socket = %gateway.addresses.control.display(),

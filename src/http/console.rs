@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 
 use super::Rooms;
 use super::api::{self, Filter};
-use super::guard::text;
+use super::guard::{Peer, text};
 use super::problem::Problem;
 use super::request::{DecisionRequest, Fields, ImportRequest, PatientsRequest, small_body};
 use super::view::Detail;
@@ -187,7 +187,11 @@ async fn login() -> Response {
     page(StatusCode::OK, &pages::Login { fault: None })
 }
 
-async fn log_in(State(rooms): State<Rooms>, body: Body) -> Result<Response, Problem> {
+async fn log_in(
+    State(rooms): State<Rooms>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, Problem> {
     let body = small_body(body).await?;
     let fields = Fields::parse(&body);
     let token = fields.get("token").unwrap_or("");
@@ -195,7 +199,7 @@ async fn log_in(State(rooms): State<Rooms>, body: Body) -> Result<Response, Prob
         let fault = Some(super::view::sentence(&problem.detail));
         return Ok(page(problem.status, &pages::Login { fault }));
     }
-    let cookie = rooms.guard.sessions.begin(rooms.guard.clock.now()).ok();
+    let cookie = rooms.guard.sessions.begin(rooms.guard.clock.now(), peer.channel()).ok();
     let cookie = cookie.and_then(|cookie| HeaderValue::try_from(cookie.as_str()).ok());
     let Some(mut cookie) = cookie else {
         return Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR));
@@ -204,8 +208,13 @@ async fn log_in(State(rooms): State<Rooms>, body: Body) -> Result<Response, Prob
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
-async fn log_out(State(rooms): State<Rooms>, headers: HeaderMap) -> Response {
-    let cookie = rooms.guard.sessions.end(text(&headers, header::COOKIE).unwrap_or(""));
+async fn log_out(
+    State(rooms): State<Rooms>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let cookies = text(&headers, header::COOKIE).unwrap_or("");
+    let cookie = rooms.guard.sessions.end(cookies, peer.channel());
     ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
 }
 

@@ -31,16 +31,36 @@ const OPEN_BELOW: &str = "/assets/";
 const WRONG_TOKEN_DELAY: Duration = Duration::from_secs(1);
 /// Wrong tokens that wait at the same time; more are turned away at once.
 const WRONG_TOKEN_WAITERS: usize = 8;
+/// Browsers come back by TLS only, for half a year (RFC 6797).
+const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15552000");
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// The TCP listener at this address.
     Tcp(SocketAddr),
+    /// The same, behind a TLS handshake.
+    Tls(SocketAddr),
     /// The control socket; the kernel told who it is.
     Control { uid: u32 },
     /// The control socket, and neither root nor we ourselves.
     Stranger,
+}
+
+impl Peer {
+    pub(crate) fn channel(self) -> Channel {
+        match self {
+            Self::Tls(_) => Channel::Tls,
+            Self::Tcp(_) | Self::Control { .. } | Self::Stranger => Channel::Plain,
+        }
+    }
+}
+
+/// Whether our own TLS protects what is said. A proxy's may do so too, which is its to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Plain,
+    Tls,
 }
 
 /// What is known of a request before its token is looked at.
@@ -118,11 +138,12 @@ impl Guard {
 
     fn admit(&self, request: &Request) -> Result<Admitted, Problem> {
         let path = request.uri().path();
-        let listener = match request.extensions().get::<Peer>() {
+        let peer = request.extensions().get::<Peer>();
+        let (listener, channel) = match peer {
             Some(Peer::Control { uid }) => {
                 return Ok(Admitted::As(Actor(format!("uid:{uid}"))));
             }
-            Some(Peer::Tcp(listener)) => *listener,
+            Some(peer @ (Peer::Tcp(listener) | Peer::Tls(listener))) => (*listener, peer.channel()),
             Some(Peer::Stranger) | None => {
                 return Err(Problem::forbidden(
                     "the control socket is for root and the user of the gateway; \
@@ -131,7 +152,7 @@ impl Guard {
             }
         };
         check_host(request, listener, self.name.as_deref())?;
-        let origin = check_origin(request.headers())?;
+        let origin = check_origin(request.headers(), channel)?;
         if OPEN.contains(&path) || path.starts_with(OPEN_BELOW) {
             return Ok(Admitted::Openly);
         }
@@ -141,7 +162,7 @@ impl Guard {
         }
         let now = self.clock.now();
         let alive = text(request.headers(), header::COOKIE)
-            .is_some_and(|cookies| self.sessions.is_alive(cookies, now));
+            .is_some_and(|cookies| self.sessions.is_alive(cookies, now, channel));
         if !alive {
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
@@ -171,6 +192,15 @@ impl Guard {
         Ok(())
     }
 
+    /// Whether a browser is told to come back by TLS only: under our configured name. `localhost` and addresses belong
+    /// to every other service of the machine too.
+    fn keeps_to_tls(&self, request: &Request) -> bool {
+        let by_tls = matches!(request.extensions().get(), Some(Peer::Tls(_)));
+        let host = text(request.headers(), header::HOST).and_then(host_of);
+        let named = host.zip(self.name.as_deref());
+        by_tls && named.is_some_and(|(host, name)| host.eq_ignore_ascii_case(name))
+    }
+
     fn count(&self, status: StatusCode) {
         let [ok, elsewhere, refused, failed] = &self.requests;
         match status.as_u16() / 100 {
@@ -189,6 +219,7 @@ pub(crate) async fn stand(State(guard): State<Guard>, request: Request, next: Ne
     let mut request = Request::from_parts(parts, body);
     let console = is_console(request.uri().path());
     let reading = *request.method() == Method::GET;
+    let keeps_to_tls = guard.keeps_to_tls(&request);
     let mut response = match guard.pass(&mut request).await {
         Ok(()) => next.run(std::mem::take(&mut request)).await,
         Err(problem) if console && reading && problem.status == StatusCode::UNAUTHORIZED => {
@@ -203,6 +234,9 @@ pub(crate) async fn stand(State(guard): State<Guard>, request: Request, next: Ne
     }
     guard.count(status);
     harden(response.headers_mut());
+    if keeps_to_tls {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+    }
     response
 }
 
@@ -298,14 +332,15 @@ enum Origin {
     Same,
 }
 
-/// Origin, if there is one, must be the very site that Host names.
-fn check_origin(headers: &HeaderMap) -> Result<Origin, Problem> {
+/// Origin, if there is one, must be the very site that Host names. Without TLS of ours it may have that of a proxy.
+fn check_origin(headers: &HeaderMap, channel: Channel) -> Result<Origin, Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(Origin::Absent);
     };
     let host = text(headers, header::HOST).unwrap_or("");
     let authority = origin.to_str().ok().and_then(|origin| {
-        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+        let plain = origin.strip_prefix("http://").filter(|_| channel == Channel::Plain);
+        plain.or_else(|| origin.strip_prefix("https://"))
     });
     if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
         return Ok(Origin::Same);

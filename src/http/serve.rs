@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use super::guard::Peer;
 use super::stalled::Stalled;
-use super::{Door, Error};
+use super::{Door, Error, secure};
+use crate::tls;
 
 /// Connections of one door at the same time; more wait in the listener's backlog. Far above a desk's
 /// browsers, far below the usual limit of 1,024 file descriptors.
@@ -36,7 +37,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the API and the console on a loopback address until `stop`, then lets answers finish.
-pub async fn serve_tcp(listener: TcpListener, door: Door, stop: CancellationToken) {
+pub async fn serve_tcp(
+    listener: TcpListener,
+    transport: tls::Transport,
+    door: Door,
+    stop: CancellationToken,
+) {
     let address = match listener.local_addr() {
         Ok(address) => address,
         Err(error) => {
@@ -54,10 +60,16 @@ pub async fn serve_tcp(listener: TcpListener, door: Door, stop: CancellationToke
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 // Small answers should not wait for more; without it they are only later.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(stream, Peer::Tcp(address), permit);
+                match transport.get() {
+                    None => connections.spawn(stream, Peer::Tcp(address), permit),
+                    Some(acceptor) => {
+                        let opening = secure::open(acceptor, stream, from, HEADER_LIMIT);
+                        connections.spawn_opened(opening, Peer::Tls(address), permit);
+                    }
+                }
             }
             Err(error) => connections.pause(&error).await,
         }
@@ -159,6 +171,18 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        self.spawn_opened(std::future::ready(Some(stream)), peer, permit);
+    }
+
+    /// The same for a connection that has to be opened first, which may come to nothing.
+    fn spawn_opened<S>(
+        &self,
+        opening: impl Future<Output = Option<S>> + Send + 'static,
+        peer: Peer,
+        permit: tokio::sync::OwnedSemaphorePermit,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let inner = self.service.clone();
         let stop = self.stop.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -168,6 +192,13 @@ impl Connections {
         let (header_limit, write_limit) = (self.header_limit, self.write_limit);
         self.tasks.spawn(async move {
             let _permit = permit;
+            let opened = tokio::select! {
+                opened = opening => opened,
+                () = stop.cancelled() => None,
+            };
+            let Some(stream) = opened else {
+                return;
+            };
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(header_limit)

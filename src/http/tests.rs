@@ -32,3 +32,23 @@ fn a_name_is_a_host_name() {
         assert!(matches!(faults.as_slice(), [Error::Name]), "{name}");
     }
 }
+
+#[test]
+fn tls_needs_no_certificate_of_browsers_unless_an_authority_is_named() {
+    let tls = |more: &str| {
+        let text = format!("[tls]\ncertificate = \"c\"\nkey = \"k\"\n{more}");
+        section(&text).unwrap()
+    };
+    let client = |more: &str| tls(more).tls.unwrap().listener().client;
+    assert_eq!(client(""), crate::tls::Client::None);
+    assert_eq!(client("client-ca = [\"a\"]"), crate::tls::Client::Required);
+    assert_eq!(client("client-ca = [\"a\"]\nclient = \"optional\""), crate::tls::Client::Optional);
+    assert!(tls("").faults().is_empty());
+    for wrong in ["client = \"required\"", "client-ca = [\"a\"]\nclient = \"none\""] {
+        assert!(matches!(tls(wrong).faults().as_slice(), [Error::Tls(_)]), "{wrong}");
+    }
+    // TLS alone does not open it to others.
+    let mut wide = tls("");
+    wide.listen = "0.0.0.0:443".parse().unwrap();
+    assert!(matches!(wide.faults().as_slice(), [Error::NotLoopback { .. }]));
+}

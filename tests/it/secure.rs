@@ -3,6 +3,7 @@
 mod access;
 mod dicom;
 mod hl7;
+mod http;
 mod renewal;
 
 use std::path::Path;
@@ -134,4 +135,13 @@ async fn fingerprint(house: &House, port: u16) -> String {
     let told = run(&mut command, &shown.stdout[begin..]).await.ok();
     let digits = told.trim().split('=').nth(1).unwrap().replace(':', "").to_lowercase();
     format!("sha256:{digits}")
+}
+
+/// The log comes to have all of these.
+async fn logs(daemon: &Daemon, words: &[&str]) {
+    eventually(&format!("the log to say {words:?}"), || {
+        let log = daemon.log();
+        std::future::ready(words.iter().all(|words| log.contains(words)).then_some(()))
+    })
+    .await;
 }

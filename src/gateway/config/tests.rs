@@ -81,7 +81,7 @@ fn a_stray_key_in_any_table_is_refused_by_name_and_line_all_at_once() {
         }
     }
     let faults = load(&text).unwrap_err();
-    assert_eq!(expected.len(), 30, "{expected:?}");
+    assert_eq!(expected.len(), 31, "{expected:?}");
     for (line, table) in expected {
         let told = faults.0.iter().any(|fault| {
             fault.line == Some(line)

@@ -196,7 +196,7 @@ async fn origin_must_be_the_same_site() {
 #[tokio::test]
 async fn a_session_reads_and_changes_only_from_the_console() {
     let house = house();
-    let set = house.guard.sessions.begin(Moment::default()).unwrap();
+    let set = house.guard.sessions.begin(Moment::default(), Channel::Plain).unwrap();
     let cookie = set.split(';').next().unwrap();
     let answer = get_with(&house, "/", &[(header::COOKIE, cookie)]).await;
     assert_eq!(body(answer).await, "console");
@@ -256,5 +256,38 @@ async fn every_answer_is_hardened() {
         assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY");
         assert_eq!(headers[header::CACHE_CONTROL], "no-store");
         assert_eq!(headers[header::REFERRER_POLICY], "same-origin");
+    }
+}
+
+#[tokio::test]
+async fn behind_tls_only_pages_of_tls_act_and_browsers_stay_there() {
+    let house = house();
+    let peer = Peer::Tls(HERE.parse().unwrap());
+    let set = house.guard.sessions.begin(Moment::default(), Channel::Tls).unwrap();
+    let cookie = set.split(';').next().unwrap();
+    for (origin, status) in [
+        ("https://127.0.0.1:8080", StatusCode::OK),
+        ("http://127.0.0.1:8080", StatusCode::FORBIDDEN),
+    ] {
+        let headers = [(header::HOST, HERE), (header::COOKIE, cookie), (header::ORIGIN, origin)];
+        let answer = ask(&house, peer, Method::POST, "/api/v1/who", &headers).await;
+        assert_eq!(answer.status(), status, "{origin}");
+    }
+    let headers = [(header::HOST, HERE), (header::COOKIE, cookie)];
+    let without = ask(&house, tcp(), Method::GET, "/", &headers).await;
+    assert_eq!(without.headers()[header::LOCATION], "/login");
+    for (peer, host, expected) in [
+        (peer, "lotse.example.org", true),
+        (peer, "LOTSE.example.org:8443", true),
+        // They are those of other services too.
+        (peer, "localhost:8080", false),
+        (peer, HERE, false),
+        (tcp(), "lotse.example.org", false),
+    ] {
+        for path in ["/healthz", "/api/v1/who"] {
+            let answer = ask(&house, peer, Method::GET, path, &[(header::HOST, host)]).await;
+            let told = answer.headers().get(header::STRICT_TRANSPORT_SECURITY);
+            assert_eq!(told.is_some(), expected, "{peer:?} {host} {path}");
+        }
     }
 }

@@ -23,11 +23,17 @@ impl Daemon {
     pub async fn start(site: Arc<Site>, mut command: Command) -> Self {
         let mut process = Process::start(&mut command);
         let dicom = address(&process.says("DICOM door open").await);
-        let http = address(&process.says("console open").await);
+        let open = process.says("console open").await;
+        let (http, by_tls) = (address(&open), open.contains("https://"));
         let token = std::fs::read_to_string(site.data_dir().join("api.token")).unwrap();
-        let api = Api::new(http, token.trim());
+        let api = if by_tls { Api::over_tls } else { Api::new }(http, token.trim());
         eventually("the daemon to be ready", || async {
-            (api.status("/readyz").await == 200).then_some(())
+            // A door with TLS may want a certificate; the control socket never does.
+            let ready = match by_tls {
+                true => site.cli(&["status"]).await.code == 0,
+                false => api.status("/readyz").await == 200,
+            };
+            ready.then_some(())
         })
         .await;
         Self { process, site, http, dicom, api }
