@@ -9,6 +9,7 @@ use super::config::Config;
 use crate::clock::Clock;
 use crate::http::TlsSection;
 use crate::tls::{Acceptor, Client, Dialer, Expiries, Expiry, Files, ServerSection};
+use crate::worklist::pdq::PdqSection;
 
 /// How often the log tells of certificates that end soon.
 const TOLD: Duration = Duration::from_secs(86_400);
@@ -63,6 +64,12 @@ pub(super) fn read(config: &Config) -> (Secured, Vec<String>) {
     let http = config.http.tls.as_ref().map(TlsSection::listener);
     let http = load("http.tls".to_owned(), http.as_ref());
     let mut secured = Secured { acceptors, hl7, http, found };
+    if let Some(dialer) = config.worklist.pdq.as_ref().and_then(PdqSection::dialer) {
+        match dialer.load() {
+            Ok(()) => secured.found.push(("worklist.pdq.tls".to_owned(), dialer.certificates())),
+            Err(error) => faults.push(format!("worklist.pdq.tls: {error}")),
+        }
+    }
     for (name, peer) in &config.peers {
         if let Some(section) = &peer.tls {
             let (place, dialer) = (format!("peers.{name}.tls"), Dialer::new(section.clone()));

@@ -57,6 +57,8 @@ pub enum Error {
     NoFrame,
     #[error("an answer came that is larger than 1 MiB")]
     TooLarge,
+    #[error("TLS: {0}")]
+    Tls(crate::tls::Fault),
 }
 
 /// What came between a start and an end.

@@ -40,13 +40,13 @@ impl Pipeline {
     /// Asks the patient index.
     pub async fn patients(&self, wanted: &Wanted) -> Result<Found, Refusal> {
         let settings = self.shared.settings();
-        let Some(section) = &settings.worklist.options().pdq else {
+        let Some(index) = &settings.worklist.options().pdq else {
             return Err(Refusal::Invalid(
                 "no patient index is configured; type the patient, or add [worklist.pdq]".into(),
             ));
         };
         let now = self.shared.clock.now().timestamp().to_zoned(settings.zone.clone());
-        pdq::ask(section, wanted, &now).await.map_err(|error| match error {
+        pdq::ask(index, wanted, &now).await.map_err(|error| match error {
             pdq::Error::TooLittle => Refusal::Invalid(error.to_string()),
             _ => Refusal::NotNow(error.to_string()),
         })

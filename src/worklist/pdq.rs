@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::clock;
 use crate::dicom::{BirthDate, Patient, PersonName};
 use crate::hl7::{self, Line, Message, Patience, Remote, Verdict, acknowledged};
+use crate::tls;
 
 use super::hl7::{Rules, patient_of};
 
@@ -38,6 +39,9 @@ pub struct PdqSection {
     /// How long the answer may take.
     #[serde(default = "patience", deserialize_with = "clock::duration")]
     pub timeout: Duration,
+    /// Plain without.
+    #[serde(default)]
+    pub tls: Option<tls::ClientSection>,
 }
 
 fn ours() -> String {
@@ -60,7 +64,28 @@ impl PdqSection {
         if self.timeout.is_zero() || self.timeout > Duration::from_secs(120) {
             faults.push("worklist.pdq.timeout is longer than nothing and at most 2m".to_owned());
         }
+        if let Some(Err(error)) = self.tls.as_ref().map(tls::ClientSection::check) {
+            faults.push(format!("worklist.pdq.tls: {error}"));
+        }
         faults
+    }
+
+    /// How it is called by TLS, if it is.
+    pub fn dialer(&self) -> Option<tls::Dialer> {
+        self.tls.clone().map(tls::Dialer::new)
+    }
+}
+
+/// The index as it is asked until the next reload: what its files held stays.
+#[derive(Clone, Debug)]
+pub struct PatientIndex {
+    section: PdqSection,
+    tls: Option<tls::Dialer>,
+}
+
+impl PatientIndex {
+    pub fn new(section: PdqSection) -> Self {
+        Self { tls: section.dialer(), section }
     }
 }
 
@@ -103,7 +128,8 @@ pub enum Error {
 ///
 /// # Errors
 /// If it cannot be asked or understood. Nobody found is no error.
-pub async fn ask(section: &PdqSection, wanted: &Wanted, now: &Zoned) -> Result<Found, Error> {
+pub async fn ask(index: &PatientIndex, wanted: &Wanted, now: &Zoned) -> Result<Found, Error> {
+    let PatientIndex { section, tls } = index;
     let family = wanted.name.as_ref().map(PersonName::family).unwrap_or("");
     if wanted.patient_id.is_none() && family.is_empty() {
         return Err(Error::TooLittle);
@@ -112,7 +138,7 @@ pub async fn ask(section: &PdqSection, wanted: &Wanted, now: &Zoned) -> Result<F
     let question = question(section, wanted, now, &control_id);
     let patience = Patience { idle: section.timeout, frame: section.timeout };
     let address = section.address.clone();
-    let remote = Remote { address, connect: section.timeout, patience };
+    let remote = Remote { address, connect: section.timeout, patience, tls: tls.clone() };
     let answer = hl7::ask(&remote, question.as_bytes()).await?;
     let answer = Message::parse_answer(&answer).map_err(Error::Unreadable)?;
     read(section, wanted, &control_id, &answer)

@@ -11,7 +11,7 @@ use crate::dicom::AeTitle;
 use crate::dimse::Remote;
 
 use super::ITEM_LIMIT;
-use super::pdq::PdqSection;
+use super::pdq::{PatientIndex, PdqSection};
 
 /// A day, the unit of the window.
 const DAY: u64 = 24 * 3600;
@@ -134,7 +134,7 @@ pub struct Options {
     pub refresh: Duration,
     pub answer_limit: usize,
     pub fallback_character_set: String,
-    pub pdq: Option<PdqSection>,
+    pub pdq: Option<PatientIndex>,
     /// In which "today" is meant.
     pub timezone: jiff::tz::TimeZone,
 }
@@ -206,7 +206,7 @@ impl WorklistSection {
             refresh: self.refresh,
             answer_limit: self.answer_limit,
             fallback_character_set: self.fallback_character_set.clone(),
-            pdq: self.pdq.clone(),
+            pdq: self.pdq.clone().map(PatientIndex::new),
             timezone,
         })
     }

@@ -27,13 +27,14 @@ fn section(index: &Index) -> PdqSection {
         sending_application: "LOTSE".into(),
         authority: Some("KLINIKUM".into()),
         timeout: Duration::from_millis(600),
+        tls: None,
     }
 }
 
 async fn look_for(index: &Index, wanted: &Wanted) -> Result<Found, Error> {
     let now =
         jiff::Timestamp::from_second(1_770_000_000).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
-    ask(&section(index), wanted, &now).await
+    ask(&PatientIndex::new(section(index)), wanted, &now).await
 }
 
 fn by_id(id: &str) -> Wanted {
@@ -85,7 +86,7 @@ async fn an_index_that_misbehaves_is_told_apart_from_nobody() {
     drop(index);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let now = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
-    assert!(matches!(ask(&gone, &by_id("42"), &now).await, Err(Error::Wire(_))));
+    assert!(matches!(ask(&PatientIndex::new(gone), &by_id("42"), &now).await, Err(Error::Wire(_))));
 }
 
 #[test]
@@ -93,6 +94,7 @@ fn answers_are_read_with_care() {
     let index = |text: &str| {
         let answer = Message::parse_answer(text.as_bytes()).unwrap();
         let section = PdqSection {
+            tls: None,
             address: "x:1".into(),
             application: String::new(),
             facility: String::new(),

@@ -1,5 +1,6 @@
-"""pdq_server.py PORT: a patient index on the package `hl7apy`: answers QBP^Q22 by ID, or by family name and birth
-date, with RSP^K22."""
+"""pdq_server.py PORT [CERTIFICATE KEY CA]: a patient index on the package `hl7apy`: answers QBP^Q22 by ID, or by family
+name and birth date, with RSP^K22. With files it does so by mutual TLS."""
+import ssl
 import sys
 
 from hl7apy.consts import VALIDATION_LEVEL
@@ -40,4 +41,11 @@ class Query(AbstractHandler):
         return "\x0b" + "\r".join(lines) + "\r\x1c\r"
 
 
-MLLPServer("127.0.0.1", int(sys.argv[1]), {"QBP^Q22^QBP_Q21": (Query,)}).serve_forever()
+server = MLLPServer("127.0.0.1", int(sys.argv[1]), {"QBP^Q22^QBP_Q21": (Query,)})
+if sys.argv[2:]:
+    certificate, key, ca = sys.argv[2:]
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca)
+    tls.load_cert_chain(certificate, key)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()

@@ -1,8 +1,12 @@
 //! HL7 by TLS: orders that come, patients that are asked for.
 
-use super::House;
-use crate::support::ca::{Pair, Valid};
-use crate::support::peers::python;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{House, hang_up};
+use crate::support::ca::{Authority, Pair, Valid};
+use crate::support::peers::{Peer, python};
 use crate::support::{Setup, eventually, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,4 +41,63 @@ async fn an_order_comes_by_mutual_tls() {
     .await;
     let status = daemon.cli(&["status", "--json"]).await.json();
     assert_eq!(status["certificates"][0]["place"], "hl7.listeners.0.tls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patients_are_asked_for_by_mutual_tls() {
+    let house = House::new();
+    let [certificate, key, ca] = house.files(&house.station);
+    let index =
+        Peer::start(|port| python("pdq_server.py", &[&port.to_string(), &certificate, &key, &ca]))
+            .await;
+    let stranger = Authority::new(&house.ca.file.with_file_name("other"), "stranger");
+    let pdq = |tls: &str| {
+        format!(
+            "[worklist.pdq]\naddress = \"localhost:{}\"\nauthority = \"KLINIKUM\"\ntimeout = \"20s\"\n{tls}\n",
+            index.port
+        )
+    };
+    let by = |files: &str| format!("tls = {{ {files} }}");
+    let ours = by(&format!(
+        "ca-files = [{:?}], certificate = {:?}, key = {:?}",
+        house.ca.file, house.ours.certificate, house.ours.key
+    ));
+    let mut now = pdq("");
+    let daemon = Setup::new().table(&now).start().await;
+    let site = Arc::clone(daemon.site());
+    let mut ask = async |next: String| {
+        let before = std::mem::replace(&mut now, next);
+        site.edit(|text| text.replace(&before, &now));
+        hang_up(&daemon).await;
+        daemon.api.post("/api/v1/patients", &json!({"patientId": "4711"})).await
+    };
+    for (tls, told) in [
+        (by(&format!("ca-files = [{:?}]", stranger.file)), "none of the authorities we trust"),
+        (
+            by(&format!("ca-files = [{:?}]", house.ca.file)),
+            "wants a certificate of ours and got none",
+        ),
+        (
+            by(&format!("ca-files = [{:?}], server-name = \"mpi\"", house.ca.file)),
+            "its certificate is for station",
+        ),
+    ] {
+        let (status, answer) = ask(pdq(&tls)).await;
+        let detail = answer["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("the patient index: TLS: ") && detail.contains(told), "{answer}");
+        assert!(status >= 400, "{status}");
+    }
+    let (status, found) = ask(pdq(&ours)).await;
+    assert_eq!((status, &found["complete"]), (200, &json!(true)), "{found}");
+    assert_eq!(found["patients"][0]["name"], "Müller^Änne");
+    let status = daemon.cli(&["status", "--json"]).await.json();
+    let places: Vec<_> = status["certificates"].as_array().unwrap().iter().collect();
+    assert!(places.iter().any(|one| one["place"] == "worklist.pdq.tls"), "{places:?}");
+    daemon.cli(&["check"]).await.ok();
+
+    // A pair that does not belong together is not taken over.
+    std::fs::copy(&house.station.key, &house.ours.key).unwrap();
+    let checked = daemon.cli(&["check"]).await;
+    assert_eq!(checked.code, 78, "{checked:?}");
+    assert!(checked.stderr.contains("worklist.pdq.tls: the key"), "{checked:?}");
 }
