@@ -9,6 +9,7 @@ mod dial;
 mod expiry;
 mod fault;
 mod listen;
+mod revocation;
 mod section;
 mod token;
 
@@ -20,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use certificate::{Certificate, Fingerprint, Holder};
 pub use dial::{ClientStream, Dialer, Seen, agreed, is_spoken};
-pub use expiry::{Expiries, Expiry, Files};
+pub use expiry::{Ends, Expiries, Expiry, Files};
 pub use fault::{Fault, of_io};
 pub use listen::{Acceptor, ServerStream, Transport};
 pub use section::{Client, ClientSection, ServerSection};
@@ -33,7 +34,7 @@ const MAX_FILE: u64 = 4 << 20;
 pub enum Error {
     #[error("{} can't be read: {source}; correct the path, or give us the right to read it", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{} is larger than a file of certificates; correct the path", path.display())]
+    #[error("{} is larger than such a file is; correct the path", path.display())]
     TooLarge { path: PathBuf },
     #[error("{} holds no certificate in PEM form; convert it with `openssl x509`", path.display())]
     NoCertificate { path: PathBuf },
@@ -45,6 +46,10 @@ pub enum Error {
     Mismatch { certificate: PathBuf, key: PathBuf },
     #[error("the key {} can't be used: {reason}; use RSA of 2048 bits or more, P-256, P-384 or Ed25519", key.display())]
     Key { key: PathBuf, reason: String },
+    #[error("{} holds no revocation list in PEM or DER form; fetch it from its authority again", path.display())]
+    NoList { path: PathBuf },
+    #[error("{} is damaged: revocation list {number} can't be read; fetch it from its authority again", path.display())]
+    DamagedList { path: PathBuf, number: usize },
     #[error("{0}")]
     Section(&'static str),
     #[error("TLS can't be set up: {0}")]
@@ -123,8 +128,12 @@ fn pair(certificate: &Path, key: &Path) -> Result<rustls::sign::CertifiedKey, Er
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    read_up_to(path, MAX_FILE)
+}
+
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
+    if std::fs::metadata(path).map_err(unreadable)?.len() > limit {
         return Err(Error::TooLarge { path: path.to_owned() });
     }
     std::fs::read(path).map_err(unreadable)

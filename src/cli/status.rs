@@ -60,7 +60,9 @@ impl Status {
         }
         for one in out::items(&status, "/certificates") {
             let days = one.get("daysLeft").and_then(Value::as_i64).unwrap_or_default();
-            out::line(&format!("certificate {}: {days} days left", out::text(one, "/place")));
+            let is_list = one.get("kind").and_then(Value::as_str) == Some("revocationList");
+            let what = if is_list { "revocation list" } else { "certificate" };
+            out::line(&format!("{what} {}: {days} days left", out::text(one, "/place")));
             if let Some(warning) = one.get("warning").and_then(Value::as_str) {
                 out::line(&format!("! {warning}"));
             }

@@ -11,7 +11,7 @@ use super::Rooms;
 use crate::import::Counts;
 use crate::metrics::{Kind, Metrics, Text};
 use crate::pipeline::{DestinationHealth, Snapshot};
-use crate::tls::Expiry;
+use crate::tls::{Ends, Expiry};
 use crate::worklist::KeptHealth;
 
 pub(super) async fn alive() -> &'static str {
@@ -43,11 +43,25 @@ pub(super) async fn status(State(rooms): State<Rooms>) -> Json<Told> {
 pub(super) async fn metrics(State(rooms): State<Rooms>) -> Response {
     let mut text = exposition(&rooms.pipeline.snapshot(), &rooms.metrics);
     let now = rooms.pipeline.clock().now().timestamp();
-    let certificates = rooms.certificates.all(now);
-    if !certificates.is_empty() {
-        let name = "lotse_certificate_remaining_seconds";
-        text.family(Kind::Gauge, name, "Until a certificate in use ends, 0 when it has.");
-        for one in &certificates {
+    let ending = rooms.certificates.all(now);
+    let kinds = [
+        (
+            Ends::Certificate,
+            "lotse_certificate_remaining_seconds",
+            "Until a certificate in use ends, 0 when it has.",
+        ),
+        (
+            Ends::RevocationList,
+            "lotse_revocation_list_remaining_seconds",
+            "Until a revocation list in use is out of date, 0 when it is.",
+        ),
+    ];
+    for (kind, name, help) in kinds {
+        let mut of_kind = ending.iter().filter(|one| one.kind == kind).peekable();
+        if of_kind.peek().is_some() {
+            text.family(Kind::Gauge, name, help);
+        }
+        for one in of_kind {
             let labels = [("place", one.place.as_str()), ("subject", one.subject.as_str())];
             text.sample(name, &labels, one.seconds_left(now));
         }

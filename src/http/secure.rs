@@ -22,6 +22,9 @@ pub struct TlsSection {
     /// Who may have signed the certificates of browsers and programs.
     #[serde(default)]
     client_ca: Vec<PathBuf>,
+    /// What these authorities have taken back.
+    #[serde(default)]
+    client_crl: Vec<PathBuf>,
     /// Without it, required if `client-ca` is there: the token is asked for in any case.
     client: Option<Client>,
 }
@@ -34,6 +37,7 @@ impl TlsSection {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             client_ca: self.client_ca.clone(),
+            client_crl: self.client_crl.clone(),
             client: self.client.unwrap_or(without),
         }
     }

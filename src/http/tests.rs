@@ -44,6 +44,7 @@ fn tls_needs_no_certificate_of_browsers_unless_an_authority_is_named() {
     assert_eq!(client("client-ca = [\"a\"]"), crate::tls::Client::Required);
     assert_eq!(client("client-ca = [\"a\"]\nclient = \"optional\""), crate::tls::Client::Optional);
     assert!(tls("").faults().is_empty());
+    assert!(tls("client-ca = [\"a\"]\nclient-crl = [\"l\"]").faults().is_empty());
     for wrong in ["client = \"required\"", "client-ca = [\"a\"]\nclient = \"none\""] {
         assert!(matches!(tls(wrong).faults().as_slice(), [Error::Tls(_)]), "{wrong}");
     }

@@ -132,10 +132,6 @@ impl Certificate {
     pub fn read(der: &[u8]) -> Option<Self> {
         let read = x509_cert::Certificate::from_der(der).ok()?;
         let of = read.tbs_certificate();
-        let time = |at: x509_cert::time::Time| {
-            let seconds = i64::try_from(at.to_unix_duration().as_secs()).ok()?;
-            jiff::Timestamp::from_second(seconds).ok()
-        };
         let common = of.subject().common_name().ok().flatten();
         let alternatives = of.get_extension::<SubjectAltName>().ok().flatten();
         let alternatives = alternatives.map(|(_, names)| names.0).unwrap_or_default();
@@ -151,8 +147,8 @@ impl Certificate {
             subject: clean(&of.subject().to_string()),
             issuer: clean(&of.issuer().to_string()),
             names: unique,
-            not_before: time(of.validity().not_before)?,
-            not_after: time(of.validity().not_after)?,
+            not_before: timestamp(of.validity().not_before)?,
+            not_after: timestamp(of.validity().not_after)?,
             fingerprint: Fingerprint::of(der),
             is_self_signed: of.subject() == of.issuer(),
         })
@@ -189,7 +185,12 @@ fn name(name: &GeneralName) -> Option<String> {
     }
 }
 
+pub(super) fn timestamp(at: x509_cert::time::Time) -> Option<jiff::Timestamp> {
+    let seconds = i64::try_from(at.to_unix_duration().as_secs()).ok()?;
+    jiff::Timestamp::from_second(seconds).ok()
+}
+
 /// Text of a stranger, fit for a terminal and a log line.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -177,6 +177,7 @@ fn read(section: &ClientSection) -> Result<Loaded, Error> {
     let trust = if section.fingerprints.is_empty() {
         let roots = Arc::new(super::all_roots(&section.ca_files)?);
         let signed = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .with_crls(super::revocation::all(&section.crl_files)?)
             .build()
             .map_err(|error| Error::Setup(error.to_string()))?;
         Trust::Signed(signed)
@@ -302,11 +303,12 @@ impl ResolvesClientCert for Showing {
 }
 
 impl Dialer {
-    /// The certificates of ours and of the authorities, with their files, for those who watch their end. Blocking.
+    /// Our certificates, those of the authorities and their lists, with their files, for those who watch their end.
+    /// Blocking.
     pub fn certificates(&self) -> super::Files {
         let section = &self.0.section;
         let paths = section.certificate.iter().chain(&section.ca_files);
-        super::expiry::read_all(paths)
+        super::expiry::read_all(paths, &section.crl_files)
     }
 }
 

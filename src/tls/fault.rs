@@ -23,6 +23,12 @@ pub enum Fault {
     WrongFingerprint(String),
     #[error("its certificate is not made for this use; it lacks the extended key usage of a {0}")]
     Purpose(&'static str),
+    #[error("its certificate has been revoked by its authority; give it a new one")]
+    Revoked,
+    #[error(
+        "whether its certificate has been revoked is not known; add the list of each authority of its chain to the revocation lists"
+    )]
+    RevocationUnknown,
     #[error("its certificate can't be used: {0}")]
     BadCertificate(String),
     #[error(
@@ -108,6 +114,8 @@ fn of_certificate(error: &CertificateError) -> Fault {
             presented: presented.clone(),
         },
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => Fault::Purpose("server or client"),
+        E::Revoked => Fault::Revoked,
+        E::UnknownRevocationStatus => Fault::RevocationUnknown,
         other => Fault::BadCertificate(other.to_string()),
     }
 }

@@ -36,7 +36,8 @@ impl Acceptor {
             Client::Required | Client::Optional => {
                 let roots = Arc::new(super::all_roots(&section.client_ca)?);
                 let builder =
-                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                        .with_crls(super::revocation::all(&section.client_crl)?);
                 let builder = match section.client {
                     Client::Optional => builder.allow_unauthenticated(),
                     Client::Required | Client::None => builder,
@@ -83,10 +84,11 @@ impl Acceptor {
         Ok((stream, certificate))
     }
 
-    /// Our certificates and those of the authorities, with their files. Blocking.
+    /// Our certificates, those of the authorities and their lists, with their files. Blocking.
     pub fn certificates(&self) -> super::Files {
         let own = std::iter::once(&self.section.certificate);
-        super::expiry::read_all(own.chain(&self.section.client_ca))
+        let certificates = own.chain(&self.section.client_ca);
+        super::expiry::read_all(certificates, &self.section.client_crl)
     }
 }
 

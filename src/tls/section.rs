@@ -17,6 +17,9 @@ pub struct ServerSection {
     /// PEM: the authorities whose certificates callers may show.
     #[serde(default)]
     pub client_ca: Vec<PathBuf>,
+    /// PEM or DER: what these authorities have taken back. Asked of every certificate, if there is any.
+    #[serde(default)]
+    pub client_crl: Vec<PathBuf>,
     #[serde(default)]
     pub client: Client,
 }
@@ -39,6 +42,8 @@ pub enum Client {
 pub struct ClientSection {
     /// PEM: the authorities that may have signed the peer's certificate.
     pub ca_files: Vec<PathBuf>,
+    /// PEM or DER: what these authorities have taken back. Asked of every certificate, if there is any.
+    pub crl_files: Vec<PathBuf>,
     /// The peer's certificate itself, where no authority signed it: `sha256:` and 64 hexadecimal digits.
     pub fingerprints: Vec<Fingerprint>,
     /// PEM: our certificate, where the peer wants one.
@@ -51,6 +56,11 @@ pub struct ClientSection {
 impl ServerSection {
     /// Refuses what contradicts itself.
     pub fn check(&self) -> Result<(), Error> {
+        if !self.client_crl.is_empty() && self.client_ca.is_empty() {
+            return Err(Error::Section(
+                "`client-crl` is of no use without `client-ca`; name the authorities, or take it away",
+            ));
+        }
         match (self.client, self.client_ca.is_empty()) {
             (Client::Required | Client::Optional, true) => Err(Error::Section(
                 "name the authorities of the callers' certificates in `client-ca`, or set `client = \"none\"`",
@@ -73,6 +83,11 @@ impl ClientSection {
         }
         if !self.ca_files.is_empty() && !self.fingerprints.is_empty() {
             return Err(Error::Section("give `ca-files` or `fingerprints`, not both"));
+        }
+        if !self.crl_files.is_empty() && self.ca_files.is_empty() {
+            return Err(Error::Section(
+                "`crl-files` is of no use without `ca-files`; a certificate of `fingerprints` is taken back by taking it out",
+            ));
         }
         if self.certificate.is_some() != self.key.is_some() {
             return Err(Error::Section("`certificate` and `key` are given together"));

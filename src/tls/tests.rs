@@ -115,12 +115,16 @@ fn sections_that_contradict_themselves_are_refused() {
     assert!(server(pair).is_err());
     assert!(server(&format!("{pair}client = \"optional\"")).is_err());
     assert!(server(&format!("{pair}client = \"none\"\nclient-ca = [\"a\"]")).is_err());
+    assert!(server(&format!("{pair}client-ca = [\"a\"]\nclient-crl = [\"l\"]")).is_ok());
+    assert!(server(&format!("{pair}client = \"none\"\nclient-crl = [\"l\"]")).is_err());
     let client = |text: &str| toml::from_str::<ClientSection>(text).unwrap().check();
     let own = format!("fingerprints = [\"sha256:{}\"]", "00".repeat(32));
     assert!(client("ca-files = [\"a\"]").is_ok());
     assert!(client(&own).is_ok());
     assert!(client(&format!("{own}\n{pair}")).is_ok());
     assert!(client("").is_err());
+    assert!(client("ca-files = [\"a\"]\ncrl-files = [\"l\"]").is_ok());
+    assert!(client(&format!("{own}\ncrl-files = [\"l\"]")).is_err());
     assert!(client(&format!("{own}\nca-files = [\"a\"]")).is_err());
     assert!(client("ca-files = [\"a\"]\ncertificate = \"c\"").is_err());
 }
@@ -128,8 +132,8 @@ fn sections_that_contradict_themselves_are_refused() {
 #[test]
 fn the_end_of_certificates_is_warned_of_in_time() {
     let file = file(CERTIFICATE.as_bytes());
-    let of_file = expiry::read_all([file.path().to_owned()].iter());
-    let ends = of_file[0].1[0].not_after;
+    let of_file = expiry::read_all([file.path().to_owned()].iter(), &[]);
+    let ends = of_file[0].1[0].end;
     let expiries = Expiries::default();
     expiries.set(vec![("peers.pacs.tls".to_owned(), of_file)]);
     let days = |days: i64| {
@@ -141,4 +145,67 @@ fn the_end_of_certificates_is_warned_of_in_time() {
     let ended = days(-1);
     assert!(ended.warning.unwrap().contains("has expired on 2126-10-29"));
     assert_eq!(ended.days_left, -1);
+}
+
+/// Lists of an authority: until 2024 and until 2099.
+fn lists() -> [rcgen::CertificateRevocationList; 2] {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "authority\n");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    [2024, 2099].map(|year| {
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(year, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&issuer).unwrap()
+    })
+}
+
+#[test]
+fn revocation_lists_are_read_in_both_forms_and_told_when_they_are_old() {
+    let [old, new] = lists();
+    let pem = file(format!("{}{}", old.pem().unwrap(), new.pem().unwrap()).as_bytes());
+    let der = file(new.der());
+    let paths = [pem.path().to_owned(), der.path().to_owned()];
+    assert_eq!(revocation::all(&paths).unwrap().len(), 3);
+    let expiries = Expiries::default();
+    expiries.set(vec![("peers.pacs.tls".to_owned(), expiry::read_all([].iter(), &paths))]);
+    let all = expiries.all("2026-01-01T00:00:00Z".parse().unwrap());
+    let warned: Vec<_> = all.iter().map(|one| one.warning.is_some()).collect();
+    assert_eq!(warned, [true, false, false]);
+    let told = all[0].warning.as_deref().unwrap();
+    assert!(
+        told.contains("\"CN=authority") && told.contains("out of date since 2024-01-01"),
+        "{told}"
+    );
+    assert!(!told.contains(char::is_control), "{told}");
+    assert_eq!(all[0].kind, Ends::RevocationList);
+}
+
+#[test]
+fn what_is_no_revocation_list_is_refused() {
+    let of = |bytes: &[u8]| {
+        let file = file(bytes);
+        revocation::all(&[file.path().to_owned()])
+    };
+    for text in ["", "hello", CERTIFICATE, "0"] {
+        assert!(of(text.as_bytes()).is_err(), "{text}");
+    }
+    let [_, list] = lists();
+    let der = list.der().to_vec();
+    for cut in 1..der.len() {
+        assert!(of(&der[..cut]).is_err(), "{cut}");
+    }
+    for at in 0..der.len() {
+        let mut broken = der.clone();
+        broken[at] ^= 0xff;
+        // Whatever comes of it, it comes without a panic.
+        let _ = of(&broken);
+    }
 }

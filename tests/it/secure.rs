@@ -5,6 +5,7 @@ mod dicom;
 mod hl7;
 mod http;
 mod renewal;
+mod revoked;
 
 use std::path::Path;
 use std::process::Command;

@@ -1,10 +1,12 @@
 //! Certificates of a hospital that there is not: made anew for each test, with keys that nobody keeps.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 /// An authority with its folder of files.
@@ -22,6 +24,7 @@ pub struct Pair {
     pub key: PathBuf,
     /// `sha256:…`
     pub fingerprint: String,
+    serial: u64,
 }
 
 /// When a certificate is valid.
@@ -48,21 +51,47 @@ impl Authority {
         Self { folder: folder.to_owned(), issuer, file }
     }
 
+    /// PEM of the list of those that are taken back; the next was to come at the begin of this year.
+    pub fn revocation_list(&self, revoked: &[&Pair], next: i32) -> String {
+        let revoked = revoked.iter().map(|pair| RevokedCertParams {
+            serial_number: pair.serial.into(),
+            revocation_time: date_time_ymd(2021, 1, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2021, 1, 1),
+            next_update: date_time_ymd(next, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     /// A certificate for `name`, `localhost` and 127.0.0.1.
     pub fn pair(&self, name: &str, valid: Valid) -> Pair {
-        let (params, key) = (leaf(name, valid), KeyPair::generate().unwrap());
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        keep(&self.folder, name, &certificate, &key)
+        self.sign(name, &leaf(name, valid))
     }
 
     /// A certificate for `name` alone.
     pub fn pair_of_name(&self, name: &str) -> Pair {
         let mut params = leaf(name, Valid::Now);
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name.try_into().unwrap())];
+        self.sign(name, &params)
+    }
+
+    fn sign(&self, name: &str, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        keep(&self.folder, name, &certificate, &key)
+        let serial = params.serial_number.as_ref().map_or(0, number);
+        Pair { serial, ..keep(&self.folder, name, &certificate, &key) }
     }
+}
+
+fn number(serial: &SerialNumber) -> u64 {
+    serial.to_bytes().iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A certificate that signed itself.
@@ -90,7 +119,9 @@ fn params(name: &str, valid: Valid) -> CertificateParams {
 }
 
 fn leaf(name: &str, valid: Valid) -> CertificateParams {
+    static SERIAL: AtomicU64 = AtomicU64::new(1000);
     let mut params = params(name, valid);
+    params.serial_number = Some(SERIAL.fetch_add(1, Ordering::Relaxed).into());
     let localhost = rcgen::SanType::DnsName("localhost".try_into().unwrap());
     let own = rcgen::SanType::DnsName(name.try_into().unwrap());
     let address = rcgen::SanType::IpAddress([127, 0, 0, 1].into());
@@ -106,6 +137,7 @@ fn keep(folder: &Path, name: &str, certificate: &rcgen::Certificate, key: &KeyPa
         certificate: folder.join(format!("{name}.crt")),
         key: folder.join(format!("{name}.key")),
         fingerprint: lotse::tls::Fingerprint::of(certificate.der()).to_string(),
+        serial: 0,
     };
     std::fs::write(&pair.certificate, certificate.pem()).unwrap();
     std::fs::write(&pair.key, key.serialize_pem()).unwrap();
