@@ -5,6 +5,7 @@
 //! destination said so for this instance; an object is sent whole or not at all; pixel data goes through
 //! untouched and never into memory; every outcome is with the [`Recorder`] before the run ends.
 
+mod brake;
 mod decode;
 mod fileset;
 mod folder;
@@ -32,7 +33,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::dicom::{StudyFacts, Uid};
 use crate::dimse;
@@ -43,6 +43,7 @@ use crate::spool::ImportSpool;
 use pace::Bucket;
 use verdict::Judge;
 
+pub use brake::Brake;
 pub use held::{HeldStudy, Leaving};
 pub use holdings::{Check, Held, ask};
 pub use pace::{Bandwidth, Held as HeldBack, Pace, Window};
@@ -70,7 +71,7 @@ pub struct Run {
     /// With their numbers in the import.
     pub instances: Vec<(u32, Instance)>,
     pub spool: ImportSpool,
-    pub cancel: CancellationToken,
+    pub brake: Brake,
     pub recorder: Arc<dyn Recorder>,
 }
 
@@ -203,7 +204,8 @@ impl Destinations {
         self.0.get(name).map(|open| &open.destination)
     }
 
-    /// Sends what `run` holds. Ends early if the run is cancelled; an association under way is then aborted.
+    /// Sends what `run` holds. Ends early if the run is stopped, or cancelled; an association under way is then
+    /// aborted.
     pub async fn deliver(&self, to: &DestinationName, run: Run) -> Ended {
         let Some(open) = self.0.get(to) else {
             return Ended::Postponed {

@@ -57,7 +57,7 @@ pub(super) async fn deliver(
     let stopped = || postponed("sending was stopped; it goes on when the import does".to_owned());
     let permit = tokio::select! {
         biased;
-        () = run.cancel.cancelled() => return stopped(),
+        () = run.brake.stopped() => return stopped(),
         permit = permits.acquire() => permit,
     };
     if permit.is_err() {
@@ -78,7 +78,7 @@ pub(super) async fn deliver(
     let mut ended = Ended::Complete;
     let mut unlisted = Vec::new();
     for (number, instance) in run.instances {
-        if run.cancel.is_cancelled() {
+        if run.brake.is_stopped() {
             ended = stopped();
             break;
         }

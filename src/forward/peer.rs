@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use super::brake::Brake;
 use super::ledger::Ledger;
 use super::pace::Bucket;
 use super::source::Source;
@@ -31,6 +31,8 @@ const RECONNECTS: usize = 2;
 
 /// What a cancelled association has to say goodbye before it is dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+const STOPPED: &str = "sending was stopped; it goes on when the import does";
 
 /// Whom to send to.
 pub(super) struct Peer<'a> {
@@ -67,15 +69,13 @@ struct Shared {
     /// Why associations did not come to be. It counts only if the others left something in the queue: a
     /// peer that takes no more associations still takes objects.
     unconnected: Mutex<Option<Ended>>,
-    /// Ends everything at once.
-    cancel: CancellationToken,
-    /// No new object is begun.
-    stop: CancellationToken,
+    /// Of this batch.
+    brake: Brake,
 }
 
 impl Shared {
     fn take(&self) -> Option<(u32, Instance)> {
-        if self.stop.is_cancelled() {
+        if self.brake.is_stopped() {
             return None;
         }
         locked(&self.queue).pop_front()
@@ -112,7 +112,7 @@ impl Shared {
     /// The peer can take nothing for now.
     fn stop_all(&self, sentence: String) {
         self.note(Ended::Postponed { sentence, pause_destination: true });
-        self.stop.cancel();
+        self.brake.stop();
     }
 
     /// How the batch ended, if not well.
@@ -121,14 +121,17 @@ impl Shared {
             sentence: sentence.to_owned(),
             pause_destination: false,
         };
-        if self.cancel.is_cancelled() {
-            return Some(postponed("sending was stopped; it goes on when the import does"));
+        if self.brake.is_cancelled() {
+            return Some(postponed(STOPPED));
         }
         if let Some(fault) = locked(&self.fault).take() {
             return Some(fault);
         }
         if self.is_empty() {
             return None;
+        }
+        if self.brake.is_stopped() {
+            return Some(postponed(STOPPED));
         }
         let unconnected = locked(&self.unconnected).take();
         Some(unconnected.unwrap_or_else(|| postponed("sending ended early; it is tried again")))
@@ -163,7 +166,6 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
         patient: run.plan.patient(),
         runs: run.runs,
     };
-    let cancel = run.cancel.child_token();
     let source: Arc<dyn Source> = Arc::new(run.spool);
     for batch in route::batches(run.instances, peer.compressed) {
         let shared = Arc::new(Shared {
@@ -182,8 +184,7 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
             doubtful: Mutex::default(),
             fault: Mutex::new(None),
             unconnected: Mutex::new(None),
-            cancel: cancel.clone(),
-            stop: cancel.child_token(),
+            brake: run.brake.child(),
         });
         let mut workers = JoinSet::new();
         for _ in 0..shared.workers {
@@ -208,14 +209,14 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
 async fn work(shared: Arc<Shared>, permits: Arc<Semaphore>) {
     let permit = tokio::select! {
         biased;
-        () = shared.stop.cancelled() => return,
+        () = shared.brake.stopped() => return,
         permit = permits.acquire_owned() => permit,
     };
     if permit.is_err() {
         return;
     }
     for _ in 0..=RECONNECTS {
-        if shared.stop.is_cancelled() || shared.is_empty() {
+        if shared.brake.is_stopped() || shared.is_empty() {
             return;
         }
         let mut when = When::Before;
@@ -249,7 +250,7 @@ async fn associate(shared: &Arc<Shared>, when: &mut When) -> Result<(), Stopped>
                 carry::carry(client, shared, &mut ledger).await
             });
         let farewell = async {
-            shared.cancel.cancelled().await;
+            shared.brake.cancelled().await;
             tokio::time::sleep(FAREWELL).await;
         };
         tokio::select! {
@@ -261,7 +262,7 @@ async fn associate(shared: &Arc<Shared>, when: &mut When) -> Result<(), Stopped>
     match ledger.finish().await {
         Ok(()) => result,
         Err(Gone) => {
-            shared.cancel.cancel();
+            shared.brake.cancel();
             Err(Stopped::Cancelled)
         }
     }

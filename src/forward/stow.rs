@@ -119,7 +119,7 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
     while let Some(batch) = queue.pop_front() {
         let permit = tokio::select! {
             biased;
-            () = run.cancel.cancelled() => return stopped(),
+            () = run.brake.stopped() => return stopped(),
             permit = permits.acquire() => permit,
         };
         let boundary = format!("lotse-{}", uuid::Uuid::now_v7().simple());
@@ -151,7 +151,7 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
         };
         let answered = tokio::select! {
             biased;
-            () = run.cancel.cancelled() => return stopped(),
+            () = run.brake.cancelled() => return stopped(),
             answered = uploading => answered,
         };
         drop(permit);

@@ -185,18 +185,42 @@ async fn a_cancelled_run_ends_though_the_peer_is_silent() {
     let (name, destinations) = pacs.destinations(1);
     let book = Arc::new(Book::default());
     let run = house.run(&book);
-    let cancel = run.cancel.clone();
+    let brake = run.brake.clone();
     let delivered = destinations.deliver(&name, run);
     let cancelled = async {
         while pacs.received().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        cancel.cancel();
+        brake.cancel();
     };
     let both = async { tokio::join!(delivered, cancelled).0 };
     let ended = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
     assert!(matches!(ended, Ended::Postponed { pause_destination: false, .. }));
     assert!(book.outcomes().is_empty());
+}
+
+#[tokio::test]
+async fn a_stopped_run_hears_and_records_the_answers_to_what_is_on_the_wire() {
+    let house = House::new(&[(EXPLICIT, 10); 12]);
+    let pacs = Pacs::start(Door::default(), |_, _| Reply::Slowly).await;
+    let (name, destinations) = pacs.destinations(3);
+    let book = Arc::new(Book::default());
+    let run = house.run(&book);
+    let brake = run.brake.clone();
+    let stopped = async {
+        while pacs.received().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        brake.stop();
+    };
+    let (ended, ()) = tokio::join!(destinations.deliver(&name, run), stopped);
+    assert!(matches!(ended, Ended::Postponed { pause_destination: false, .. }), "{ended:?}");
+    let (came, known) = (pacs.received().len(), book.outcomes().len());
+    assert!((2..12).contains(&came), "{came}");
+    assert_eq!(known, came, "nothing that came is without its outcome");
+    // The next start sends the others, and nothing twice.
+    assert_eq!(destinations.deliver(&name, house.run(&book)).await, Ended::Complete);
+    assert_eq!(pacs.received().len(), 12);
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
 use super::lanes::{Lane, Rank};
 use super::progress::Counters;
@@ -13,7 +12,7 @@ use super::stages::{Stages, failed};
 use super::{Backoff, Pipeline, Refusal};
 use crate::clock::Moment;
 use crate::dicom::Uid;
-use crate::forward::{Ended, Gone, Recorder, Retry, Run, Runs, Stored};
+use crate::forward::{Brake, Ended, Gone, Recorder, Retry, Run, Runs, Stored};
 use crate::import::{
     DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Stage, StudyState,
 };
@@ -27,7 +26,7 @@ impl Stages {
         import: &Import,
         uid: Uid,
         destination: DestinationName,
-        cancel: &CancellationToken,
+        brake: &Brake,
     ) -> Option<Event> {
         let shared = &self.pipeline.shared;
         let lane = shared.lanes.of(&destination);
@@ -40,7 +39,7 @@ impl Stages {
         let open = |now| self.is_open(&destination, now);
         let _turn = tokio::select! {
             biased;
-            turn = lane.turn(rank, &shared.clock, open, cancel) => turn?,
+            turn = lane.turn(rank, &shared.clock, open, brake.either()) => turn?,
             end = self.waited_out(&lane, &destination) => {
                 let sentence = format!(
                     "{destination} took nothing for {}, as long as its `retry` says; mend the cause and press retry",
@@ -90,7 +89,7 @@ impl Stages {
             overridden: work.decision.overridden.clone(),
             instances: instances.collect(),
             spool,
-            cancel: cancel.clone(),
+            brake: brake.clone(),
             recorder: Arc::new(Outcomes {
                 pipeline: self.pipeline.clone(),
                 counters: shared.counters(import.id),
@@ -119,7 +118,7 @@ impl Stages {
                 "sending ended without an outcome for every instance; it is tried again".to_owned()
             }
             Ended::Postponed { sentence, pause_destination } => {
-                rests = pause_destination && !cancel.is_cancelled();
+                rests = pause_destination && !brake.is_stopped();
                 sentence
             }
             Ended::Held { sentence } => {
@@ -128,7 +127,7 @@ impl Stages {
             }
         };
         // A stop is no fault of the destination: the next start goes on at once.
-        let wait = match cancel.is_cancelled() {
+        let wait = match brake.is_stopped() {
             true => Duration::ZERO,
             false => objects.jittered(attempts.saturating_add(1), seed(import.id)),
         };
@@ -141,7 +140,7 @@ impl Stages {
             now.after(wait)
         };
         let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
-        let Some(end) = ends.filter(|_| !cancel.is_cancelled()) else {
+        let Some(end) = ends.filter(|_| !brake.is_stopped()) else {
             return Some(Event::DeliveryPostponed { study: uid, destination, due, sentence });
         };
         let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 use self::records::Record;
 use super::due::Due as DueIndex;
@@ -24,6 +24,7 @@ use super::snapshot::Log;
 use super::stages::{Permits, Stages};
 use super::{Gate, Pipeline, Refusal, recover};
 use crate::clock::Moment;
+use crate::forward::Brake;
 use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{self, Entry, Journal};
 use crate::spool::ImportSpool;
@@ -43,8 +44,12 @@ const READING_EVERY: Duration = Duration::from_secs(60);
 /// The wall clock may drift from the running clock by this much between two looks before it counts as a jump.
 const JUMP: Duration = Duration::from_secs(300);
 
-/// How long running stages may take to end when the gateway stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long objects that are on the wire may take to end when the gateway stops, and their answers to come. What
+/// is not answered then is sent again at the next start.
+const LAST_OBJECTS: Duration = Duration::from_secs(8);
+
+/// How long running stages may take in all. Doors take ten seconds before; both fit into `gateway`'s grace.
+const DRAIN: Duration = Duration::from_secs(12);
 
 /// Why the scheduler ended although nobody told it to.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +136,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
 pub(super) struct Slot {
     /// Sequence of the next event.
     pub(super) next: u64,
-    pub(super) cancel: CancellationToken,
+    pub(super) brake: Brake,
     /// Passed by every object that comes in from a peer; shut with the receiving.
     pub(super) gate: Arc<Gate>,
     /// Not buried again before then, because it failed.
@@ -351,11 +356,10 @@ impl Scheduler {
     fn act(&mut self, id: ImportId, action: Action) {
         let slot = self.slots.entry(id).or_default();
         if action == Action::Stop {
-            slot.cancel.cancel();
-            slot.cancel = CancellationToken::new();
+            std::mem::take(&mut slot.brake).cancel();
             return;
         }
-        let stage = self.stages.clone().run(id, action, slot.cancel.clone());
+        let stage = self.stages.clone().run(id, action, slot.brake.clone());
         self.running.spawn(stage);
     }
 
@@ -425,15 +429,19 @@ impl Scheduler {
 
     /// Lets running stages end, records what they still report, and keeps the clock's reading.
     async fn drain(mut self) -> Result<(), Error> {
-        for slot in self.slots.values() {
-            slot.cancel.cancel();
-        }
-        let deadline = tokio::time::sleep(DRAIN);
-        tokio::pin!(deadline);
+        self.slots.values().for_each(|slot| slot.brake.stop());
+        let (last_objects, deadline) = (sleep(LAST_OBJECTS), sleep(DRAIN));
+        tokio::pin!(last_objects, deadline);
+        let mut cancelled = false;
         while !self.running.is_empty() {
             let mut turn = Turn { stop: true, ..Turn::default() };
             tokio::select! {
                 () = &mut deadline => break,
+                () = &mut last_objects, if !cancelled => {
+                    cancelled = true;
+                    self.slots.values().for_each(|slot| slot.brake.cancel());
+                    continue;
+                }
                 Some(command) = self.queue.recv() => self.take(command, &mut turn).await,
                 _ = self.running.join_next() => continue,
             }

@@ -18,6 +18,7 @@ use super::{Pipeline, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
 use crate::fetch::{self, Pulled};
+use crate::forward::Brake;
 use crate::import::{
     Action, DestinationName, Event, Import, ImportId, Kind, Question, QuestionKind, Request, Stage,
     State, Study, StudyState,
@@ -66,7 +67,7 @@ pub(super) struct Stages {
 
 impl Stages {
     /// Runs an action to its end.
-    pub(super) async fn run(self, id: ImportId, action: Action, cancel: CancellationToken) {
+    pub(super) async fn run(self, id: ImportId, action: Action, brake: Brake) {
         let (stage, study) = match &action {
             Action::Pull => (Stage::Pull, None),
             Action::Unpack => (Stage::Unpack, None),
@@ -76,7 +77,8 @@ impl Stages {
             | Action::Confirm { study } => (Stage::Forward, Some(study.clone())),
             Action::Stop => return,
         };
-        let work = Box::pin(self.work(id, action, &cancel));
+        let sends = matches!(action, Action::Send { .. });
+        let work = Box::pin(self.work(id, action, &brake));
         let worked = AssertUnwindSafe(work).catch_unwind();
         let event = tokio::select! {
             worked = worked => worked.unwrap_or_else(|_| {
@@ -85,7 +87,7 @@ impl Stages {
                                 version, then press retry";
                 Some(Event::Failed { stage, study, sentence: sentence.into() })
             }),
-            () = cancelled_for_long(&cancel) => None,
+            () = ended_for_long(&brake, sends) => None,
         };
         if let Some(event) = event {
             // An import that was cancelled or erased meanwhile has no use for the report.
@@ -93,26 +95,21 @@ impl Stages {
         }
     }
 
-    async fn work(
-        &self,
-        id: ImportId,
-        action: Action,
-        cancel: &CancellationToken,
-    ) -> Option<Event> {
+    async fn work(&self, id: ImportId, action: Action, brake: &Brake) -> Option<Event> {
         let import = self.pipeline.import(id)?;
         let settings = self.pipeline.shared.settings();
         match action {
-            Action::Pull => self.pull(&import, &settings, cancel).await,
-            Action::Unpack => self.unpack(&import, &settings, cancel).await,
+            Action::Pull => self.pull(&import, &settings, brake.either()).await,
+            Action::Unpack => self.unpack(&import, &settings, brake.either()).await,
             Action::AskWorklist { study } => self.ask(&import, &settings, &study).await,
             Action::Send { study, destination } => {
-                self.send(&import, study, destination, cancel).await
+                self.send(&import, study, destination, brake).await
             }
             Action::Assure { study, destination } => {
                 tokio::select! {
                     event = self.assure(&import, &settings, study, destination) => event,
                     // It is asked anew at the next start, or nobody wants it any more.
-                    () = cancel.cancelled() => None,
+                    () = brake.stopped() => None,
                 }
             }
             Action::Confirm { study } => {
@@ -345,8 +342,12 @@ impl Stages {
 /// Stages look at the token themselves; one that does not within this time is dropped.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-async fn cancelled_for_long(cancel: &CancellationToken) {
-    cancel.cancelled().await;
+async fn ended_for_long(brake: &Brake, sends: bool) {
+    match sends {
+        // Whoever sends finishes the object that is on the wire.
+        true => brake.cancelled().await,
+        false => brake.stopped().await,
+    }
     tokio::time::sleep(CANCEL_GRACE).await;
 }
 

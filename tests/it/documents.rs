@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use lotse::dicom::{AeTitle, DataSet, Syntax, Uid};
 use lotse::dimse::{MAX_PDU, Remote, Timeouts};
-use lotse::forward::{Destination, Destinations, Ended, Gone, Recorder, Run, Runs, Stored, Target};
+use lotse::forward::{
+    Brake, Destination, Destinations, Ended, Gone, Recorder, Run, Runs, Stored, Target,
+};
 use lotse::import::{
     Compressed, DestinationName, File, ImportId, Instance, InstanceOutcome, Origin,
 };
@@ -112,7 +114,7 @@ impl House {
             overridden: vec![],
             instances,
             spool: self.spool.clone(),
-            cancel: CancellationToken::new(),
+            brake: Brake::default(),
             recorder: Arc::clone(&book) as Arc<dyn Recorder>,
         };
         assert_eq!(destinations.deliver(&name, run).await, Ended::Complete);

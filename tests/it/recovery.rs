@@ -243,6 +243,34 @@ async fn kills_at_random_moments_end_like_none() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn orderly_stops_while_a_study_is_on_the_wire_repeat_nothing() {
+    const SLICES: u16 = 30;
+    const STOPS: usize = 4;
+    let world = World::start(SLICES).await.unwrap();
+    let sink = Sink::start().await;
+    sink.pace(0.4);
+    let mut site = setup(&world, sink.port).write();
+    let daemon = site.start().await;
+    let id = daemon.api.import_link(&link_request(&world)).await;
+    let mut daemon = daemon;
+    for stop in 1..=STOPS {
+        let before = sink.total();
+        until("an object on the wire", async || (sink.total() > before).then_some(())).await;
+        let (code, stopped) = daemon.stop().await;
+        assert_eq!(code, 0, "stop {stop}");
+        assert!(sink.total() < usize::from(SLICES), "stop {stop} came in the middle");
+        site = stopped;
+        daemon = site.start().await;
+    }
+    sink.pace(0.0);
+    let import = daemon.api.until_state(&id, "Closed").await;
+    assert_eq!(counts_of(&import), (u64::from(SLICES), u64::from(SLICES), 1, 1));
+    assert_accounted(&sink, &world.sample, 1, 0);
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
+}
+
 /// Work that was cut off three times in a row waits for a person instead of looping.
 fn needs_retry(import: &Value) -> bool {
     import["state"] == "Failed" || import["studies"][0]["state"] == "Quarantined"

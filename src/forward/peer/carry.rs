@@ -57,7 +57,7 @@ pub(super) async fn carry<A: Association>(
         let Some(current) = next.take() else {
             break Ok(());
         };
-        if shared.stop.is_cancelled() {
+        if shared.brake.is_stopped() {
             next = Some(current);
             break Ok(());
         }
@@ -113,7 +113,7 @@ async fn one<A: Association>(
     let instance = &current.instance;
     let answer = tokio::select! {
         biased;
-        () = shared.cancel.cancelled() => return Err(Stopped::Cancelled),
+        () = shared.brake.cancelled() => return Err(Stopped::Cancelled),
         answer = client.store(
             &instance.sop_class,
             &instance.sop_instance,
@@ -178,7 +178,7 @@ async fn record(
     outcome: InstanceOutcome,
 ) -> Result<(), Stopped> {
     ledger.push(number, outcome).await.map_err(|Gone| {
-        shared.cancel.cancel();
+        shared.brake.cancel();
         Stopped::Cancelled
     })
 }

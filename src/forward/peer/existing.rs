@@ -34,13 +34,13 @@ pub(super) async fn before(peer: &Peer<'_>, run: &Run) -> Option<Ended> {
     let patient = run.plan.patient();
     let permit = tokio::select! {
         biased;
-        () = run.cancel.cancelled() => return Some(stopped()),
+        () = run.brake.stopped() => return Some(stopped()),
         permit = peer.permits.acquire() => permit,
     };
     let asking = holdings::ask(remote, &run.study, patient.as_ref());
     let answer = tokio::select! {
         biased;
-        () = run.cancel.cancelled() => return Some(stopped()),
+        () = run.brake.stopped() => return Some(stopped()),
         answer = asking => answer,
     };
     drop(permit);
@@ -71,7 +71,7 @@ pub(super) async fn before(peer: &Peer<'_>, run: &Run) -> Option<Ended> {
 /// Finds out what became of the instances that the peer called duplicates, and records it.
 pub(super) async fn duplicates(peer: &Peer<'_>, run: &RunFacts, shared: &Shared) -> Option<Ended> {
     let doubtful = std::mem::take(&mut *locked(&shared.doubtful));
-    if doubtful.is_empty() || shared.cancel.is_cancelled() {
+    if doubtful.is_empty() || shared.brake.is_cancelled() {
         return None;
     }
     let (name, remote) = asked(peer);
@@ -84,7 +84,7 @@ pub(super) async fn duplicates(peer: &Peer<'_>, run: &RunFacts, shared: &Shared)
         });
         let answer = tokio::select! {
             biased;
-            () = shared.cancel.cancelled() => return Some(stopped()),
+            () = shared.brake.cancelled() => return Some(stopped()),
             answer = asking => answer,
         };
         match answer {
@@ -100,7 +100,7 @@ pub(super) async fn duplicates(peer: &Peer<'_>, run: &RunFacts, shared: &Shared)
     match shared.recorder.record(outcomes).await {
         Ok(()) => None,
         Err(crate::forward::Gone) => {
-            shared.cancel.cancel();
+            shared.brake.cancel();
             None
         }
     }
@@ -171,7 +171,7 @@ fn refused(sentence: String) -> InstanceOutcome {
 }
 
 fn stopped() -> Ended {
-    postponed("sending was stopped; it goes on when the import does".to_owned())
+    postponed(super::STOPPED.to_owned())
 }
 
 fn postponed(sentence: String) -> Ended {

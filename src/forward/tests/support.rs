@@ -183,7 +183,7 @@ impl House {
             overridden: vec![],
             instances: open.collect(),
             spool: self.spool.clone(),
-            cancel: CancellationToken::new(),
+            brake: Brake::default(),
             recorder: Arc::clone(book) as Arc<dyn Recorder>,
         }
     }
@@ -233,6 +233,8 @@ pub(in crate::forward) enum Reply {
     Status(u16),
     Abort,
     Stall,
+    /// Success, but not at once.
+    Slowly,
 }
 
 type Script = dyn Fn(u32, usize) -> Reply + Send + Sync;
@@ -350,6 +352,10 @@ impl Pacs {
                             }
                             Reply::Abort => return association.abort().await,
                             Reply::Stall => std::future::pending().await,
+                            Reply::Slowly => {
+                                tokio::time::sleep(Duration::from_millis(200)).await;
+                                let _ = association.respond_store(&store, Status(0)).await;
+                            }
                         }
                     }
                 });

@@ -95,7 +95,7 @@ impl Scheduler {
             return Ok(Err(Refusal::NotNow(sentence)));
         }
         if let Some(slot) = self.slots.get(&id) {
-            slot.cancel.cancel();
+            slot.brake.cancel();
             slot.gate.shut();
         }
         let tombstone = Tombstone {
