@@ -3,6 +3,7 @@
 Every object is sent once, so whatever the sink sees twice was repeated by the gateway.
 """
 
+import collections
 import http.client
 import io
 import random
@@ -15,7 +16,7 @@ import data
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE
-from stand import ENVIRONMENT
+from stand import ENVIRONMENT, Refused
 
 ROWS, COLUMNS = 64, 70
 PIXELS = ROWS * COLUMNS * 2
@@ -84,6 +85,8 @@ class Load:
         self.gateway, self.made, self.folder, self.pause = gateway, made, folder, pause
         self.acknowledged = {}
         self.refused = 0
+        # Of refused uploads, how often.
+        self.statuses = {}
         # What each acknowledged upload held, by import.
         self.uploads = {}
         self.lock = threading.Lock()
@@ -174,22 +177,58 @@ class Load:
                 archive.writestr(f"DICOM/{i:08d}", file)
         try:
             made = self.gateway.upload(path, {"accessionNumber": data.ACCESSION})
-        except RuntimeError:
+        except Refused as refused:
             self.refuse()
+            self.statuses[refused.status] = self.statuses.get(refused.status, 0) + 1
             return
         self.uploads[made] = [uid for uid, _ in batch]
         for uid, _ in batch:
             self.acknowledge(uid, "upload")
 
 
+# What a cut may repeat: outcomes that an association has not recorded, on so many associations to a destination.
+UNRECORDED, ASSOCIATIONS = 4, 3
+
+
 class Ledger:
-    """What the sink logged."""
+    """What the sink logged. An era ends with every kill of the gateway or of the sink: what was on the wire then may
+    come again, and nothing else."""
 
     def __init__(self, log):
         self.requests, self.stored = {}, {}
+        # Of each era the requests of each association, in order.
+        self.eras, self.open = [{}], set()
         for line in log.read_text().splitlines() if log.exists() else []:
-            kind, uid, *rest = line.split(" ")
+            kind, *rest = line.split(" ")
             if kind == "request":
+                uid, association = rest
                 self.requests[uid] = self.requests.get(uid, 0) + 1
-            else:
-                self.stored[uid] = int(rest[0])
+                self.eras[-1].setdefault(association, []).append(uid)
+            elif kind == "stored":
+                self.stored[rest[0]] = int(rest[1])
+            elif kind == "open":
+                self.open.add(rest[0])
+            elif kind == "close":
+                self.open.discard(rest[0])
+            elif kind == "era":
+                self.eras.append({})
+                self.open.clear()
+
+    def repeats(self):
+        """How many objects one cut repeated at most, and what was repeated that should not have been."""
+        wrong, last, cut = [], {}, [0] * len(self.eras)
+        for number, era in enumerate(self.eras):
+            flying = {uid for uids in era.values() for uid in uids[-UNRECORDED:]}
+            here = collections.Counter(uid for uids in era.values() for uid in uids)
+            for uid, times in here.items():
+                if times > 1:
+                    wrong.append(f"{uid} {times} times without a cut")
+                if uid in last:
+                    before, was_flying = last[uid]
+                    cut[before] += 1
+                    if not was_flying:
+                        wrong.append(f"{uid} again, which was answered long before the cut")
+                last[uid] = (number, uid in flying)
+        if max(cut) > UNRECORDED * ASSOCIATIONS:
+            wrong.append(f"{max(cut)} by one cut")
+        return max(cut), wrong

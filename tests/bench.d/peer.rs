@@ -6,8 +6,9 @@
 //! peer relay PORT HOST:PORT MS
 //! ```
 //!
-//! `drain` takes every C-STORE. With `log` each request is a line `request UID` as soon as its command came, and
-//! `stored UID LENGTH` before its answer leaves; with `keep` the data set lies in `FOLDER/UID` by then.
+//! `drain` takes every C-STORE. With `log` each connection N is a line `open N`, later `close N`; each request is
+//! a line `request UID N` as soon as its command came, and `stored UID LENGTH` before its answer leaves; with
+//! `keep` the data set lies in `FOLDER/UID` by then.
 //! `abort-each` drops every Nth object in its middle, `late-each` answers every Nth so much later. `relay` passes
 //! bytes on to another place, each `MS` later, in both directions.
 
@@ -25,6 +26,9 @@ const MAX_PDU: u32 = 128 << 10;
 /// Association requests are larger than data PDUs; nobody here sends more.
 const LARGEST_PDU: u32 = 1 << 20;
 const APPLICATION_CONTEXT: &[u8] = b"1.2.840.10008.3.1.1.1";
+/// The beginning of all classes of images and documents.
+const STORAGE: &[u8] = b"1.2.840.10008.5.1.4.1.1.";
+const VERIFICATION: &[u8] = b"1.2.840.10008.1.1";
 const EXPLICIT: &[u8] = b"1.2.840.10008.1.2.1";
 const IMPLEMENTATION: &[u8] = b"2.25.266519216434379372806425417217436051253";
 
@@ -40,6 +44,7 @@ struct Books {
     late_each: u64,
     late: Duration,
     objects: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Books {
@@ -99,7 +104,7 @@ fn main() -> io::Result<()> {
     match parts.as_slice() {
         ["drain", port, ..] => {
             let books = Arc::new(Books::new(arguments.get(2..).unwrap_or_default())?);
-            each(port, move |stream| drop(drain(stream, &books)))
+            each(port, move |stream| drop(serve(stream, &books)))
         }
         ["relay", port, target, millis] => {
             let late =
@@ -122,7 +127,15 @@ fn each(port: &str, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> io::Re
     Ok(())
 }
 
-fn drain(mut stream: TcpStream, books: &Books) -> io::Result<()> {
+fn serve(stream: TcpStream, books: &Books) -> io::Result<()> {
+    let number = books.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    books.write(&format!("open {number}\n"))?;
+    let served = drain(stream, books, number);
+    books.write(&format!("close {number}\n"))?;
+    served
+}
+
+fn drain(mut stream: TcpStream, books: &Books, connection: u64) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(MAX_PDU as usize * 2, stream.try_clone()?);
     let (mut pdu, mut command) = (Vec::new(), Vec::new());
     let mut object: Option<Object> = None;
@@ -156,7 +169,7 @@ fn drain(mut stream: TcpStream, books: &Books) -> io::Result<()> {
                     let parsed = parse(&command);
                     command.clear();
                     match parsed.field {
-                        C_STORE => object = Some(begin(books, parsed)?),
+                        C_STORE => object = Some(begin(books, parsed, connection)?),
                         C_ECHO => stream.write_all(&response(context, &parsed))?,
                         _ => return Err(wrong("an unknown command")),
                     }
@@ -179,8 +192,8 @@ fn drain(mut stream: TcpStream, books: &Books) -> io::Result<()> {
     }
 }
 
-fn begin(books: &Books, command: Command) -> io::Result<Object> {
-    books.write(&format!("request {}\n", command.instance))?;
+fn begin(books: &Books, command: Command, connection: u64) -> io::Result<Object> {
+    books.write(&format!("request {} {connection}\n", command.instance))?;
     let number = books.objects.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     Ok(Object { command, bytes: Vec::new(), number })
 }
@@ -204,8 +217,8 @@ fn end(books: &Books, object: &Object) -> io::Result<()> {
     Ok(())
 }
 
-/// The answer to an association request (PS3.8 9.3.2, 9.3.3): every context is accepted, with Explicit Little
-/// Endian if it is among its syntaxes.
+/// The answer to an association request (PS3.8 9.3.2, 9.3.3): every context of storage is accepted, with Explicit
+/// Little Endian if it is among its syntaxes.
 fn accepted(request: &[u8]) -> io::Result<Vec<u8>> {
     // Version, reserved, titles, reserved: echoed as they came.
     let (fixed, items) =
@@ -219,7 +232,11 @@ fn accepted(request: &[u8]) -> io::Result<Vec<u8>> {
         let syntaxes = || parts(subitems).filter(|(kind, _)| *kind == 0x40).map(|(_, value)| value);
         let explicit = syntaxes().find(|value| value.trim_ascii_end() == EXPLICIT);
         let Some(syntax) = explicit.or(syntaxes().next()) else { continue };
-        let mut answer = vec![id, 0, 0, 0];
+        // What it does not do it does not accept: it stores and echoes (result 3: abstract syntax not supported).
+        let class =
+            parts(subitems).find(|(kind, _)| *kind == 0x30).map_or(&[][..], |(_, value)| value);
+        let result = if class.starts_with(STORAGE) || class == VERIFICATION { 0 } else { 3 };
+        let mut answer = vec![id, 0, result, 0];
         item(&mut answer, 0x40, syntax);
         item(&mut body, 0x21, &answer);
     }

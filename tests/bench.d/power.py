@@ -115,11 +115,17 @@ def name_all(names, changed):
             names[name] = what
 
 
+def found(root):
+    """What lies in a folder before it is recorded, and is safe: (inode, path, bytes or None)."""
+    below = sorted(path for path in root.rglob("*") if not path.is_socket())
+    return [(path.stat().st_ino, path, None if path.is_dir() else path.read_bytes()) for path in below]
+
+
 class Recording:
     """A log of preload.c, followed to one instant after the other."""
 
-    def __init__(self, log, root, blind=None):
-        """`blind` names files whose syncs do not count."""
+    def __init__(self, log, root, blind=None, before=None):
+        """`blind` names files whose syncs do not count; `before` is what was there at first, from `found`."""
         self.blind = blind
         self.before_syncs = []
         self.bytes = log.read_bytes()
@@ -128,6 +134,14 @@ class Recording:
         self.root = Folder()
         self.open = {os.stat(root).st_ino: self.root}
         self.heard = []  # (place, bytes sent)
+        # Of the journal that is made small: where the new one begins, and where it takes the old one's place.
+        self.made_new, self.exchanges = 0, []
+        for inode, path, content in before or []:
+            folder, name = self.place(str(path).encode())
+            thing = self.open[inode] = Folder() if content is None else File(name)
+            folder.safe[name] = folder.live[name] = thing
+            if content is not None:
+                thing.safe, thing.live = bytearray(content), bytearray(content)
         self.calls = 0
 
     def ends(self):
@@ -163,6 +177,8 @@ class Recording:
             self.file(a).do(end, kind, b, None)
         elif kind in "CD":
             folder, name = self.place(what)
+            if name == "journal.new":
+                self.made_new = self.made_new or end
             made = self.open[a] = File(name) if kind == "C" else Folder()
             folder.do(end, {name: made})
         elif kind == "U":
@@ -181,6 +197,7 @@ class Recording:
             if one is not other:
                 raise RuntimeError("names of two folders are exchanged")
             one.do(end, {one_name: one.live[other_name], other_name: one.live[one_name]})
+            self.exchanges.append(end)
         else:
             raise RuntimeError(f"a record of kind {kind!r}")
 

@@ -41,12 +41,22 @@ class Scene:
         if self.sink:
             self.sink.kill()
         log = self.folder / "sink.log"
+        self.end_era()
         self.sink = Process(
             [PEER, "drain", self.port, f"log={log}", f"keep={self.kept}", *options], self.folder / "sink.out", self.port,
         )
 
     def kill(self):
         self.gateway.kill()
+        # What had left by then is written down before the next start sends anything.
+        end = time.monotonic() + 30
+        while self.sink.process.poll() is None and Ledger(self.folder / "sink.log").open and time.monotonic() < end:
+            time.sleep(0.01)
+        self.end_era()
+
+    def end_era(self):
+        with open(self.folder / "sink.log", "a") as log:
+            log.write("era\n")
 
     def start(self):
         self.gateway.begin()
@@ -92,17 +102,23 @@ class Scene:
             if what := self.made.differs(uid, (self.kept / uid).read_bytes()):
                 changed[uid] = what
         repeated = sum(1 for count in ledger.requests.values() if count > 1)
+        by_one_cut, wrong = ledger.repeats()
+        # A PACS that drops or delays what it was sent has itself to blame.
+        wrong = [] if self.options else wrong
         result = {
             "case": case, "acknowledged": len(self.load.acknowledged), "refused": self.load.refused,
             "lost": len(lost), "changed": len(changed), "repeated": repeated,
-            "held": self.held, "mostRequests": max(ledger.requests.values(), default=0), **more,
+            "held": self.held, "mostRequests": max(ledger.requests.values(), default=0),
+            "cuts": len(ledger.eras) - 1, "mostRepeatedByOneCut": by_one_cut, "repeatedWrongly": len(wrong), **more,
         }
         if lost:
             result["lostWays"] = sorted({self.load.acknowledged[uid] for uid in lost})
             result["nextSteps"] = self.unfinished()
+        if wrong:
+            result["wrong"] = wrong[:5]
         if changed:
             result["changedWhat"] = sorted(set(changed.values()))
-        result["passed"] = not lost and not changed and bool(self.load.acknowledged) and more.get("passed", True)
+        result["passed"] = not lost and not changed and not wrong and bool(self.load.acknowledged) and more.get("passed", True)
         return result
 
     def unfinished(self):

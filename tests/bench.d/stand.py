@@ -136,6 +136,14 @@ class Process:
         self.stop()
 
 
+class Refused(RuntimeError):
+    """An upload that the gateway did not take."""
+
+    def __init__(self, status, text):
+        super().__init__(f"upload refused with {status}: {text}")
+        self.status = status
+
+
 class Gateway(Process):
     """Lotse as it is delivered: everything at its default but addresses."""
 
@@ -249,8 +257,21 @@ listen = "127.0.0.1:{self.http_port}"
             answer = link.getresponse()
             text = json.loads(answer.read())
             if answer.status != 202:
-                raise RuntimeError(f"upload refused with {answer.status}: {text}")
+                raise Refused(answer.status, text)
             return text["id"]
+        finally:
+            link.close()
+
+    def announce(self, length):
+        """The status of an upload that only says how long it will be."""
+        link = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
+        try:
+            link.putrequest("POST", "/api/v1/imports")
+            link.putheader("Authorization", f"Bearer {self.token}")
+            link.putheader("Content-Type", "application/zip")
+            link.putheader("Content-Length", str(length))
+            link.endheaders()
+            return link.getresponse().status
         finally:
             link.close()
 

@@ -57,8 +57,7 @@ impl Store {
         if before < LEAST {
             return Ok(None);
         }
-        let live = self.live()?;
-        if live > most || before.saturating_sub(live) < live.saturating_mul(DEAD) {
+        if !self.is_mostly_dead(before, most)? {
             return Ok(None);
         }
         self.compact_watched(&mut |_| {})?;
@@ -146,14 +145,18 @@ impl Store {
         Ok(hash.finalize())
     }
 
-    /// Bytes of keys and values.
-    fn live(&self) -> Result<u64, Error> {
-        let mut live = 0_u64;
-        self.scan(b"", |key, value| {
+    /// Whether a folder of `before` bytes holds at least [`DEAD`] times of what lives, and not more than `most` lives.
+    fn is_mostly_dead(&self, before: u64, most: u64) -> Result<bool, Error> {
+        let (limit, mut live) = (most.min(before / DEAD.saturating_add(1)), 0_u64);
+        let counted = self.scan(b"", |key, value| {
             live = live.saturating_add(length(key, value));
-            Ok(())
-        })?;
-        Ok(live)
+            // Ends the look: what is looked at is read into memory.
+            if live > limit { Err(Error::Full) } else { Ok(()) }
+        });
+        match counted {
+            Err(Error::Full) => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 }
 
