@@ -69,7 +69,8 @@ async fn a_journal_is_dumped_loaded_and_checked() {
     let pack = packs.iter().skip(1).max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let whole = std::fs::read(pack).unwrap();
     let mut damaged = whole.clone();
-    damaged[whole.len() / 2] ^= 1;
+    // Within the first object: between objects lie zeros that nobody reads.
+    damaged[5000] ^= 1;
     std::fs::write(pack, &damaged).unwrap();
     let (code, found, _) = check(&site).await;
     assert_eq!((code, found["faults"].as_array().map(Vec::len)), (1, Some(1)), "{found}");
