@@ -10,10 +10,9 @@ use super::{AsyncPack, Error, ImportSpool, room};
 use crate::import::Blob;
 use crate::seal::hex;
 
-/// So many sealed bytes are gathered for one write.
-const GATHERED: usize = 4 * CHUNK;
-/// And with the frame being filled, a trailer and the rest of a block it is never more than this.
-const ROOM: usize = GATHERED + 2 * CHUNK;
+/// With the frame being filled, a trailer and the rest of a block there is never more than this beyond what is
+/// gathered for one write.
+const BEYOND: usize = 2 * CHUNK;
 
 /// A pack file open for appending; one owner. All methods block; an async caller uses [`Pack::into_async`].
 ///
@@ -55,7 +54,8 @@ struct Open {
 impl Pack {
     pub(super) fn new(spool: ImportSpool, number: u32, file: BlockFile) -> Self {
         let (state, folder) = (State::Between, Folder::New);
-        Self { spool, number, file, end: 0, state, gathered: Gathered::new(ROOM), folder }
+        let gathered = Gathered::new(file.at_once().saturating_add(BEYOND));
+        Self { spool, number, file, end: 0, state, gathered, folder }
     }
 
     /// Number of the pack, as in [`Blob::pack`].
@@ -84,9 +84,10 @@ impl Pack {
         };
         let Open { sealing, written } = open.as_mut();
         let (skip, file) = (self.gathered.skip(), &mut self.file);
+        let enough = file.at_once();
         let result = sealing.write(self.gathered.bytes(), bytes, |gathered| {
             let held = gathered.len().saturating_sub(skip);
-            if held >= GATHERED { flush(file, gathered, skip, written) } else { Ok(()) }
+            if held >= enough { flush(file, gathered, skip, written) } else { Ok(()) }
         });
         if result.is_err() {
             self.state = State::Failed;
@@ -138,7 +139,7 @@ impl Pack {
         for Sealed { bytes, length, digest } in group {
             for piece in bytes.chunks(CHUNK) {
                 self.gathered.bytes().extend_from_slice(piece);
-                if self.gathered.len() >= GATHERED {
+                if self.gathered.len() >= self.file.at_once() {
                     self.flush(&mut written)?;
                 }
             }
