@@ -1,10 +1,15 @@
-//! The binary: arguments, log, exit code.
+//! The binary: arguments, log, exit code, allocator.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use lotse::cli::{self, Cli};
+use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
+
+/// What is freed goes back to the system within seconds, also where nothing runs any more.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -37,6 +37,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sd_notify", &["gateway"]),
     ("nix", &["clock", "gateway", "http", "journal", "seal", "spool"]),
     ("tracing_subscriber", &["main"]),
+    ("tikv_jemallocator", &["main"]),
     ("clap", &["cli", "main"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli", "gateway", "main"]),
