@@ -33,13 +33,16 @@ def lose_power(folder, options, case, count, blind_to):
     fresh(folder)
     (folder / "lotse/data").mkdir(parents=True, mode=0o700)
     log, root = folder / "calls.log", folder / "lotse/data"
-    scene = Scene(folder, options.seed + 7, environment=preload(log=log, root=root), keep=True)
+    halt = folder / "halt"
+    halt.write_bytes(bytes(1))
+    scene = Scene(folder, options.seed + 7, environment=preload(log=log, root=root, halt=halt), keep=True)
     try:
         # Nothing leaves while it is recorded, so that everything acknowledged has to be in the folder.
         scene.sink.kill()
         scene.load.pause = 0.3
         scene.load.start()
         time.sleep(4 if options.short else 8)
+        end_recording(halt)
         scene.kill()
         scene.load.stop()
         whole = replay(log, root)
@@ -68,11 +71,14 @@ def power_compaction(folder, options):
         scene.load.stop()
         safe, before = set(scene.load.acknowledged), found(root)
         # It is made small at this start, and goes on receiving.
-        scene.gateway.environment = preload(log=log, root=root)
+        halt = folder / "halt"
+        halt.write_bytes(bytes(1))
+        scene.gateway.environment = preload(log=log, root=root, halt=halt)
         scene.start()
         scene.load.ending.clear()
         scene.load.start()
         time.sleep(2)
+        end_recording(halt)
         scene.kill()
         scene.load.stop()
         whole = replay(log, root, before)
@@ -107,6 +113,17 @@ def outworn(scene, folder):
             scene.gateway.call("DELETE", f"/api/v1/imports/{one.split('.')[0]}")
         if time.monotonic() > end:
             raise RuntimeError(f"{len(ids)} imports cannot be erased")
+
+
+def end_recording(halt, patience=30):
+    """Under load, between two calls: what a call does that is killed would not be in the log."""
+    with open(halt, "r+b", buffering=0) as file:
+        file.write(b"\1")
+        end = time.monotonic() + patience
+        while os.pread(file.fileno(), 1, 0) != b"\2":
+            if time.monotonic() > end:
+                raise RuntimeError("the gateway changes nothing although it is under load")
+            time.sleep(0.01)
 
 
 def replay(log, root, before=None):

@@ -4,6 +4,7 @@
  *   FAULTS_LOG=FILE    every change below FAULTS_ROOT is written to FILE, with its bytes and in its order, every sync
  *                      with the place in FILE that it covers, and what is sent through sockets; `power.py` replays it
  *   FAULTS_ROOT=DIR    what is recorded and what faults hit
+ *   FAULTS_HALT=FILE   one byte: once it is 1 no change is begun any more, and it becomes 2 when none is under way
  *   FAULTS_CLOCK=FILE  eight bytes, native order: seconds that CLOCK_REALTIME is off; may change at any time
  *   FAULTS_SHORT=N     every Nth write below the root takes half of its bytes, and says so
  *   FAULTS_SLOW_MS=MS  every sync below the root takes so much longer
@@ -45,11 +46,21 @@ static uint64_t log_end;
 static char root[PATH_MAX];
 static size_t root_length;
 static volatile int64_t *clock_off;
+static volatile unsigned char *halt;
 static long short_each, slow_ms;
 static unsigned long writes;
 /* Inode of what is open below the root; 0 for everything else. */
 static uint64_t inodes[FDS];
 static unsigned char sockets[FDS];
+
+/* Waits for its turn to change something. Who finds the recording ended keeps the turn for good: a process that is
+ * killed within a call may have changed what is not in the log. */
+static void take_turn(void) {
+    pthread_mutex_lock(&order);
+    if (!halt || !*halt) return;
+    *halt = 2;
+    for (;;) pause();
+}
 
 __attribute__((constructor)) static void begin(void) {
     const char *value;
@@ -63,6 +74,12 @@ __attribute__((constructor)) static void begin(void) {
         void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0);
         if (at == MAP_FAILED) _exit(99);
         clock_off = at;
+    }
+    if ((value = getenv("FAULTS_HALT"))) {
+        int fd = (int)syscall(SYS_openat, AT_FDCWD, value, O_RDWR | O_CLOEXEC, 0);
+        void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (at == MAP_FAILED) _exit(99);
+        halt = at;
     }
     if ((value = getenv("FAULTS_SHORT"))) short_each = atol(value);
     if ((value = getenv("FAULTS_SLOW_MS"))) slow_ms = atol(value);
@@ -121,7 +138,7 @@ static int open_real(int dir, const char *path, int flags, mode_t mode) {
         if (fd >= 0 && fd < FDS) inodes[fd] = sockets[fd] = 0;
         return fd;
     }
-    pthread_mutex_lock(&order);
+    take_turn();
     int existed = flags & O_CREAT ? inode_at(full) != 0 : 1;
     int fd = real(dir, path, flags, mode);
     int error = errno;
@@ -213,7 +230,7 @@ static ssize_t pwrite_real(int fd, const void *bytes, size_t count, off64_t at) 
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
     uint64_t inode = known(fd);
     if (!inode) return real(fd, bytes, count, at);
-    pthread_mutex_lock(&order);
+    take_turn();
     ssize_t wrote = real(fd, bytes, shortened(count), at);
     int error = errno;
     if (wrote > 0) record('W', inode, (uint64_t)at, 0, bytes, (size_t)wrote);
@@ -232,7 +249,7 @@ static void sent(int fd, const void *bytes, size_t count) {
         sockets[fd] = !fstat(fd, &found) && S_ISSOCK(found.st_mode) ? 1 : 2;
     }
     if (sockets[fd] != 1) return;
-    pthread_mutex_lock(&order);
+    take_turn();
     record('S', (uint64_t)fd, 0, 0, bytes, count < SENT ? count : SENT);
     pthread_mutex_unlock(&order);
 }
@@ -244,7 +261,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
         sent(fd, bytes, count);
         return real(fd, bytes, count);
     }
-    pthread_mutex_lock(&order);
+    take_turn();
     ssize_t wrote = real(fd, bytes, shortened(count));
     int error = errno;
     off64_t end = lseek64(fd, 0, SEEK_CUR);
@@ -281,13 +298,13 @@ static int sync_real(int fd, int (*real)(int)) {
         struct timespec wait = {slow_ms / 1000, slow_ms % 1000 * 1000000};
         nanosleep(&wait, NULL);
     }
-    pthread_mutex_lock(&order);
+    take_turn();
     uint64_t covered = log_end;
     pthread_mutex_unlock(&order);
     int result = real(fd);
     int error = errno;
     if (!result) {
-        pthread_mutex_lock(&order);
+        take_turn();
         record('Y', inode, covered, 0, NULL, 0);
         pthread_mutex_unlock(&order);
     }
@@ -306,7 +323,7 @@ int fdatasync(int fd) {
 static int length_real(int fd, off64_t length, int only_grow, int (*call)(int, off64_t, off64_t)) {
     uint64_t inode = known(fd);
     if (!inode) return call(fd, 0, length);
-    pthread_mutex_lock(&order);
+    take_turn();
     int result = call(fd, 0, length);
     int error = errno;
     if (!result) record(only_grow ? 'G' : 'T', inode, (uint64_t)length, 0, NULL, 0);
@@ -321,7 +338,7 @@ int ftruncate(int fd, off_t length) { return length_real(fd, length, 0, cut); }
 int fallocate64(int fd, int mode, off64_t at, off64_t length) {
     uint64_t inode = known(fd);
     if (!inode) return (int)syscall(SYS_fallocate, fd, mode, at, length);
-    pthread_mutex_lock(&order);
+    take_turn();
     int result = (int)syscall(SYS_fallocate, fd, mode, at, length);
     int error = errno;
     /* Bytes kept beyond the end are not seen; holes and other modes nobody uses here fail the self-check. */
@@ -339,7 +356,7 @@ static int removed(int dir, const char *path, int flags, int (*call)(int, const 
     char full[PATH_MAX];
     whole(dir, path, full);
     if (!below(full)) return call(dir, path, flags);
-    pthread_mutex_lock(&order);
+    take_turn();
     int result = call(dir, path, flags);
     int error = errno;
     if (!result) record('U', 0, 0, 0, full, strlen(full));
@@ -356,7 +373,7 @@ int mkdirat(int dir, const char *path, mode_t mode) {
     char full[PATH_MAX];
     whole(dir, path, full);
     if (!below(full)) return (int)syscall(SYS_mkdirat, dir, path, mode);
-    pthread_mutex_lock(&order);
+    take_turn();
     int result = (int)syscall(SYS_mkdirat, dir, path, mode);
     int error = errno;
     if (!result) record('D', inode_at(full), 0, 0, full, strlen(full));
@@ -371,7 +388,7 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     whole(from_dir, from, one);
     whole(to_dir, to, both);
     if (!below(one) && !below(both)) return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
-    pthread_mutex_lock(&order);
+    take_turn();
     int result = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
     int error = errno;
     if (!result) {
