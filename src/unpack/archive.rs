@@ -20,11 +20,12 @@ use zip::{CompressionMethod, ZipReadOptions};
 
 use super::container::{Container, Desk};
 use super::content::is_zip;
+use super::inflate::{self, Inflater};
 use super::intake::{self, Entry, Outcome};
 use super::medium::Medium;
 use super::meter::{Budget, Meter, Record, Source};
 use super::name::Name;
-use super::{Error, LazyPack, Ledger, inflate};
+use super::{Error, LazyPack, Ledger};
 use crate::spool::BlobReader;
 
 /// Some writers deflate the nothing that a folder holds.
@@ -261,7 +262,7 @@ impl<I: Iterator<Item = ZipResult<ZipFileEntry<'static>>> + Send> Shared<'_, I> 
         if let Some(reason) = refused(&entry, self.budget, self.password) {
             return Ok(Outcome::Aside(reason));
         }
-        let Reading { contents, bytes, input, record } = reading;
+        let Reading { contents, bytes, input, inflater, record } = reading;
         let declared = entry.size();
         let options = ZipReadOptions::new().password(self.password.map(str::as_bytes));
         let mut stream = match entry.with_reader(contents, options) {
@@ -271,7 +272,7 @@ impl<I: Iterator<Item = ZipResult<ZipFileEntry<'static>>> + Send> Shared<'_, I> 
                 return Ok(Outcome::Aside(unreadable(&error).to_owned()));
             }
         };
-        let whole = inflated(&stream, bytes, input);
+        let whole = inflated(&stream, bytes, input, inflater);
         record.check()?;
         let mut whole = whole.map(Cursor::new);
         let reader: &mut dyn Read = match &mut whole {
@@ -293,6 +294,7 @@ struct Reading {
     bytes: Source<BlobReader>,
     /// Kept for its memory.
     input: Vec<u8>,
+    inflater: Inflater,
     record: Record,
 }
 
@@ -300,16 +302,17 @@ impl Reading {
     fn new(container: &Container<'_>) -> Result<Self, Error> {
         let (contents, record) = Source::new(container.reader()?);
         let bytes = Source::with(container.reader()?, &record);
-        Ok(Self { contents, bytes, input: Vec::new(), record })
+        Ok(Self { contents, bytes, input: Vec::new(), inflater: Inflater::new(), record })
     }
 }
 
 /// The content of an entry that is short and what it was declared; all others are streamed.
-fn inflated(
+fn inflated<'a>(
     entry: &ZipFile<'_, Source<BlobReader>>,
     bytes: &mut Source<BlobReader>,
     input: &mut Vec<u8>,
-) -> Option<Vec<u8>> {
+    inflater: &'a mut Inflater,
+) -> Option<&'a [u8]> {
     let (compressed, declared) = (entry.compressed_size(), entry.size());
     let is_plain = entry.compression() == CompressionMethod::Deflated && !entry.encrypted();
     if !is_plain || compressed.max(declared) > inflate::LONGEST {
@@ -318,7 +321,7 @@ fn inflated(
     bytes.seek(SeekFrom::Start(entry.data_start()?)).ok()?;
     input.resize(usize::try_from(compressed).ok()?, 0);
     bytes.read_exact(input).ok()?;
-    inflate::whole(input, usize::try_from(declared).ok()?, entry.crc32())
+    inflater.whole(input, usize::try_from(declared).ok()?, entry.crc32())
 }
 
 /// What another thread left half done when it panicked is not looked at: its panic goes on.

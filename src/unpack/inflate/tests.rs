@@ -4,7 +4,11 @@ use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
 use proptest::prelude::*;
 
-use super::whole;
+use super::Inflater;
+
+fn whole(small: &[u8], length: usize, checksum: u32) -> Option<Vec<u8>> {
+    Inflater::new().whole(small, length, checksum).map(<[u8]>::to_vec)
+}
 
 fn deflated(bytes: &[u8], level: u32) -> (Vec<u8>, u32) {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
@@ -63,6 +67,16 @@ fn another_length_or_checksum_is_refused() {
     assert_eq!(whole(&small[..small.len() - 1], 5000, crc), None);
     assert_eq!(whole(&[], 0, 0), None);
     assert_eq!(whole(&small, 5000, crc), Some(bytes));
+}
+
+#[test]
+fn nothing_of_an_entry_is_left_in_the_next() {
+    let mut inflater = Inflater::new();
+    let (long, long_crc) = deflated(&[7; 5000], 6);
+    let (short, short_crc) = deflated(&[8; 10], 6);
+    assert_eq!(inflater.whole(&long, 5000, long_crc), Some([7; 5000].as_slice()));
+    assert_eq!(inflater.whole(&short, 5000, long_crc), None);
+    assert_eq!(inflater.whole(&short, 10, short_crc), Some([8; 10].as_slice()));
 }
 
 #[test]
