@@ -135,16 +135,17 @@ pub enum Class {
     Ask,
     /// A person has to look.
     Quarantine,
+    /// The same, and these bytes will never be read.
+    Useless,
 }
 
 impl Error {
     pub fn class(&self) -> Class {
         match self {
-            Self::Cut { .. }
-            | Self::Split { .. }
-            | Self::TooManyEntries { .. }
-            | Self::TooLarge { .. }
-            | Self::Bomb { .. } => Class::Quarantine,
+            Self::Cut { .. } | Self::Split { .. } => Class::Useless,
+            Self::TooManyEntries { .. } | Self::TooLarge { .. } | Self::Bomb { .. } => {
+                Class::Quarantine
+            }
             Self::Password { .. } => Class::Ask,
             Self::Scanner | Self::Cancelled | Self::Read(_) | Self::Spool(_) => Class::Retry,
         }

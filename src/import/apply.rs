@@ -92,6 +92,7 @@ impl Import {
             Event::Failed { stage: Stage::Pull | Stage::Unpack, sentence, .. } => {
                 self.failed(sentence).ok_or(illegal)
             }
+            Event::Unreadable { sentence } => self.unreadable(sentence).ok_or(illegal),
             Event::Postponed { study, due, sentence, .. } => {
                 let study = study.as_ref().and_then(|uid| self.study_mut(uid)).ok_or(illegal)?;
                 study.worklist_postponed(*due, sentence).ok_or(illegal)
@@ -279,6 +280,16 @@ impl Import {
             _ => return None,
         };
         self.state = State::Failed { sentence: sentence.into(), again: Some(Box::new(again)) };
+        Some(vec![])
+    }
+
+    /// A person has to bring it anew; what a portal sent can be fetched anew.
+    fn unreadable(&mut self, sentence: &str) -> Option<Vec<Action>> {
+        if !matches!(self.state, State::Received { .. }) {
+            return None;
+        }
+        let again = self.kind.is_pulled().then(|| Box::new(requested()));
+        self.state = State::Failed { sentence: sentence.into(), again };
         Some(vec![])
     }
 

@@ -103,6 +103,10 @@ pub enum Event {
         study: Option<Uid>,
         sentence: String,
     },
+    /// What came can't be unpacked, now or later.
+    Unreadable {
+        sentence: String,
+    },
     /// The rules did not decide.
     Ranked {
         study: Uid,
@@ -240,6 +244,7 @@ impl Event {
             Self::Unpacked { .. } => "Unpacked",
             Self::Postponed { .. } => "Postponed",
             Self::Failed { .. } => "Failed",
+            Self::Unreadable { .. } => "Unreadable",
             Self::Ranked { .. } => "Ranked",
             Self::Decided { .. } => "Decided",
             Self::Rejected { .. } => "Rejected",

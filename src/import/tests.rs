@@ -145,6 +145,7 @@ fn events() -> impl Strategy<Value = Event> {
             study: (stage > 1).then(|| study_uid(n)),
             sentence: "broken".into(),
         }),
+        Just(Event::Unreadable { sentence: "cut".into() }),
         study.clone().prop_map(|n| Event::Ranked { study: study_uid(n), outcome: outcome() }),
         study.clone().prop_map(|n| Event::Decided { study: study_uid(n), order: order() }),
         study.clone().prop_map(|n| Event::Rejected {

@@ -281,6 +281,9 @@ impl Scheduler {
         {
             self.shared.note(id, &format!("{stage:?}"), sentence);
         }
+        if let Event::Unreadable { sentence } = &event {
+            self.shared.note(id, "Unpack", sentence);
+        }
         if let Event::DeliveryPostponed { sentence, .. } = &event {
             self.shared.note(id, "Forward", sentence);
         }

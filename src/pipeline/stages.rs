@@ -234,6 +234,9 @@ impl Stages {
                 due: shared.clock.now().after(settings.backoff.after(waits.saturating_add(1))),
                 sentence: error.sentence(),
             },
+            Err(error) if error.class() == unpack::Class::Useless => {
+                Event::Unreadable { sentence: error.sentence() }
+            }
             Err(error) => failed(Stage::Unpack, None, error.sentence()),
         })
     }

@@ -78,6 +78,23 @@ fn a_download_that_cannot_be_unpacked_is_fetched_anew() {
 }
 
 #[test]
+fn nobody_is_told_to_try_bytes_again_that_can_never_be_read() {
+    for (kind, again) in [
+        (Kind::Link { host: "portal.example.org".into() }, Some(Action::Pull)),
+        (Kind::Upload, None),
+    ] {
+        let (mut import, _) = begun(kind);
+        let unreadable = Event::Unreadable { sentence: "the archive is cut".into() };
+        assert!(import.apply(&unreadable, Moment::default()).is_err(), "nothing came yet");
+        let received = Event::Received { files: vec![file()], portal: None };
+        import.apply(&received, Moment::default()).unwrap();
+        import.apply(&unreadable, Moment::default()).unwrap();
+        let retried = import.apply(&Event::Retried { actor: actor() }, Moment::default());
+        assert_eq!(retried.ok().and_then(|actions| actions.first().cloned()), again);
+    }
+}
+
+#[test]
 fn an_order_that_came_is_asked_for_by_whoever_waits_for_a_person() {
     let mut import = received();
     let unpacked =

@@ -96,7 +96,7 @@ fn cut_anywhere_is_told_as_cut() {
         assert!(matches!(error, Some(Error::Cut { file: 1 })), "cut at {end}");
     }
     let error = world.unpack_one("Müller, Erika.zip", &whole[..300]).err().unwrap();
-    assert_eq!(error.class(), Class::Quarantine);
+    assert_eq!(error.class(), Class::Useless);
     assert!(error.sentence().contains("incomplete") && !error.sentence().contains("ller"));
 }
 
