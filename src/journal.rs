@@ -17,6 +17,7 @@ mod replay;
 mod store;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,7 +29,7 @@ pub use error::Error;
 pub use store::compact::Compacted;
 
 use crate::clock::{Moment, Reading};
-use crate::import::{Event, ImportId, Tombstone};
+use crate::import::{DestinationName, Event, ImportId, Tombstone};
 use crate::seal::Vault;
 use writer::{Request, Writer};
 
@@ -61,6 +62,8 @@ pub struct Recovered {
     pub unreadable: Vec<(ImportId, String)>,
     pub tombstones: Vec<Tombstone>,
     pub reading: Option<Reading>,
+    /// Destinations that a person has paused.
+    pub paused: BTreeSet<DestinationName>,
     /// Commits that were acknowledged and are gone: the store cut its damaged log.
     pub cut: u64,
     /// Records were lost, at this start or an earlier one: bytes without a record may be an import's.
@@ -144,6 +147,11 @@ impl Journal {
 
     pub async fn keep_reading(&self, reading: Reading) -> Result<(), Error> {
         self.ask(|answer| Request::KeepReading { reading, answer }).await
+    }
+
+    /// Replaces the list of destinations that a person has paused.
+    pub async fn keep_paused(&self, paused: BTreeSet<DestinationName>) -> Result<(), Error> {
+        self.ask(|answer| Request::KeepPaused { paused, answer }).await
     }
 
     async fn ask<T>(

@@ -23,7 +23,7 @@ impl Destination {
         control.post_json::<_, Value>(&path, &json!({})).await?;
         out::line(&match word {
             "pause" => format!(
-                "{} is paused until `lotse resume {}` or the next start; a study under way is finished",
+                "{} is paused until `lotse resume {}`, over restarts too; a study under way is finished",
                 self.name, self.name
             ),
             _ => format!("{} goes on", self.name),

@@ -14,7 +14,7 @@ pub(super) async fn pause(
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    set(&rooms, &name, Paused::Yes, &actor)
+    set(&rooms, &name, Paused::Yes, &actor).await
 }
 
 pub(super) async fn resume(
@@ -22,11 +22,16 @@ pub(super) async fn resume(
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    set(&rooms, &name, Paused::No, &actor)
+    set(&rooms, &name, Paused::No, &actor).await
 }
 
-fn set(rooms: &Rooms, name: &str, paused: Paused, actor: &Actor) -> Result<Response, Problem> {
-    rooms.pipeline.pause(&DestinationName(name.to_owned()), paused, actor)?;
+async fn set(
+    rooms: &Rooms,
+    name: &str,
+    paused: Paused,
+    actor: &Actor,
+) -> Result<Response, Problem> {
+    rooms.pipeline.pause(&DestinationName(name.to_owned()), paused, actor).await?;
     let body = json!({"destination": name, "paused": paused == Paused::Yes});
     Ok(axum::Json(body).into_response())
 }

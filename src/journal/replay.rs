@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, EVENTS, READING, TOMBSTONES, Unreadable, VERSION};
+use super::record::{self, EVENTS, PAUSED, READING, TOMBSTONES, Unreadable, VERSION};
 use super::store::Store;
 use super::{Entry, Error, Recovered};
 use crate::import::ImportId;
@@ -41,6 +41,13 @@ pub(super) fn replay(store: &Store, vault: &Vault) -> Result<(Recovered, Sequenc
             Some((_, Some(reading))) => Some(reading),
             Some((found, None)) if found > VERSION => return Err(newer(store, found)),
             _ => return Err(damaged(store, "the clock's reading can't be read")),
+        };
+    }
+    if let Some(value) = store.get(PAUSED)? {
+        replay.recovered.paused = match record::parse_plain(&value) {
+            Some((_, Some(paused))) => paused,
+            Some((found, None)) if found > VERSION => return Err(newer(store, found)),
+            _ => return Err(damaged(store, "the list of paused destinations can't be read")),
         };
     }
     Ok((replay.recovered, replay.sequences))

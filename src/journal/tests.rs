@@ -96,9 +96,13 @@ async fn events_come_back_in_order() {
     }
     let reading = Reading { moment: moment(9), boot_ms: 3, boot_id: "b".to_owned(), is_last: true };
     journal.keep_reading(reading.clone()).await.unwrap();
+    let paused = BTreeSet::from(["pacs", "archive"].map(|name| DestinationName(name.to_owned())));
+    journal.keep_paused(BTreeSet::new()).await.unwrap();
+    journal.keep_paused(paused.clone()).await.unwrap();
     drop(journal);
 
     let (journal, recovered) = open(&at);
+    assert_eq!(recovered.paused, paused);
     let [(a, first), (b, second)] = recovered.imports.as_slice() else { panic!() };
     assert_eq!((*a, *b), (one, two));
     assert!(same(first, &[requested(one), answered(one, 1, 10)]));

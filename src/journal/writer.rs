@@ -1,16 +1,16 @@
 //! The thread that owns the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::{self, Change, READING, TOMBSTONES};
+use super::record::{self, Change, PAUSED, READING, TOMBSTONES};
 use super::replay::Sequences;
 use super::store::Store;
 use super::store::compact::{Compacted, LIVE_WHILE_RUNNING};
 use super::{Entry, Error};
 use crate::clock::{Moment, Reading};
-use crate::import::{ImportId, Tombstone};
+use crate::import::{DestinationName, ImportId, Tombstone};
 use crate::seal::Vault;
 
 /// So many requests share one sync at most.
@@ -28,6 +28,7 @@ pub(super) enum Request {
     Bury { tombstone: Box<Tombstone>, answer: Answer<()> },
     Forget { before: Moment, answer: Answer<u64> },
     KeepReading { reading: Reading, answer: Answer<()> },
+    KeepPaused { paused: BTreeSet<DestinationName>, answer: Answer<()> },
     KeepLoss { answer: Answer<()> },
     ForgetLoss { answer: Answer<()> },
 }
@@ -118,12 +119,12 @@ impl Writer {
             // Once in the life of a journal, if at all: not worth a place in the group.
             Request::KeepLoss { answer } => drop(answer.send(self.store.mark())),
             Request::ForgetLoss { answer } => drop(answer.send(self.store.unmark())),
-            Request::KeepReading { reading, answer } => match record::plain(&reading) {
-                Ok(value) => {
-                    group.add(vec![(READING.to_vec(), Some(value))], Waiting::Done(answer));
-                }
-                Err(error) => drop(answer.send(Err(error))),
-            },
+            Request::KeepReading { reading, answer } => {
+                group.put(READING, record::plain(&reading), answer);
+            }
+            Request::KeepPaused { paused, answer } => {
+                group.put(PAUSED, record::plain(&paused), answer);
+            }
         }
     }
 
@@ -227,6 +228,14 @@ impl Group {
         }
         self.changes.extend(changes);
         self.waiting.push(waiting);
+    }
+
+    /// One record in place of the one before.
+    fn put(&mut self, key: &[u8], value: Result<Vec<u8>, Error>, answer: Answer<()>) {
+        match value {
+            Ok(value) => self.add(vec![(key.to_vec(), Some(value))], Waiting::Done(answer)),
+            Err(error) => drop(answer.send(Err(error))),
+        }
     }
 }
 

@@ -114,6 +114,10 @@ pub(super) enum Command {
     Reload {
         settings: Box<Settings>,
     },
+    /// Makes durable which destinations are paused.
+    KeepPaused {
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
     Stop,
 }
 
@@ -278,11 +282,11 @@ impl Pipeline {
         answer.await.map_err(|_| Refusal::Stopping)?
     }
 
-    /// Stops sending to a destination, or lets it go on. It lasts until the next start.
+    /// Stops sending to a destination, or lets it go on. It lasts over restarts.
     ///
     /// # Errors
     /// If there is no such destination.
-    pub fn pause(
+    pub async fn pause(
         &self,
         name: &DestinationName,
         paused: Paused,
@@ -305,7 +309,9 @@ impl Pipeline {
         if self.shared.lanes.of(name).pause(paused) {
             tracing::info!(destination = %name, ?paused, actor = %actor.0, "destination paused or resumed");
         }
-        Ok(())
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::KeepPaused { reply }).await?;
+        answer.await.map_err(|_| Refusal::Stopping)?
     }
 
     /// The clock that everything goes by.

@@ -95,6 +95,16 @@ impl Drop for Place {
 }
 
 impl Lanes {
+    /// As a person left them.
+    pub(super) fn with_paused(names: BTreeSet<DestinationName>) -> Self {
+        let lanes = Self::default();
+        for name in names {
+            tracing::info!(destination = %name, "still paused, as a person left it");
+            lanes.of(&name).pause(Paused::Yes);
+        }
+        lanes
+    }
+
     pub(super) fn of(&self, name: &DestinationName) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lanes.entry(name.clone()).or_insert_with(|| {
@@ -104,6 +114,13 @@ impl Lanes {
                 questions: Semaphore::new(1),
             })
         }))
+    }
+
+    /// Those that a person has stopped.
+    pub(super) fn paused(&self) -> BTreeSet<DestinationName> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused = lanes.iter().filter(|(_, lane)| lane.is_paused());
+        paused.map(|(name, _)| name.clone()).collect()
     }
 
     /// Notes a commitment that was reported on: a peer whose answer got lost repeats its report.

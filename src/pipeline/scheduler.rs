@@ -74,8 +74,9 @@ impl Running {
 
 /// Recovers what the journal holds and starts the scheduler.
 pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
-    let Parts { clock, spool, journal, recovered, settings } = parts;
+    let Parts { clock, spool, journal, mut recovered, settings } = parts;
     let now = clock.now();
+    let lanes = Lanes::with_paused(std::mem::take(&mut recovered.paused));
     let recovery = recover::recover(recovered, &spool, now);
     match recovery.loss {
         Loss::Known => {}
@@ -100,7 +101,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         beats: AtomicU64::new(0),
         log: Mutex::new(Log::default()),
         moves: Default::default(),
-        lanes: Lanes::default(),
+        lanes,
     });
     for alarm in recovery.alarms {
         tracing::warn!("{alarm}");
@@ -170,6 +171,8 @@ struct Turn {
     replies: Vec<(Answer<()>, Result<(), Refusal>)>,
     arrivals: Vec<(Answer<Arrival>, Result<Arrival, Refusal>)>,
     deaths: Vec<(ImportId, End, Reply)>,
+    /// Who waits until it is durable which destinations are paused.
+    pauses: Vec<Answer<()>>,
     stop: bool,
 }
 
@@ -230,6 +233,7 @@ impl Scheduler {
                 self.index_all();
                 tracing::info!("settings reloaded");
             }
+            Command::KeepPaused { reply } => turn.pauses.push(reply),
             Command::Stop => turn.stop = true,
         }
     }
@@ -333,6 +337,12 @@ impl Scheduler {
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
         if !turn.entries.is_empty() {
             self.keep(Record::Events(turn.entries)).await?;
+        }
+        if !turn.pauses.is_empty() {
+            self.keep(Record::Paused(self.shared.lanes.paused())).await?;
+        }
+        for reply in turn.pauses {
+            let _ = reply.send(Ok(()));
         }
         for (reply, result) in turn.replies {
             // A door that hung up does not want the answer any more.

@@ -81,7 +81,7 @@ async fn one_destination_is_down_for_an_hour_and_the_other_does_not_notice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_destination_waits_for_its_resumption_and_the_other_does_not() {
     let archive = Pacs::start(Fault::None, None).await.unwrap();
-    let hospital =
+    let mut hospital =
         Hospital::start_with(SLICES, lotse::gateway::ClockSource::System, two(&archive, "")).await;
     let path = |word: &str| format!("/api/v1/destinations/archive/{word}");
     let paused: Value = hospital.control.post_json(&path("pause"), &json!({})).await.unwrap();
@@ -97,9 +97,15 @@ async fn a_paused_destination_waits_for_its_resumption_and_the_other_does_not() 
         (hospital.world.pacs.received().len() == all).then_some(())
     })
     .await;
-    let status: Value = hospital.control.get_json("/status").await.unwrap();
-    let health = &status["destinations"]["archive"];
-    assert_eq!((&health["state"], &health["waitingStudies"]), (&json!("paused"), &json!(1)));
+    let is_paused = async |hospital: &Hospital| {
+        let status: Value = hospital.control.get_json("/status").await.unwrap();
+        let health = &status["destinations"]["archive"];
+        (health["state"] == "paused" && health["waitingStudies"] == 1).then_some(())
+    };
+    is_paused(&hospital).await.unwrap();
+    // Whoever stopped it does not want a restart to let it go.
+    hospital = hospital.restart(lotse::gateway::ClockSource::System).await;
+    until("the study to wait again", async || is_paused(&hospital).await).await;
     assert_eq!(archive.requests(), 0);
     let _: Value = hospital.control.post_json(&path("resume"), &json!({})).await.unwrap();
     let import = hospital.closed(id).await;

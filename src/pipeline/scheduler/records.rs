@@ -2,6 +2,7 @@
 //!
 //! Invariant: an import leaves the records only after its key is gone.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::{Error, Refusal, Scheduler};
 use crate::clock::Moment;
 use crate::expire;
-use crate::import::{End, ImportId, Tombstone};
+use crate::import::{DestinationName, End, ImportId, Tombstone};
 use crate::journal::Entry;
 
 /// Tombstones are forgotten after this: long enough to answer "what became of it".
@@ -25,6 +26,7 @@ const BURY_WAIT: Duration = Duration::from_secs(30);
 pub(super) enum Record {
     Events(Vec<Entry>),
     End(Tombstone),
+    Paused(BTreeSet<DestinationName>),
 }
 
 impl Scheduler {
@@ -36,6 +38,7 @@ impl Scheduler {
             let kept = match &record {
                 Record::Events(entries) => self.disk(self.journal.append(entries.clone())).await,
                 Record::End(tombstone) => self.disk(self.journal.bury(tombstone.clone())).await,
+                Record::Paused(names) => self.disk(self.journal.keep_paused(names.clone())).await,
             };
             match kept {
                 Err(error) if error.is_full() => {
