@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,27 +11,44 @@ use nix::unistd::Pid;
 
 use super::{PATIENCE, eventually};
 
+/// How long the last words of a process are waited for: something that it started may hold its pipes open.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What a process has said so far; cloned handles see the same.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<String>>);
+pub struct Log {
+    text: Arc<Mutex<String>>,
+    /// Pipes that may bring more.
+    open: Arc<AtomicUsize>,
+}
 
 impl Log {
     pub fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for what a process that has ended said last.
+    async fn ends(&self) {
+        let begun = Instant::now();
+        while self.open.load(Ordering::Acquire) > 0 && begun.elapsed() < LAST_WORDS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn follow(&self, from: impl std::io::Read + Send + 'static) {
         let log = self.clone();
+        log.open.fetch_add(1, Ordering::AcqRel);
         std::thread::spawn(move || {
             let mut from = BufReader::new(from);
             let mut line = Vec::new();
             while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                log.0
+                log.text
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push_str(&String::from_utf8_lossy(&line));
                 line.clear();
             }
+            log.open.fetch_sub(1, Ordering::AcqRel);
         });
     }
 }
@@ -77,6 +95,7 @@ impl Process {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.log.ends().await;
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, self.log.text());
@@ -87,13 +106,18 @@ impl Process {
     /// Waits until it says a line with `words`, and gives that line.
     pub async fn says(&mut self, words: &str) -> String {
         let what = format!("{} to say {words:?}", self.name);
-        let (log, child, name) = (self.log.clone(), &mut self.child, self.name.clone());
+        let (log, child, name) = (&self.log, &mut self.child, &self.name);
         eventually(&what, || {
             let ended = child.try_wait().unwrap();
-            let text = log.text();
-            let found = text.lines().find(|line| line.contains(words)).map(str::to_owned);
-            assert!(found.is_some() || ended.is_none(), "{name} ended ({ended:?}):\n{text}");
-            std::future::ready(found)
+            async move {
+                if ended.is_some() {
+                    log.ends().await;
+                }
+                let text = log.text();
+                let found = text.lines().find(|line| line.contains(words)).map(str::to_owned);
+                assert!(found.is_some() || ended.is_none(), "{name} ended ({ended:?}):\n{text}");
+                found
+            }
         })
         .await
     }
