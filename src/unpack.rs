@@ -95,17 +95,16 @@ pub enum Error {
     Split { file: usize },
     #[error(
         "archive {file} lists {entries} files, more than the limit of {limit}; raise unpack.entries if it is \
-         genuine, then retry"
+         genuine"
     )]
     TooManyEntries { file: usize, entries: u64, limit: u64 },
     #[error(
-        "the archives hold more than the limit of {limit} bytes; raise unpack.total-bytes if they are genuine, \
-         then retry"
+        "the archives hold more than the limit of {limit} bytes; raise unpack.total-bytes if they are genuine"
     )]
     TooLarge { limit: u64 },
     #[error(
         "archive {file} inflates to more than {ratio} times its size, as a deflate bomb does; raise \
-         unpack.ratio if it is genuine, then retry"
+         unpack.ratio if it is genuine"
     )]
     Bomb { file: usize, ratio: u64 },
     #[error(
@@ -120,7 +119,7 @@ pub enum Error {
     Scanner,
     #[error("unpacking was stopped; retry it when the gateway is ready")]
     Cancelled,
-    #[error("the received bytes could not be read back from the spool; check the disk, then retry")]
+    #[error("the received bytes could not be read back from the spool; check the disk")]
     Read(#[source] std::io::Error),
     #[error(transparent)]
     Spool(#[from] spool::Error),
