@@ -14,6 +14,11 @@ pub(super) struct Early {
 }
 
 impl Early {
+    /// For a file of which nothing before `at` is in the cache.
+    pub(super) fn behind(at: u64) -> Self {
+        Self { told: at }
+    }
+
     /// Bytes up to `end` are written.
     pub(super) fn wrote(&mut self, file: &File, end: u64) {
         let length = end.saturating_sub(self.told);

@@ -14,6 +14,10 @@ use crate::seal::hex;
 /// gathered for one write.
 const BEYOND: usize = 2 * CHUNK;
 
+/// What of a blob lies behind this goes through the cache. It is longer than what a door holds in memory to look at it:
+/// longer ones are read back when they are whole, which had better not be from the device.
+const LONG: u64 = 4 << 20;
+
 /// A pack file open for appending; one owner. All methods block; an async caller uses [`Pack::into_async`].
 ///
 /// After an error of `write` or `finish` the blob is lost: [`Pack::abandon`] it, then the pack goes on. After
@@ -73,6 +77,7 @@ impl Pack {
             State::Broken => return Err(BROKEN),
         }
         self.gathered.clear();
+        self.file.as_usual();
         let sealing = Sealing::begin(&self.spool.0.key, self.gathered.bytes())?;
         self.state = State::Open(Box::new(Open { sealing, written: self.end }));
         Ok(())
@@ -83,11 +88,15 @@ impl Pack {
             return Err(self.not_open());
         };
         let Open { sealing, written } = open.as_mut();
-        let (skip, file) = (self.gathered.skip(), &mut self.file);
-        let enough = file.at_once();
+        let (skip, file, begins) = (self.gathered.skip(), &mut self.file, self.end);
         let result = sealing.write(self.gathered.bytes(), bytes, |gathered| {
-            let held = gathered.len().saturating_sub(skip);
-            if held >= enough { flush(file, gathered, skip, written) } else { Ok(()) }
+            if gathered.len().saturating_sub(skip) < file.at_once() {
+                return Ok(());
+            }
+            if written.saturating_sub(begins) >= LONG {
+                file.through_cache(*written)?;
+            }
+            flush(file, gathered, skip, written)
         });
         if result.is_err() {
             self.state = State::Failed;
@@ -125,6 +134,7 @@ impl Pack {
             return Err(Error::OutOfTurn("a blob is begun already"));
         }
         self.gathered.clear();
+        self.file.as_usual();
         let placed = self.gather(group);
         if placed.is_err() {
             self.state = State::Failed;

@@ -377,6 +377,7 @@ fn nothing_readable_lies_on_the_disk() {
 }
 
 mod committer;
+mod long;
 mod recovered;
 mod room;
 mod streams;
