@@ -20,6 +20,7 @@ mod delivery;
 mod documents;
 mod due;
 mod event;
+mod faults;
 mod id;
 mod link;
 mod question;

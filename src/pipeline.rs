@@ -28,6 +28,7 @@ mod settings;
 mod shared;
 mod snapshot;
 mod stages;
+mod unpacking;
 mod verify;
 
 pub use backoff::Backoff;

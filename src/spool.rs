@@ -244,7 +244,7 @@ impl ImportSpool {
     /// [`Error::Damaged`] if what lies there is not that blob.
     pub fn read(&self, blob: &Blob) -> Result<BlobReader, Error> {
         let path = pack_path(&self.0.folder, blob.pack);
-        let file = File::open(&path).map_err(|source| place::explain(&path, source))?;
+        let file = File::open(&path).map_err(|source| Error::unopened(&path, source))?;
         BlobReader::open(file, &self.0.key, blob)
     }
 

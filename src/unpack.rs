@@ -21,7 +21,7 @@ mod meter;
 mod name;
 mod tar;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::num::NonZero;
 use std::sync::atomic::AtomicU64;
 
@@ -120,7 +120,7 @@ pub enum Error {
     #[error("unpacking was stopped; retry it when the gateway is ready")]
     Cancelled,
     #[error("the received bytes could not be read back from the spool; check the disk")]
-    Read(#[source] std::io::Error),
+    Read(#[source] io::Error),
     #[error(transparent)]
     Spool(#[from] spool::Error),
 }
@@ -146,6 +146,8 @@ impl Error {
                 Class::Quarantine
             }
             Self::Password { .. } => Class::Ask,
+            Self::Read(error) if is_damage(error) => Class::Quarantine,
+            Self::Spool(error) if !error.is_passing() => Class::Quarantine,
             Self::Scanner | Self::Cancelled | Self::Read(_) | Self::Spool(_) => Class::Retry,
         }
     }
@@ -156,11 +158,17 @@ impl Error {
     }
 }
 
+/// Whether the bytes will never be whole again, as against a disk that fails for the moment.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 /// Unpacks and inspects. Blocking; everything it returns is synced. `seen` counts instances for progress.
 ///
 /// # Errors
 /// An archive that cannot be read at all or breaks a bound of the whole import; faults of single files are
-/// in [`Unpacked::set_aside`] instead.
+/// in [`Unpacked::set_aside`] instead. Nothing that was written stays then: who tries again and again would fill the
+/// disk.
 pub fn unpack(
     spool: &ImportSpool,
     files: &[File],
@@ -168,10 +176,26 @@ pub fn unpack(
     cancel: &CancellationToken,
     seen: &AtomicU64,
 ) -> Result<Unpacked, Error> {
-    let scanner = Scanner::new(terms.scan);
-    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
     let mut pack = LazyPack { spool, pack: None };
     let mut more = (1..threads()).map(|_| LazyPack { spool, pack: None }).collect::<Vec<_>>();
+    let unpacked = unpack_into(&mut pack, &mut more, files, terms, cancel, seen);
+    if unpacked.is_err() {
+        std::iter::once(pack).chain(more).for_each(LazyPack::discard);
+    }
+    unpacked
+}
+
+fn unpack_into<'a>(
+    pack: &mut LazyPack<'a>,
+    more: &mut [LazyPack<'a>],
+    files: &[File],
+    terms: &Terms<'_>,
+    cancel: &CancellationToken,
+    seen: &AtomicU64,
+) -> Result<Unpacked, Error> {
+    let spool = pack.spool;
+    let scanner = Scanner::new(terms.scan);
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
     let mut loose = Medium::default();
     let mut inflated = 0;
     for (number, file) in (1_usize..).zip(files) {
@@ -189,7 +213,7 @@ pub fn unpack(
             let budget = Budget::new(terms.limits, cancel, inflated, size, &scanner, seen);
             let (name, blob, password) = (file.name.as_str(), &file.blob, terms.password);
             let container = Container { spool, name, blob, number, level: Level::Outer, password };
-            let (pack, more, ledger) = (&mut pack, more.as_mut_slice(), &mut ledger);
+            let ledger = &mut ledger;
             let mut desk = Desk { budget: &budget, pack, more, ledger };
             container.open(kind, &mut desk)?;
             inflated = budget.spent_in_all();
@@ -197,7 +221,7 @@ pub fn unpack(
         }
         drop(reader);
         loose.saw(&name);
-        let outcome = intake::judge_stored(spool, &file.blob, &name, content, &scanner, &mut pack)?;
+        let outcome = intake::judge_stored(spool, &file.blob, &name, content, &scanner, pack)?;
         outcome.count(seen);
         ledger.enter(&mut loose, &name, outcome);
     }
@@ -209,7 +233,7 @@ pub fn unpack(
              scan.clamd-required = false allows",
         );
     }
-    sync(std::iter::once(&mut pack).chain(&mut more))?;
+    sync(std::iter::once(pack).chain(more))?;
     Ok(ledger.finish())
 }
 
@@ -315,6 +339,10 @@ impl LazyPack<'_> {
             Some(pack) => Ok(pack.sync()?),
             None => Ok(()),
         }
+    }
+
+    fn discard(self) {
+        self.pack.into_iter().for_each(Pack::discard);
     }
 }
 

@@ -79,15 +79,7 @@ impl Import {
                 self.pull_postponed(*due, sentence).ok_or(illegal)
             }
             Event::Postponed { stage: Stage::Unpack, due: at, sentence, .. } => {
-                match &mut self.state {
-                    State::Received { waits, interrupted, due, note, began, .. } => {
-                        *waits = waits.saturating_add(1);
-                        (*interrupted, *began) = (0, false);
-                        (*due, *note) = (Some(*at), Some(sentence.clone()));
-                        Ok(vec![])
-                    }
-                    _ => Err(illegal),
-                }
+                self.unpacking_postponed(*at, sentence, now).ok_or(illegal)
             }
             Event::Failed { stage: Stage::Pull | Stage::Unpack, sentence, .. } => {
                 self.failed(sentence).ok_or(illegal)
@@ -138,9 +130,9 @@ impl Import {
             }
             Event::Retried { .. } => self.retried().ok_or(illegal),
             Event::Cancelled { .. } => self.cancelled(now).ok_or(illegal),
-            Event::Restarted => Ok(self.restarted(Restart::All)),
-            Event::Resumed { after: Stop::CutOff } => Ok(self.restarted(Restart::Begun)),
-            Event::Resumed { after: Stop::InOrder } => Ok(self.restarted(Restart::Nothing)),
+            Event::Restarted => Ok(self.restarted(Restart::All, now)),
+            Event::Resumed { after: Stop::CutOff } => Ok(self.restarted(Restart::Begun, now)),
+            Event::Resumed { after: Stop::InOrder } => Ok(self.restarted(Restart::Nothing, now)),
             Event::CameDue => Ok(due::came_due(self, now)),
             Event::Began { stage, study, destination } => {
                 self.began(*stage, study.as_ref(), destination.as_ref()).ok_or(illegal)
@@ -253,44 +245,6 @@ impl Import {
             }
             _ => None,
         }
-    }
-
-    fn pull_postponed(&mut self, due: Moment, sentence: &str) -> Option<Vec<Action>> {
-        let attempts = match self.state {
-            State::Requested { attempts, .. } => attempts + 1,
-            State::Downloading { .. } => 1,
-            _ => return None,
-        };
-        self.state = if attempts > PULL_ATTEMPTS {
-            State::Failed { sentence: sentence.into(), again: Some(Box::new(requested())) }
-        } else {
-            State::Requested { attempts, due: Some(due), note: Some(sentence.into()) }
-        };
-        Some(vec![])
-    }
-
-    fn failed(&mut self, sentence: &str) -> Option<Vec<Action>> {
-        let again = match &self.state {
-            State::Requested { .. } | State::Downloading { .. } | State::Preparing { .. } => {
-                requested()
-            }
-            // What a portal sent broken is fetched anew, not unpacked again.
-            State::Received { .. } if self.kind.is_pulled() => requested(),
-            State::Received { files, .. } => received(files.clone()),
-            _ => return None,
-        };
-        self.state = State::Failed { sentence: sentence.into(), again: Some(Box::new(again)) };
-        Some(vec![])
-    }
-
-    /// A person has to bring it anew; what a portal sent can be fetched anew.
-    fn unreadable(&mut self, sentence: &str) -> Option<Vec<Action>> {
-        if !matches!(self.state, State::Received { .. }) {
-            return None;
-        }
-        let again = self.kind.is_pulled().then(|| Box::new(requested()));
-        self.state = State::Failed { sentence: sentence.into(), again };
-        Some(vec![])
     }
 
     fn stored(&mut self, instance: &Inspected, now: Moment) -> Option<Vec<Action>> {
@@ -426,8 +380,8 @@ impl Import {
                 self.state = received(files);
                 vec![Action::Unpack]
             }
-            State::Received { due: due @ Some(_), .. } => {
-                *due = None;
+            State::Received { due: due @ Some(_), fails_since, .. } => {
+                (*due, *fails_since) = (None, None);
                 vec![Action::Unpack]
             }
             State::Unpacked => {
@@ -478,7 +432,15 @@ pub(super) fn requested() -> State {
 
 /// Everything is here and has not been looked at.
 pub(super) fn received(files: Vec<File>) -> State {
-    State::Received { files, interrupted: 0, waits: 0, due: None, note: None, began: false }
+    State::Received {
+        files,
+        interrupted: 0,
+        waits: 0,
+        fails_since: None,
+        due: None,
+        note: None,
+        began: false,
+    }
 }
 
 /// A request without a link, as uploads and associations have it.

@@ -3,6 +3,7 @@
 use super::apply::{PULL_ATTEMPTS, received, requested};
 use super::event::{Action, Stage};
 use super::state::{DestinationName, Import, State};
+use crate::clock::Moment;
 use crate::dicom::Uid;
 
 /// Starts at which the same piece of work was cut off: the next one would only be cut off again.
@@ -46,7 +47,7 @@ impl Import {
         }
     }
 
-    pub(super) fn restarted(&mut self, how: Restart) -> Vec<Action> {
+    pub(super) fn restarted(&mut self, how: Restart, now: Moment) -> Vec<Action> {
         match &mut self.state {
             State::Requested { due: None, attempts, .. } => {
                 *attempts += u32::from(how != Restart::Nothing);
@@ -71,9 +72,13 @@ impl Import {
                 }
                 vec![Action::Unpack]
             }
+            // What it waited for may have been the reason for the restart.
+            State::Received { due: Some(due), .. } => {
+                *due = due.earlier(now);
+                vec![]
+            }
             State::Unpacked => self.studies.iter_mut().flat_map(|s| s.restarted(how)).collect(),
             State::Requested { due: Some(_), .. }
-            | State::Received { due: Some(_), .. }
             | State::Asking { .. }
             | State::Choosing { .. }
             | State::Preparing { .. }

@@ -195,9 +195,12 @@ pub enum State {
     Received {
         files: Vec<File>,
         interrupted: u32,
-        /// Times it was put off, for a virus scanner that is not there.
+        /// Times it was put off, for a virus scanner that is not there or a spool that can't be used.
         #[serde(default)]
         waits: u32,
+        /// When it was put off first.
+        #[serde(default)]
+        fails_since: Option<Moment>,
         /// Waits until then; `None` while it is unpacked.
         #[serde(default)]
         due: Option<Moment>,

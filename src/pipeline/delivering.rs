@@ -63,6 +63,13 @@ impl Stages {
         }
         let spool = match shared.spool.import(import.id) {
             Ok(spool) => spool,
+            Err(error) if error.is_passing() => {
+                // No fault of the destination's: its own `retry` has no say.
+                let wait =
+                    settings.backoff.jittered(delivery.attempts.saturating_add(1), seed(import.id));
+                let (due, sentence) = (shared.clock.now().after(wait), error.to_string());
+                return Some(Event::DeliveryPostponed { study: uid, destination, due, sentence });
+            }
             Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
         };
         let waiting = study.instances.iter().filter(|n| !delivery.outcomes.contains_key(*n));

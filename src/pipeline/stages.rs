@@ -20,14 +20,11 @@ use crate::dicom::Uid;
 use crate::fetch::{self, Pulled};
 use crate::forward::Brake;
 use crate::import::{
-    Action, DestinationName, Event, Import, ImportId, Kind, Question, QuestionKind, Request, Stage,
-    State, Study, StudyState,
+    Action, DestinationName, Event, Import, ImportId, Kind, Stage, State, Study, StudyState,
 };
-use crate::journal::Entry;
 use crate::matching::{
     self, Authority, Case, Completeness, Decision, Outcome, Policy, Target, Verdict, Witnesses,
 };
-use crate::unpack;
 use crate::worklist::{Answer, Ask, Freshness};
 
 /// Imports that are pulled at the same time.
@@ -39,14 +36,11 @@ const UNPACKS: usize = 2;
 /// Studies that ask the worklist at the same time; a RIS is no search engine.
 const QUERIES: usize = 4;
 
-const TOO_MANY: &str =
-    "there are more instances in it than one import can hold; import its studies one by one";
-
 /// How many stages of a kind may run.
 #[derive(Clone)]
 pub(super) struct Permits {
     pulls: Arc<Semaphore>,
-    unpacks: Arc<Semaphore>,
+    pub(super) unpacks: Arc<Semaphore>,
     queries: Arc<Semaphore>,
 }
 
@@ -146,6 +140,9 @@ impl Stages {
         counters.reset();
         let spool = match shared.spool.import(import.id) {
             Ok(spool) => spool,
+            Err(error) if error.is_passing() => {
+                return Some(self.unpulled(import, settings, cancel, &error.into()));
+            }
             Err(error) => return Some(failed(Stage::Pull, None, error.to_string())),
         };
         let observer: Arc<dyn fetch::Observer> =
@@ -170,75 +167,31 @@ impl Stages {
             Ok(Pulled::Listed { listing, session }) => Event::Listed { listing: *listing, session },
             Ok(Pulled::Preparing { wait }) => Event::Preparing { due: now.after(wait) },
             Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },
-            Err(error) => {
-                let sentence = error.sentence();
-                if cancel.is_cancelled() {
-                    // Stopped, not failed: the next start goes on at once.
-                    Event::Postponed { stage: Stage::Pull, study: None, due: now, sentence }
-                } else if error.class() == fetch::Class::Retry {
-                    let failures = match &import.state {
-                        State::Requested { attempts, .. } => attempts + 1,
-                        _ => 1,
-                    };
-                    let due = now.after(settings.backoff.after(failures));
-                    Event::Postponed { stage: Stage::Pull, study: None, due, sentence }
-                } else {
-                    failed(Stage::Pull, None, sentence)
-                }
-            }
+            Err(error) => self.unpulled(import, settings, cancel, &error),
         })
     }
 
-    async fn unpack(
+    fn unpulled(
         &self,
         import: &Import,
         settings: &Settings,
         cancel: &CancellationToken,
-    ) -> Option<Event> {
-        let State::Received { files, waits, .. } = &import.state else {
-            return None;
-        };
-        let _permit = self.permits.unpacks.acquire().await.ok()?;
-        self.begin(import.id, Stage::Unpack, None, None).await?;
-        let shared = &self.pipeline.shared;
-        let counters = shared.counters(import.id);
-        counters.reset();
-        let (id, files, limits) = (import.id, files.clone(), settings.limits);
-        let (spool, stopped, cancel) = (shared.spool.clone(), cancel, cancel.clone());
-        let (scan, password) = (settings.scan.clone(), import.request.password.clone());
-        let unpacked = tokio::task::spawn_blocking(move || {
-            let spool = spool.import(id).map_err(unpack::Error::from)?;
-            let (limits, scan, password) = (&limits, &scan, password.as_deref());
-            let terms = unpack::Terms { limits, scan, password };
-            let found = unpack::unpack(&spool, &files, &terms, &cancel, &counters.instances)?;
-            let unpack::Unpacked { instances, documents, set_aside } = found;
-            let event = Event::Unpacked { instances, documents, set_aside };
-            let fits = Entry::takes(&event);
-            Ok(fits.then_some(event))
-        });
-        let unpacked: Result<_, unpack::Error> = match unpacked.await {
-            Ok(unpacked) => unpacked,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        };
-        Some(match unpacked {
-            Ok(Some(event)) => event,
-            Ok(None) => failed(Stage::Unpack, None, TOO_MANY.to_owned()),
-            // Stopped, not failed: the next start unpacks it anew.
-            Err(_) if stopped.is_cancelled() => return None,
-            Err(error @ unpack::Error::Password { .. }) => {
-                Event::Asked { questions: vec![archive_password()], note: Some(error.sentence()) }
-            }
-            Err(error @ unpack::Error::Scanner) => Event::Postponed {
-                stage: Stage::Unpack,
-                study: None,
-                due: shared.clock.now().after(settings.backoff.after(waits.saturating_add(1))),
-                sentence: error.sentence(),
-            },
-            Err(error) if error.class() == unpack::Class::Useless => {
-                Event::Unreadable { sentence: error.sentence() }
-            }
-            Err(error) => failed(Stage::Unpack, None, error.sentence()),
-        })
+        error: &fetch::Error,
+    ) -> Event {
+        let (now, sentence) = (self.pipeline.shared.clock.now(), error.sentence());
+        if cancel.is_cancelled() {
+            // Stopped, not failed: the next start goes on at once.
+            Event::Postponed { stage: Stage::Pull, study: None, due: now, sentence }
+        } else if error.class() == fetch::Class::Retry {
+            let failures = match &import.state {
+                State::Requested { attempts, .. } => attempts + 1,
+                _ => 1,
+            };
+            let due = now.after(settings.backoff.after(failures));
+            Event::Postponed { stage: Stage::Pull, study: None, due, sentence }
+        } else {
+            failed(Stage::Pull, None, sentence)
+        }
     }
 
     /// Asks the worklist and lets the rules decide, or follows the decision of an earlier import.
@@ -352,15 +305,6 @@ async fn ended_for_long(brake: &Brake, sends: bool) {
         false => brake.stopped().await,
     }
     tokio::time::sleep(CANCEL_GRACE).await;
-}
-
-fn archive_password() -> Question {
-    Question {
-        key: Request::ARCHIVE_PASSWORD.to_owned(),
-        kind: QuestionKind::Password,
-        text: "Password of the archive".to_owned(),
-        format: "STRING".to_owned(),
-    }
 }
 
 pub(super) fn failed(stage: Stage, study: Option<Uid>, sentence: String) -> Event {

@@ -93,4 +93,25 @@ impl Error {
             | Self::TooLong => false,
         }
     }
+
+    /// Whether the same may go well later, when somebody has looked after the place or the device.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Place(_) | Self::Io { .. } | Self::Random => true,
+            Self::MasterMissing { .. }
+            | Self::MasterLost { .. }
+            | Self::MasterNotAFile { .. }
+            | Self::MasterOpen { .. }
+            | Self::MasterForeign { .. }
+            | Self::MasterMalformed { .. }
+            | Self::WrongMaster { .. }
+            | Self::Unknown(_)
+            | Self::Destroyed(_)
+            | Self::Exists(_)
+            | Self::Damaged(_)
+            | Self::Newer(_)
+            | Self::Forged
+            | Self::TooLong => false,
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::seal::{self, place};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the disk is full: free space on the spool's file system, then retry")]
+    #[error("the disk is full: free space on the spool's file system")]
     Full,
     #[error(
         "{} are free on the spool's file system, and {} of them are reserved for what is under way: {} more \
@@ -24,6 +24,11 @@ pub enum Error {
     Locked { path: PathBuf },
     #[error(transparent)]
     Place(place::Error),
+    #[error(
+        "the spool does not hold these bytes any more: {} does not exist; bring the spool folder back",
+        step.display()
+    )]
+    Absent { step: PathBuf },
     #[error(transparent)]
     Seal(seal::Error),
     #[error("spooled bytes are damaged ({0}); fetch the examination again")]
@@ -38,9 +43,9 @@ pub enum Error {
     OutOfTurn(&'static str),
     #[error("the bytes to be spooled could not be read: {0}")]
     Source(io::Error),
-    #[error("the spool can't be written or read: {0}; look at the disk, then retry")]
+    #[error("the spool can't be written or read: {0}; look at the disk")]
     Io(io::Error),
-    #[error("the task that writes a pack ended early; retry")]
+    #[error("the task that writes a pack ended early; look into the log")]
     Gone,
 }
 
@@ -55,6 +60,35 @@ impl Error {
     /// Whether free space would help.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full | Self::Reserved { .. })
+    }
+
+    /// Whether the same may go well later, when somebody has looked after the disk; what lies there as something
+    /// else than was written stays so.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Full
+            | Self::Reserved { .. }
+            | Self::Locked { .. }
+            | Self::Place(_)
+            | Self::Absent { .. }
+            | Self::Source(_)
+            | Self::Io(_)
+            | Self::Gone => true,
+            Self::Seal(error) => error.is_passing(),
+            Self::Damaged(_)
+            | Self::Newer
+            | Self::TooLong { .. }
+            | Self::TooManyPacks
+            | Self::OutOfTurn(_) => false,
+        }
+    }
+
+    /// Why a pack that records name can't be opened.
+    pub(super) fn unopened(pack: &Path, source: io::Error) -> Self {
+        match place::explain(pack, source) {
+            place::Error::Missing { step, .. } => Self::Absent { step },
+            error => error.into(),
+        }
     }
 }
 

@@ -178,6 +178,11 @@ impl Pack {
         Ok(())
     }
 
+    /// Gives up everything that was written: nobody has recorded any of it.
+    pub fn discard(mut self) {
+        self.end = 0;
+    }
+
     /// Copies everything from `reader` into one blob, at most `limit` bytes. On an error the blob is given up.
     ///
     /// # Errors
@@ -245,7 +250,7 @@ impl Pack {
 const BROKEN: Error = Error::OutOfTurn("it could not be synced; use another one");
 
 impl Drop for Pack {
-    /// A blob that nobody will finish is not left lying, nor a pack without a blob.
+    /// A blob that nobody will finish is not left lying, nor a pack without a blob or one that was discarded.
     fn drop(&mut self) {
         if self.end == 0 {
             let _ = fs::remove_file(super::pack_path(&self.spool.0.folder, self.number));

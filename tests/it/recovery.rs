@@ -1,6 +1,7 @@
 //! `kill -9` at any time, then a restart on the same data folder: nothing is lost, nothing is sent more often
 //! than what was in flight.
 
+mod denied;
 mod receiving;
 
 use std::sync::Arc;

@@ -149,6 +149,7 @@ fn every_state_has_a_next_step() {
                 files: Vec::new(),
                 interrupted: 0,
                 waits: 0,
+                fails_since: None,
                 due: None,
                 note: None,
                 began: false,

@@ -1,5 +1,7 @@
 //! An import that waits with everything it received: for a password, for the virus scanner, for a retry.
 
+use std::time::Duration;
+
 use super::*;
 
 fn received() -> Import {
@@ -44,20 +46,43 @@ fn a_retry_goes_on_without_the_password() {
 }
 
 #[test]
-fn an_import_waits_for_the_scanner() {
+fn an_import_waits_for_the_scanner_or_the_spool() {
     let mut import = received();
-    let due = Moment { wall_ms: 5_000, running_ms: 5_000 };
+    let at = |ms: u64| Moment::default().after(Duration::from_millis(ms));
+    let (first, due) = (at(1), at(5_000));
     let postponed =
         Event::Postponed { stage: Stage::Unpack, study: None, due, sentence: "no scanner".into() };
-    assert!(import.apply(&postponed, Moment::default()).unwrap().is_empty());
-    // A restart does not count as interrupted work, and starts nothing before its time.
-    assert!(import.apply(&Event::Restarted, Moment::default()).unwrap().is_empty());
-    assert!(import.apply(&Event::CameDue, Moment::default()).unwrap().is_empty());
+    assert!(import.apply(&postponed, first).unwrap().is_empty());
+    assert!(import.apply(&Event::CameDue, at(4_999)).unwrap().is_empty());
     assert_eq!(import.apply(&Event::CameDue, due).unwrap(), [Action::Unpack]);
     assert!(matches!(import.state, State::Received { waits: 1, due: None, .. }));
-    import.apply(&postponed, Moment::default()).unwrap();
-    let retried = import.apply(&Event::Retried { actor: actor() }, Moment::default());
-    assert_eq!(retried.unwrap(), [Action::Unpack]);
+    import.apply(&postponed, at(4_000)).unwrap();
+    let since = |import: &Import| match &import.state {
+        State::Received { fails_since, .. } => *fails_since,
+        _ => None,
+    };
+    assert_eq!(since(&import), Some(first), "all of them in a row count");
+    let retried = Event::Retried { actor: actor() };
+    assert_eq!(import.apply(&retried, at(4_500)).unwrap(), [Action::Unpack]);
+    assert_eq!(since(&import), None, "a person says that it is mended");
+}
+
+#[test]
+fn a_start_tries_at_once_what_waits_for_the_spool() {
+    let at = |ms: u64| Moment::default().after(Duration::from_millis(ms));
+    for stop in [Stop::InOrder, Stop::CutOff] {
+        let mut import = received();
+        let dues = [at(900_000), at(30), at(900_000), at(900_000), at(30)];
+        for (now, due) in std::iter::repeat(at(20)).zip(dues) {
+            let sentence = "the disk is away".into();
+            let postponed = Event::Postponed { stage: Stage::Unpack, study: None, due, sentence };
+            import.apply(&postponed, now).unwrap();
+            // No interrupted work, however often it happens.
+            assert!(import.apply(&Event::Resumed { after: stop }, at(40)).unwrap().is_empty());
+            assert_eq!(import.next_due(&TIMES), due.earlier(at(40)));
+            assert_eq!(import.apply(&Event::CameDue, at(40)).unwrap(), [Action::Unpack]);
+        }
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::unpack::{Error, Limits, ScanSection, Terms, Unpacked, unpack};
 
 /// A spool of its own for one test.
 pub(super) struct World {
-    _dir: TempDir,
+    dir: TempDir,
     pub(super) spool: ImportSpool,
     pub(super) limits: Limits,
     pub(super) scan: ScanSection,
@@ -33,7 +33,7 @@ impl World {
         let spool = Spool::open(&packs, vault).unwrap().create(ImportId::new()).unwrap();
         let (limits, cancel) = (Limits::default(), CancellationToken::new());
         let (scan, password) = (ScanSection::default(), None);
-        Self { _dir: dir, spool, limits, scan, password, cancel, seen: AtomicU64::new(0) }
+        Self { dir, spool, limits, scan, password, cancel, seen: AtomicU64::new(0) }
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> File {
@@ -51,6 +51,15 @@ impl World {
 
     pub(super) fn unpack_one(&self, name: &str, bytes: &[u8]) -> Result<Unpacked, Error> {
         self.unpack(&[self.put(name, bytes)])
+    }
+
+    pub(super) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Bytes that lie in the spool.
+    pub(super) fn packs(&self) -> u64 {
+        self.spool.spool().usage().unwrap().used
     }
 
     pub(super) fn bytes(&self, blob: &crate::import::Blob) -> Vec<u8> {

@@ -88,6 +88,40 @@ fn sizes_that_lie_are_not_believed() {
 }
 
 #[test]
+fn what_was_written_before_a_fault_does_not_stay() {
+    let mut world = World::new();
+    // The second one breaks the bound when the first is spooled.
+    world.limits = Limits { total_bytes: 700, ..Limits::default() };
+    let archive = zip(&[stored("A", &object(1)), stored("b.pdf", &[b'%'; 4096])]);
+    let file = world.put("a.zip", &archive);
+    let packs = world.packs();
+    for _ in 0..3 {
+        let fault = world.unpack(std::slice::from_ref(&file)).err();
+        assert!(matches!(fault, Some(Error::TooLarge { .. })), "{fault:?}");
+    }
+    assert_eq!(world.packs(), packs);
+}
+
+#[test]
+fn a_spool_that_is_away_may_come_back() {
+    let world = World::new();
+    let file = world.put("a.zip", &zip(&[stored("A", &object(1))]));
+    let files = std::slice::from_ref(&file);
+    let (packs, away) = (world.dir().join("spool"), world.dir().join("away"));
+    std::fs::rename(&packs, &away).unwrap();
+    let fault = world.unpack(files).err().unwrap();
+    assert_eq!(fault.class(), Class::Retry);
+    assert!(fault.sentence().contains("bring the spool folder back"), "{}", fault.sentence());
+    std::fs::rename(&away, &packs).unwrap();
+    assert_eq!(world.unpack(files).unwrap().instances.len(), 1);
+    // Other bytes than were written will not be the right ones later.
+    let pack = packs.join(world.spool.id().to_string()).join(format!("{:04}.pack", file.blob.pack));
+    std::fs::write(&pack, vec![0; usize::try_from(pack.metadata().unwrap().len()).unwrap()])
+        .unwrap();
+    assert_eq!(world.unpack(files).err().unwrap().class(), Class::Quarantine);
+}
+
+#[test]
 fn cut_anywhere_is_told_as_cut() {
     let world = World::new();
     let whole = zip(&[stored("A", &object(1)), deflated("B", &object(2))]);

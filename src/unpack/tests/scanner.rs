@@ -79,6 +79,12 @@ fn absent_scanner_holds_the_import_if_it_is_required() {
     let archive = zip(&[stored("A", &object(1))]);
     assert!(matches!(world.unpack_one("a.zip", &archive).err(), Some(Error::Scanner)));
     assert!(matches!(world.unpack_one("A", &object(1)).err(), Some(Error::Scanner)));
+    let file = world.put("a.zip", &archive);
+    let packs = world.packs();
+    for _ in 0..3 {
+        assert!(world.unpack(std::slice::from_ref(&file)).is_err());
+    }
+    assert_eq!(world.packs(), packs, "what was written in vain stays");
 }
 
 #[test]
