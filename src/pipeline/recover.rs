@@ -78,8 +78,8 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     }
     verify::tell(&accounts);
     for (id, reason) in recovered.unreadable {
-        if keyed.contains(&id) && !is_keyless(spool, id) {
-            // Its key is alive, so a copy of the store may still help: nothing is thrown away.
+        if !is_keyless(spool, id) {
+            // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
             recovery.alarms.push(format!(
                 "the records of import {id} cannot be read ({reason}); restore the journal from a backup, \
                  or erase the import"
