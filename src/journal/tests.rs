@@ -31,6 +31,18 @@ fn open(at: &TempDir) -> (Journal, Recovered) {
     Journal::open(&path(at), vault(at)).unwrap()
 }
 
+/// A new journal, and imports whose keys are there.
+fn new_journal<const IMPORTS: usize>() -> (TempDir, Journal, [ImportId; IMPORTS]) {
+    let at = folder();
+    let vault = vault(&at);
+    let imports = std::array::from_fn(|_| ImportId::new());
+    for import in &imports {
+        vault.create(*import).unwrap();
+    }
+    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    (at, journal, imports)
+}
+
 fn moment(ms: u64) -> Moment {
     Moment { wall_ms: 5, running_ms: ms }
 }
@@ -137,15 +149,9 @@ async fn a_machine_that_stops_loses_nothing_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_share_syncs() {
-    let at = folder();
-    let vault = vault(&at);
-    let imports: Vec<ImportId> = (0..64).map(|_| ImportId::new()).collect();
-    for import in &imports {
-        vault.create(*import).unwrap();
-    }
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, imports) = new_journal::<64>();
     let mut callers = tokio::task::JoinSet::new();
-    for import in imports.clone() {
+    for import in imports {
         let journal = journal.clone();
         callers.spawn(async move {
             journal.append(vec![requested(import)]).await.unwrap();
@@ -165,11 +171,7 @@ async fn callers_share_syncs() {
 
 #[tokio::test]
 async fn large_events_come_back() {
-    let at = folder();
-    let vault = vault(&at);
-    let import = ImportId::new();
-    vault.create(import).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, [import]) = new_journal();
     journal.append(vec![requested(import)]).await.unwrap();
     let lengths = [PART - 200, PART, PART + 1, 10 * PART, 20 << 20];
     for (length, sequence) in lengths.into_iter().zip(1..) {
@@ -191,11 +193,7 @@ async fn large_events_come_back() {
 
 #[tokio::test]
 async fn an_event_beyond_measure_is_refused() {
-    let at = folder();
-    let vault = vault(&at);
-    let import = ImportId::new();
-    vault.create(import).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (_at, journal, [import]) = new_journal();
     let error = journal.append(vec![Entry { sequence: 0, ..answered(import, 0, 65 << 20) }]).await;
     assert!(matches!(error, Err(Error::TooLong { .. })));
     journal.append(vec![requested(import)]).await.unwrap();
@@ -203,12 +201,7 @@ async fn an_event_beyond_measure_is_refused() {
 
 #[tokio::test]
 async fn a_sequence_has_no_gap() {
-    let at = folder();
-    let vault = vault(&at);
-    let (import, other) = (ImportId::new(), ImportId::new());
-    vault.create(import).unwrap();
-    vault.create(other).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, [import, other]) = new_journal();
     let refused = |result| matches!(result, Err(Error::OutOfOrder { .. }));
     assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
     journal.append(vec![requested(import)]).await.unwrap();
@@ -288,11 +281,7 @@ async fn burying_waits_for_what_is_on_its_way() {
 
 #[tokio::test]
 async fn nothing_readable_lies_on_the_disk() {
-    let at = folder();
-    let vault = vault(&at);
-    let import = ImportId::new();
-    vault.create(import).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, [import]) = new_journal();
     journal.append(vec![requested(import), answered(import, 1, 20_000)]).await.unwrap();
     drop(journal);
     let mut files = vec![path(&at)];

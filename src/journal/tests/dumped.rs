@@ -4,11 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_dump_can_be_loaded() {
-    let at = folder();
-    let vault = vault(&at);
-    let import = ImportId::new();
-    vault.create(import).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, [import]) = new_journal();
     journal.append(vec![requested(import)]).await.unwrap();
     journal.append(vec![answered(import, 1, 100_000)]).await.unwrap();
     journal.bury(tombstone(ImportId::new(), 5)).await.unwrap();

@@ -83,11 +83,7 @@ async fn a_dump_of_layout_one_is_loaded() {
 
 #[tokio::test]
 async fn a_log_that_was_cut_is_told() {
-    let at = folder();
-    let vault = vault(&at);
-    let import = ImportId::new();
-    vault.create(import).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault).unwrap();
+    let (at, journal, [import]) = new_journal();
     journal.append(vec![requested(import)]).await.unwrap();
     drop(journal);
     // Every stop brings to the store what went ahead of it.
@@ -105,7 +101,7 @@ async fn a_log_that_was_cut_is_told() {
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
     bytes[used / 2..].fill(0);
     fs::write(&db, &bytes).unwrap();
-    match Journal::open(&path(&whole), super::vault(&whole)) {
+    match Journal::open(&path(&whole), vault(&whole)) {
         Ok((journal, recovered)) => {
             assert!(recovered.cut > 0, "{} events came back", recovered.imports.len());
             drop(journal);
