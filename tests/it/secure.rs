@@ -122,6 +122,25 @@ async fn hang_up(daemon: &Daemon) {
     .await;
 }
 
+/// A key that does not belong to our certificate: a reload is refused and changes nothing of what is shown at `port`, and
+/// a check says why, which is returned.
+async fn wrong_pair_refused(house: &House, daemon: &Daemon, port: u16) -> String {
+    const WHY: &str = "does not belong to the certificate";
+    let (before, shown) = (lines(daemon, "not reloaded"), fingerprint(house, port).await);
+    std::fs::copy(&house.station.key, &house.ours.key).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    eventually("the refusal", || {
+        std::future::ready((lines(daemon, "not reloaded") > before).then_some(()))
+    })
+    .await;
+    assert!(daemon.log().contains(WHY), "{}", daemon.log());
+    assert_eq!(fingerprint(house, port).await, shown);
+    let checked = daemon.cli(&["check"]).await;
+    assert_eq!(checked.code, 78, "{checked:?}");
+    assert!(checked.stderr.contains(WHY), "{checked:?}");
+    checked.stderr
+}
+
 /// What a listener shows, by OpenSSL.
 async fn fingerprint(house: &House, port: u16) -> String {
     let mut command = Command::new(program("openssl"));
