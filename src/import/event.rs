@@ -270,6 +270,18 @@ impl Event {
             Self::CommitmentReported { .. } => "CommitmentReported",
         }
     }
+
+    /// The fault that it tells of, with the stage that met it.
+    pub fn fault(&self) -> Option<(Stage, &str)> {
+        match self {
+            Self::Failed { stage, sentence, .. } | Self::Postponed { stage, sentence, .. } => {
+                Some((*stage, sentence))
+            }
+            Self::Unreadable { sentence } => Some((Stage::Unpack, sentence)),
+            Self::DeliveryPostponed { sentence, .. } => Some((Stage::Forward, sentence)),
+            _ => None,
+        }
+    }
 }
 
 /// How the gateway ended before a start.

@@ -280,16 +280,8 @@ impl Scheduler {
         if before != after {
             tracing::info!(import = %id, event = event.name(), state = after, "import moved");
         }
-        if let Event::Failed { sentence, stage, .. } | Event::Postponed { sentence, stage, .. } =
-            &event
-        {
+        if let Some((stage, sentence)) = event.fault() {
             self.shared.note(id, &format!("{stage:?}"), sentence);
-        }
-        if let Event::Unreadable { sentence } = &event {
-            self.shared.note(id, "Unpack", sentence);
-        }
-        if let Event::DeliveryPostponed { sentence, .. } = &event {
-            self.shared.note(id, "Forward", sentence);
         }
         let slot = self.slots.entry(id).or_default();
         if shuts {
