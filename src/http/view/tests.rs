@@ -137,6 +137,20 @@ fn a_question_is_shown_as_the_portal_put_it() {
 }
 
 #[test]
+fn a_sentence_that_tells_of_a_retry_tells_it_once() {
+    let next_step = |sentence: &str| {
+        let again = Some(Box::new(State::Requested { attempts: 0, due: None, note: None }));
+        let state = State::Failed { sentence: sentence.into(), again };
+        of_import(&import(state, Vec::new()), None, Detail::Full).next_step
+    };
+    let lost = "the session ended; press retry to log in again";
+    assert_eq!(next_step(lost), "The session ended; press retry to log in again.");
+    let bomb = "it inflates too far; raise unpack.ratio";
+    let told = "It inflates too far; raise unpack.ratio. When that is done, try again.";
+    assert_eq!(next_step(bomb), told);
+}
+
+#[test]
 fn every_state_has_a_next_step() {
     let due = None;
     for (state, name) in [

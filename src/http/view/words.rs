@@ -60,6 +60,10 @@ pub(crate) fn import_next_step(import: &Import) -> String {
         State::Received { .. } => "Everything is here and is being unpacked.".to_owned(),
         State::Unpacked => of_studies(import),
         State::Closed { .. } => closed(import),
+        // Some tell by themselves what a retry is good for.
+        State::Failed { sentence: text, again: Some(_) } if text.contains("press retry") => {
+            sentence(text)
+        }
         State::Failed { sentence: text, again: Some(_) } => {
             format!("{} When that is done, try again.", sentence(text))
         }
