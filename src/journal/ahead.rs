@@ -11,8 +11,9 @@
 //! change  length of the key (4)  key  length of the value plus one, or 0 for none (4)  value
 //! ```
 //!
-//! All numbers are big-endian. With every epoch the file is written from its beginning again, over blocks that it
-//! has already, so that a sync has only the record to write. The store keeps the number of the epoch that counts.
+//! All numbers are big-endian. With every epoch the file is written from its beginning again. It has its length from
+//! the start, so that a sync has only the record to write, and not the file's new size too: a third of the time. The
+//! store keeps the number of the epoch that counts.
 
 use std::fs::File;
 use std::io;
@@ -28,6 +29,10 @@ const HEAD: usize = 8 + 8 + 8 + 8;
 const DIGEST: usize = 32;
 /// A file that one large record has made longer is cut.
 const LONGEST: u64 = 8 << 20;
+/// What an epoch takes as a rule: the changes that the store collects, and what is written around each commit.
+const PREPARED: u64 = 3 << 20;
+/// Zeros that are written at once.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(super) struct Ahead {
     file: File,
@@ -56,7 +61,23 @@ impl Ahead {
         while let Some(more) = ahead.read(length)? {
             changes.extend(more);
         }
+        // Without it a sync takes longer, and that is all.
+        if let Err(error) = ahead.prepare(length) {
+            tracing::debug!(%error, "the journal's file of records ahead stays short");
+        }
         Ok((ahead, changes))
+    }
+
+    /// Makes the file as long as an epoch is, with zeros behind `length`.
+    fn prepare(&self, length: u64) -> io::Result<()> {
+        let mut at = length;
+        while at < PREPARED {
+            let step = PREPARED.saturating_sub(at).min(ZEROS.len() as u64);
+            let zeros = ZEROS.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
+            self.file.write_all_at(zeros, at)?;
+            at = at.saturating_add(step);
+        }
+        if at == length { Ok(()) } else { self.file.sync_all() }
     }
 
     /// The next record, if it is one of this epoch and whole.
@@ -140,7 +161,7 @@ impl Ahead {
     /// Begins the next epoch: what was added before does not count any more.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if self.at > LONGEST {
-            self.file.set_len(0)?;
+            self.file.set_len(PREPARED)?;
         }
         (self.epoch, self.number, self.at) = (self.next_epoch(), 0, 0);
         Ok(())
@@ -240,14 +261,31 @@ mod tests {
     }
 
     #[test]
+    fn it_has_its_length_from_the_start_and_after_a_large_record() {
+        let at = tempfile::tempdir().unwrap();
+        let length = || std::fs::metadata(at.path().join(NAME)).unwrap().len();
+        let (mut ahead, _) = Ahead::open(at.path(), 1).unwrap();
+        assert_eq!(length(), PREPARED);
+        let large = "1".repeat(usize::try_from(LONGEST).unwrap());
+        add(&mut ahead, &[put("a", &large)]);
+        assert!(length() > LONGEST);
+        ahead.turn().unwrap();
+        assert_eq!(length(), PREPARED);
+        assert!(Ahead::open(at.path(), 2).unwrap().1.is_empty());
+    }
+
+    #[test]
     fn a_torn_record_ends_it_wherever_it_is_torn() {
         let at = tempfile::tempdir().unwrap();
         let path = at.path().join(NAME);
         let (mut ahead, _) = Ahead::open(at.path(), 1).unwrap();
         add(&mut ahead, &[put("a", "1")]);
-        let first = std::fs::metadata(&path).unwrap().len();
+        let first = ahead.at;
         add(&mut ahead, &[put("b", "22")]);
-        let whole = std::fs::read(&path).unwrap();
+        let mut whole = std::fs::read(&path).unwrap();
+        // What follows is zeros.
+        assert_eq!(whole.len() as u64, PREPARED);
+        whole.truncate(usize::try_from(ahead.at).unwrap());
         for cut in usize::try_from(first).unwrap()..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert_eq!(Ahead::open(at.path(), 1).unwrap().1, [put("a", "1")], "cut at {cut}");
