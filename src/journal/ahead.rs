@@ -32,7 +32,7 @@ const LONGEST: u64 = 8 << 20;
 /// What an epoch takes as a rule: the changes that the store collects, and what is written around each commit.
 const PREPARED: u64 = 3 << 20;
 /// Zeros that are written at once.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(super) struct Ahead {
     file: File,

@@ -1,7 +1,7 @@
 //! The plain bytes of one object, as they lie in the buffers that they were received in.
 //!
-//! Owns what is held in memory of an object under way, and looking at it without reading it back. Invariant: all
-//! associations together hold no more of large objects than the room they share.
+//! Owns what is held in memory of an object under way, looking at it without reading it back, and sealing it while it
+//! comes. Invariant: all associations together hold no more of large objects than the room they share.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,53 +10,85 @@ use bytes::{Buf, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::dicom::{Uid, inspect, scan};
-use crate::spool::{self, ImportSpool, Sealed};
+use crate::spool::{self, Draft, ImportSpool, Sealed};
 
-/// Objects up to this length are sealed in memory and committed in groups; longer ones are written while they
-/// come. 64 associations hold 16 MiB of them, sealed ones included.
+/// Objects up to this length are sealed when they are whole, and take no room: 64 associations hold 16 MiB of them,
+/// sealed ones included.
 const SMALL: usize = 128 << 10;
-/// Of one object no more is held: the largest CT and MR slices.
+/// Of one object no more is held: the largest CT and MR slices. Longer ones are written while they come.
 const MOST: usize = 1200 << 10;
-/// The room for large objects of all associations together, in KiB.
-pub(super) const ROOM: usize = 16 << 10;
+/// The room for large objects of all associations together, in KiB: what came, and the same sealed.
+pub(super) const ROOM: usize = 32 << 10;
 /// Parts of an object: one that comes in many small fragments is not held, because each may keep a whole buffer.
 const PARTS: usize = 64;
 
 pub(super) struct Plain {
     parts: Vec<Bytes>,
     length: usize,
+    /// How long the object may become.
+    expected: usize,
+    /// What is sealed already.
+    draft: Option<Draft>,
     room: Arc<Semaphore>,
     taken: Option<OwnedSemaphorePermit>,
 }
 
 impl Plain {
-    pub(super) fn new(room: Arc<Semaphore>) -> Self {
-        Self { parts: Vec::new(), length: 0, room, taken: None }
+    /// `expected` as long as the last object; a wrong guess costs a copy.
+    pub(super) fn new(room: Arc<Semaphore>, expected: usize) -> Self {
+        let expected = expected.min(MOST);
+        Self { parts: Vec::new(), length: 0, expected, draft: None, room, taken: None }
     }
 
-    /// Whether it is, so far, to be sealed in memory.
+    /// Whether it is sealed when it is whole.
     pub(super) fn is_small(&self) -> bool {
-        self.length <= SMALL && self.parts.len() <= PARTS
+        self.draft.is_none()
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes) {
-        self.length = self.length.saturating_add(bytes.len());
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Holds and seals more of the object; gives it back if there is no room for all of the object so far.
+    pub(super) fn hold(
+        &mut self,
+        bytes: Bytes,
+        spool: &ImportSpool,
+    ) -> Result<Option<Bytes>, spool::Error> {
+        let length = self.length.saturating_add(bytes.len());
+        if length > SMALL || self.parts.len() >= PARTS {
+            if length > MOST || self.parts.len() >= PARTS || !self.takes_room(bytes.len()) {
+                self.draft = None;
+                return Ok(Some(bytes));
+            }
+            self.draft(spool)?.write(&bytes)?;
+        }
+        self.length = length;
         self.parts.push(bytes);
+        Ok(None)
     }
 
-    /// Holds more of a large object, or gives all of it up.
-    pub(super) fn hold(mut self, bytes: Bytes) -> Option<Self> {
-        if self.length.saturating_add(bytes.len()) > MOST || self.parts.len() >= PARTS {
-            return None;
+    fn takes_room(&mut self, length: usize) -> bool {
+        let wanted = u32::try_from(length.saturating_mul(2).div_ceil(1 << 10)).ok();
+        let more = wanted.and_then(|n| Arc::clone(&self.room).try_acquire_many_owned(n).ok());
+        match (more, &mut self.taken) {
+            (None, _) => return false,
+            (Some(more), Some(taken)) => taken.merge(more),
+            (more, none) => *none = more,
         }
-        let room = u32::try_from(bytes.len().div_ceil(1 << 10)).ok()?;
-        let more = Arc::clone(&self.room).try_acquire_many_owned(room).ok()?;
-        match &mut self.taken {
-            Some(taken) => taken.merge(more),
-            None => self.taken = Some(more),
+        true
+    }
+
+    /// What is held, sealed.
+    fn draft(&mut self, spool: &ImportSpool) -> Result<&mut Draft, spool::Error> {
+        match &mut self.draft {
+            Some(draft) => Ok(draft),
+            none => {
+                let mut draft = spool.draft(self.length.max(self.expected))?;
+                self.parts.iter().try_for_each(|part| draft.write(part))?;
+                Ok(none.insert(draft))
+            }
         }
-        self.push(bytes);
-        Some(self)
     }
 
     pub(super) fn parts(&self) -> &[Bytes] {
@@ -69,10 +101,13 @@ impl Plain {
         look(&mut reader, u64::try_from(self.length).unwrap_or(u64::MAX), transfer_syntax)
     }
 
-    pub(super) fn seal(&self, spool: &ImportSpool) -> Result<Sealed, spool::Error> {
-        let mut draft = spool.draft(self.length)?;
-        self.parts.iter().try_for_each(|part| draft.write(part))?;
-        draft.finish()
+    /// All of the object, which is whole.
+    pub(super) fn seal(&mut self, spool: &ImportSpool) -> Result<Sealed, spool::Error> {
+        if self.draft.is_none() {
+            self.expected = self.length;
+        }
+        self.draft(spool)?;
+        self.draft.take().map_or(Err(spool::Error::Gone), Draft::finish)
     }
 }
 
@@ -99,5 +134,75 @@ impl Read for Parts<'_> {
             self.part = next;
         }
         self.part.read(into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::ImportId;
+    use crate::seal::Vault;
+    use crate::spool::Spool;
+
+    fn import(at: &std::path::Path) -> ImportSpool {
+        let vault = Vault::open_or_create(&at.join("keys"), &at.join("master.key")).unwrap();
+        Spool::open(&at.join("spool"), vault).unwrap().create(ImportId::new()).unwrap()
+    }
+
+    fn plain(room: usize) -> (Plain, Arc<Semaphore>) {
+        let room = Arc::new(Semaphore::new(room));
+        (Plain::new(Arc::clone(&room), 0), room)
+    }
+
+    /// Holds pieces of this length until one is given back; how many were held.
+    fn held(plain: &mut Plain, spool: &ImportSpool, piece: usize) -> usize {
+        let given_back = |plain: &mut Plain| plain.hold(vec![7; piece].into(), spool).unwrap();
+        (0..10_000).take_while(|_| given_back(plain).is_none()).count()
+    }
+
+    #[tokio::test]
+    async fn of_one_object_no_more_is_held_than_the_largest_slices() {
+        let at = tempfile::tempdir().unwrap();
+        let spool = import(at.path());
+        let (mut plain, room) = plain(ROOM);
+        assert_eq!(held(&mut plain, &spool, 100 << 10), 12);
+        assert_eq!((plain.length(), plain.parts().len()), (MOST, 12));
+        // What came beyond the small, and the same sealed.
+        assert_eq!(ROOM - room.available_permits(), 2 * 1100);
+        drop(plain);
+        assert_eq!(room.available_permits(), ROOM);
+    }
+
+    #[tokio::test]
+    async fn without_room_only_small_ones_are_held() {
+        let at = tempfile::tempdir().unwrap();
+        let spool = import(at.path());
+        let (mut plain, _room) = plain(100);
+        assert_eq!(held(&mut plain, &spool, 32 << 10), 5);
+        // In many parts not even these: each may keep a whole buffer.
+        let (mut plain, room) = self::plain(ROOM);
+        assert_eq!(held(&mut plain, &spool, 10), PARTS);
+        assert_eq!(room.available_permits(), ROOM);
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_while_it_came_is_what_came() {
+        let at = tempfile::tempdir().unwrap();
+        let spool = import(at.path());
+        for (length, expected) in
+            [(10, 0), (SMALL, 0), (300_000, 0), (300_000, 300_000), (900_000, 10)]
+        {
+            let mut plain = Plain::new(Arc::new(Semaphore::new(ROOM)), expected);
+            let bytes: Vec<u8> = (0..length).map(|n| n.to_le_bytes()[0]).collect();
+            for part in bytes.chunks(40_000) {
+                assert!(plain.hold(part.to_vec().into(), &spool).unwrap().is_none());
+            }
+            assert_eq!(plain.is_small(), length <= SMALL);
+            let sealed = plain.seal(&spool).unwrap();
+            let blob = spool.committer().commit(sealed).await.unwrap();
+            let mut found = Vec::new();
+            spool.read(&blob).unwrap().read_to_end(&mut found).unwrap();
+            assert!(found == bytes, "{length} {expected}");
+        }
     }
 }

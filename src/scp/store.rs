@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::Intake;
@@ -28,6 +29,8 @@ pub(super) struct Reception {
     place: Option<Place>,
     stored: u64,
     refused: u64,
+    /// Of the last object that was sealed while it came; those of a series are as long.
+    length: usize,
 }
 
 /// Where objects go at present.
@@ -77,7 +80,7 @@ impl From<Refusal> for Fault {
 
 impl Reception {
     pub(super) fn new(intake: Arc<dyn Intake>, kind: Kind, room: Arc<Semaphore>) -> Self {
-        Self { intake, kind, room, place: None, stored: 0, refused: 0 }
+        Self { intake, kind, room, place: None, stored: 0, refused: 0, length: 0 }
     }
 
     /// Objects stored and refused.
@@ -120,16 +123,25 @@ impl Reception {
     ) -> Result<(), Fault> {
         // Held until the object is in the books: the import is not quiet meanwhile.
         let (place, _stay) = enter(&mut self.place, self.intake.as_ref(), &self.kind).await?;
-        let mut plain = Plain::new(Arc::clone(&self.room));
-        while plain.is_small() {
+        let (spool, mut plain) =
+            (&place.arrival.spool, Plain::new(Arc::clone(&self.room), self.length));
+        let mut rest = None;
+        while rest.is_none() {
             let Some(bytes) = association.next_chunk().await? else { break };
-            plain.push(bytes);
+            rest = plain.hold(bytes, spool)?;
         }
-        let (found, blob) = if plain.is_small() {
+        let (found, blob) = if let Some(rest) = rest {
+            stream(place, association, store, plain, rest).await?
+        } else if plain.is_small() {
             let found = judge(plain.look(&store.transfer_syntax), store)?;
-            (found, place.committer.commit(plain.seal(&place.arrival.spool)?).await?)
+            (found, place.committer.commit(plain.seal(spool)?).await?)
         } else {
-            stream(place, association, store, plain).await?
+            self.length = plain.length();
+            let sealed = plain.seal(spool)?;
+            // The device works while we look.
+            let look = async { judge(plain.look(&store.transfer_syntax), store) };
+            let (blob, found) = tokio::join!(place.committer.commit(sealed), look);
+            (found?, blob?)
         };
         clear(&place.arrival.spool, &blob, self.intake.scan()).await?;
         let instance = Inspected {
@@ -171,12 +183,13 @@ async fn enter<'a>(
     known.as_mut().zip(stay).ok_or(Fault::Answer(Status::OUT_OF_RESOURCES))
 }
 
-/// Takes the rest of an object that is too large for memory, with `plain` as its beginning.
+/// Takes the rest of an object that is too large for memory, with `plain` as its beginning and `rest` behind it.
 async fn stream(
     place: &mut Place,
     association: &mut ServerAssociation,
     store: &Store,
     plain: Plain,
+    rest: Bytes,
 ) -> Result<(inspect::Found, Blob), Fault> {
     let spool = place.arrival.spool.clone();
     let pack = match &mut place.pack {
@@ -191,19 +204,13 @@ async fn stream(
     for part in plain.parts() {
         pack.write(part.clone()).await?;
     }
-    let mut held = Some(plain);
+    drop(plain);
+    pack.write(rest).await?;
     while let Some(bytes) = association.next_chunk().await? {
-        held = held.and_then(|plain| plain.hold(bytes.clone()));
         pack.write(bytes).await?;
     }
-    let syntax = &store.transfer_syntax;
-    if let Some(plain) = held {
-        // The device works while we look.
-        let (blob, found) = tokio::join!(pack.commit(), async { judge(plain.look(syntax), store) });
-        return Ok((found?, blob?));
-    }
     let blob = pack.finish().await?;
-    let look = look_at_spooled(spool, blob.clone(), syntax.clone());
+    let look = look_at_spooled(spool, blob.clone(), store.transfer_syntax.clone());
     let (found, synced) = tokio::join!(look, pack.sync());
     let found = judge(found?, store)?;
     synced?;

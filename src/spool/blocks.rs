@@ -144,7 +144,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Of more than `room` bytes the address is lost, and the file goes back to the cache.
+    /// Of more than `room` bytes the address is lost; a file that is handed them goes back to the cache.
     pub(super) fn new(room: usize) -> Self {
         let mut bytes: Vec<u8> = Vec::with_capacity(room.saturating_add(BLOCK));
         let skip = bytes.as_ptr().align_offset(BLOCK).min(BLOCK);
@@ -167,6 +167,16 @@ impl Gathered {
 
     pub(super) fn clear(&mut self) {
         self.bytes.truncate(self.skip);
+    }
+
+    /// What is held.
+    pub(super) fn held(&self) -> &[u8] {
+        self.bytes.get(self.skip..).unwrap_or_default()
+    }
+
+    /// Whether it lies at an address that a block may have: not if it outgrew its room.
+    pub(super) fn is_aligned(&self) -> bool {
+        self.held().as_ptr().align_offset(BLOCK) == 0
     }
 
     /// Zeros up to the end of the block.

@@ -1,4 +1,4 @@
-//! Small objects of several associations in one pack, committed in groups.
+//! Objects of several associations, sealed in memory, in one pack, committed in groups.
 //!
 //! One task owns the pack. It takes all that waits, writes it, syncs once, and answers everybody. Invariant:
 //! nobody is answered with success before that sync.
@@ -16,13 +16,15 @@ use crate::import::Blob;
 const QUEUE: usize = 64;
 /// So many share one sync at most: what the queue holds.
 const GROUP: usize = QUEUE;
+/// And so many bytes: whoever comes first waits until the last is written.
+const GROUP_BYTES: usize = 4 << 20;
 
 struct Request {
     sealed: Sealed,
     answer: oneshot::Sender<Result<Blob, Error>>,
 }
 
-/// The pack that all who receive small objects for one import share. It ends with its last clone.
+/// The pack that all who receive objects for one import share. It ends with its last clone.
 #[derive(Clone)]
 pub struct Committer(Arc<mpsc::Sender<Request>>);
 
@@ -64,11 +66,13 @@ impl Task {
     fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut group = Vec::new();
         while let Some(first) = requests.blocking_recv() {
+            let mut bytes = first.sealed.bytes.len();
             group.push(first);
             // Those who were answered together come again together.
             std::thread::yield_now();
-            while group.len() < GROUP {
+            while group.len() < GROUP && bytes < GROUP_BYTES {
                 let Ok(next) = requests.try_recv() else { break };
+                bytes = bytes.saturating_add(next.sealed.bytes.len());
                 group.push(next);
             }
             self.commit(&mut group);

@@ -18,6 +18,10 @@ const BEYOND: usize = 2 * CHUNK;
 /// longer ones are read back when they are whole, which had better not be from the device.
 const LONG: u64 = 4 << 20;
 
+/// What was sealed in memory and is at least so long is written from where it lies; of less, several are copied
+/// together for one write.
+const APART: usize = 2 * CHUNK;
+
 /// A pack file open for appending; one owner. All methods block; an async caller uses [`Pack::into_async`].
 ///
 /// After an error of `write` or `finish` the blob is lost: [`Pack::abandon`] it, then the pack goes on. After
@@ -147,19 +151,31 @@ impl Pack {
         let (mut blobs, mut written, mut at) =
             (Vec::with_capacity(group.len()), self.end, self.end);
         for Sealed { bytes, length, digest } in group {
-            for piece in bytes.chunks(CHUNK) {
-                self.gathered.bytes().extend_from_slice(piece);
-                if self.gathered.len() >= self.file.at_once() {
+            let blocks = bytes.held();
+            if blocks.len() >= APART && bytes.is_aligned() {
+                if self.gathered.len() > 0 {
                     self.flush(&mut written)?;
                 }
+                write_blocks(&mut self.file, blocks, &mut written)?;
+            } else {
+                for piece in blocks.chunks(CHUNK) {
+                    self.gathered.bytes().extend_from_slice(piece);
+                    if self.gathered.len() >= self.file.at_once() {
+                        self.flush(&mut written)?;
+                    }
+                }
             }
-            self.gathered.fill_block();
-            let digest = hex::encode(digest);
-            blobs.push(Blob { pack: self.number, at, length: *length, digest });
-            let sealed = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            at = blocks::block_end(at.saturating_add(sealed));
+            blobs.push(Blob {
+                pack: self.number,
+                at,
+                length: *length,
+                digest: hex::encode(digest),
+            });
+            at = at.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
         }
-        self.flush(&mut written)?;
+        if self.gathered.len() > 0 {
+            self.flush(&mut written)?;
+        }
         self.end = written;
         Ok(blobs)
     }
@@ -270,11 +286,12 @@ fn flush(
     skip: usize,
     written: &mut u64,
 ) -> Result<(), Error> {
-    blocks::take_blocks(gathered, skip, |blocks| {
-        room::check(file.file(), blocks.len())?;
-        file.write(blocks, *written)?;
-        let length = u64::try_from(blocks.len()).unwrap_or(u64::MAX);
-        *written = written.saturating_add(length);
-        Ok(())
-    })
+    blocks::take_blocks(gathered, skip, |blocks| write_blocks(file, blocks, written))
+}
+
+fn write_blocks(file: &mut BlockFile, blocks: &[u8], written: &mut u64) -> Result<(), Error> {
+    room::check(file.file(), blocks.len())?;
+    file.write(blocks, *written)?;
+    *written = written.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
+    Ok(())
 }

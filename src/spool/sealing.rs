@@ -4,6 +4,7 @@
 //! [`Sealing::finish`] has ended is a whole blob of the form in `format`, wherever it is put.
 
 use super::Error;
+use super::blocks::{BLOCK, Gathered};
 use super::format::{self, CHUNK, Header, MARK_LEN};
 use crate::seal::{ImportKey, Part, StreamKey};
 
@@ -93,33 +94,35 @@ impl Sealing {
     }
 }
 
-/// A small object being sealed in memory, to be committed together with others by a [`super::Committer`].
+/// An object being sealed in memory, to be committed together with others by a [`super::Committer`].
 pub struct Draft {
     sealing: Sealing,
-    bytes: Vec<u8>,
+    bytes: Gathered,
 }
 
 impl Draft {
-    /// For about `length` bytes.
+    /// For about `length` bytes; more are no fault, but are copied once more.
     pub(super) fn new(key: &ImportKey, length: usize) -> Result<Self, Error> {
-        // Header, trailer and one frame; of longer ones the vector grows.
-        let mut bytes = Vec::with_capacity(length.saturating_add(256));
-        Ok(Self { sealing: Sealing::begin(key, &mut bytes)?, bytes })
+        // Header, trailer, the marks and tags of the frames, and the rest of a block.
+        let around = (length / CHUNK).saturating_add(2).saturating_mul(64).saturating_add(BLOCK);
+        let mut bytes = Gathered::new(length.saturating_add(around));
+        Ok(Self { sealing: Sealing::begin(key, bytes.bytes())?, bytes })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.sealing.write(&mut self.bytes, bytes, |_| Ok(()))
+        self.sealing.write(self.bytes.bytes(), bytes, |_| Ok(()))
     }
 
     pub fn finish(mut self) -> Result<Sealed, Error> {
-        let (length, digest) = self.sealing.finish(&mut self.bytes)?;
+        let (length, digest) = self.sealing.finish(self.bytes.bytes())?;
+        self.bytes.fill_block();
         Ok(Sealed { bytes: self.bytes, length, digest })
     }
 }
 
-/// A whole blob that has no place yet.
+/// A whole blob, in whole blocks, that has no place yet.
 pub struct Sealed {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Gathered,
     pub(super) length: u64,
     pub(super) digest: [u8; 32],
 }

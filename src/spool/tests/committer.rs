@@ -38,6 +38,28 @@ async fn a_draft_is_the_same_blob_as_one_that_was_written() {
     assert_eq!((drafted.length, &drafted.digest), (written.length, &written.digest));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_and_small_ones_lie_behind_each_other_whatever_was_expected() {
+    let world = World::new();
+    let import = world.import();
+    let committer = import.committer();
+    let lengths = [700_000, 10, 3 * CHUNK, 2_000_000, 0, 1_000_000, 100_000, CHUNK];
+    let objects: Vec<Vec<u8>> = lengths.into_iter().map(sample).collect();
+    let drafted = objects.iter().enumerate().map(|(number, bytes)| {
+        // What outgrows its room lies where no block may.
+        let expected = if number.is_multiple_of(2) { bytes.len() } else { 0 };
+        let mut draft = import.draft(expected).unwrap();
+        bytes.chunks(7_777).for_each(|part| draft.write(part).unwrap());
+        committer.commit(draft.finish().unwrap())
+    });
+    let blobs: Vec<Blob> = join_all(drafted).await.into_iter().map(Result::unwrap).collect();
+    for (blob, bytes) in blobs.iter().zip(&objects) {
+        assert!(&all(&import, blob).unwrap() == bytes, "{}", bytes.len());
+    }
+    let recovery = import.recover().unwrap();
+    assert_eq!((recovery.blobs.len(), recovery.torn.len(), recovery.damaged.len()), (8, 0, 0));
+}
+
 #[tokio::test]
 async fn all_who_hold_it_share_it_and_it_ends_with_the_last() {
     let world = World::new();
