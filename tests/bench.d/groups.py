@@ -103,6 +103,9 @@ def receiving(stage, book, case, source, associations, subjects, unit):
     rates["floor: drain"] = rates.pop("floor")
     rates["floor: drain + synced write"] = floor
     book.enter(case, unit, rates, floor)
+    # What of a wanted ratio this machine leaves to anybody who writes and syncs what he receives.
+    peers = {name: found for name, found in rates.items() if name not in ("lotse", "floor: drain")}
+    book.enter(case, unit, peers, subject="floor: drain + synced write")
     book.enter(case, "CPU s/GB", costs)
     book.enter(case, "peak MiB", peaks)
 

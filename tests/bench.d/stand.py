@@ -29,11 +29,11 @@ def family(pid):
     """A process and all below it."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            try:
+        try:
+            for task in Path(f"/proc/{one}/task").glob("*/children"):
                 found.extend(int(child) for child in task.read_text().split())
-            except OSError:
-                pass
+        except OSError:
+            pass  # ended meanwhile
     return found
 
 
