@@ -48,8 +48,16 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
+    age: Age,
     master: LessSafeKey,
     cache: Mutex<Cache>,
+}
+
+/// Whether the folder was there when it was opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    New,
+    Known,
 }
 
 /// Keys in use. At most one for each key file, and a key file lives a week at most.
@@ -94,13 +102,19 @@ impl Vault {
     }
 
     fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
+        let age = if folder.exists() { Age::Known } else { Age::New };
         place::private_folder(folder)?;
         let master = key::cipher(key)?;
         if !wrapped::fits(folder, &master)? {
             return Err(Error::WrongMaster { path: file.to_owned(), folder: folder.to_owned() });
         }
         let cache = Mutex::new(Cache::default());
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), master, cache })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), age, master, cache })))
+    }
+
+    /// The folder, if it was missing when it was opened: keys of before may lie elsewhere.
+    pub fn new_folder(&self) -> Option<&Path> {
+        (self.0.age == Age::New).then_some(&self.0.folder)
     }
 
     /// A new key, its wrapped form on the device before this returns. Blocking.

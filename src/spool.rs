@@ -146,6 +146,11 @@ impl Spool {
             .map_err(|source| place::explain(&self.0.folder, source).into())
     }
 
+    /// Where keys lie, if the folder was not there before this start.
+    pub fn new_keys(&self) -> Option<&Path> {
+        self.0.vault.new_folder()
+    }
+
     /// Imports that have a key or packs.
     pub fn list(&self) -> Result<Vec<ImportId>, Error> {
         let mut imports = self.0.vault.list()?;

@@ -77,28 +77,32 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         }
     }
     verify::tell(&accounts);
-    for (id, reason) in recovered.unreadable {
-        if !is_keyless(spool, id) {
-            // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
-            recovery.alarms.push(format!(
-                "the records of import {id} cannot be read ({reason}); restore the journal from a backup, \
-                 or erase the import"
-            ));
-            recovery.unreadable.push(id);
-            continue;
+    let (keyless, unreadable): (Vec<_>, Vec<_>) =
+        recovered.unreadable.into_iter().partition(|(id, _)| is_keyless(spool, *id));
+    for (id, reason) in unreadable {
+        // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
+        recovery.alarms.push(format!(
+            "the records of import {id} cannot be read ({reason}); restore the journal from a backup, or erase the \
+             import"
+        ));
+        recovery.unreadable.push(id);
+    }
+    let keyless: Vec<_> = keyless.into_iter().map(|(id, _)| id).collect();
+    match keyless.as_slice() {
+        [] => {}
+        [id] if !recovered.keeps_orphans && spool.new_keys().is_none() => {
+            bury(&mut recovery, spool, *id, now);
         }
-        // A death that was cut short behind the key: the packs go after it.
-        remove(spool, id);
-        let tombstone = Tombstone {
-            id,
-            kind: None,
-            created: now,
-            ended: now,
-            end: End::Erased,
-            counts: Counts::default(),
-        };
-        recovery.tombstones.push(tombstone.clone());
-        recovery.lost.push(tombstone);
+        // One death is cut short at a time, so this is none: keys are missing that nobody destroyed.
+        _ => {
+            recovery.alarms.push(format!(
+                "the keys of {} imports are missing; if their folder lies on a disk of its own, mount it and start \
+                 the gateway again, or erase the imports",
+                keyless.len()
+            ));
+            recovery.unreadable.extend(keyless);
+            recovery.loss = Loss::Keep;
+        }
     }
     let kept =
         |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
@@ -122,6 +126,21 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         remove(spool, id);
     }
     recovery
+}
+
+/// Ends a death that was cut short behind the key: the packs go after it.
+fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
+    remove(spool, id);
+    let tombstone = Tombstone {
+        id,
+        kind: None,
+        created: now,
+        ended: now,
+        end: End::Erased,
+        counts: Counts::default(),
+    };
+    recovery.tombstones.push(tombstone.clone());
+    recovery.lost.push(tombstone);
 }
 
 /// Whether the key of an import is gone for good; a fault in reading it says nothing.

@@ -222,7 +222,7 @@ SHORT = [
 ]
 ALL = [
     *SHORT, machine.blind, machine.clock_jumps, machine.short_writes, machine.slow_disk, io_errors("pwrite64"), removed("spool"),
-    removed("journal"), pacs_slow, pacs_late,
+    removed("journal"), removed("keys"), pacs_slow, pacs_late,
 ]
 
 

@@ -2,6 +2,7 @@
 //! than what was in flight.
 
 mod denied;
+mod keys;
 mod receiving;
 
 use std::sync::Arc;

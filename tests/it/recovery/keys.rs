@@ -1,0 +1,87 @@
+//! Keys that are away at a start: a disk that was not mounted is no order to destroy anything.
+
+use std::fs;
+use std::sync::Arc;
+
+use lotse::sim::world::World;
+use serde_json::json;
+
+use super::setup;
+use crate::hospital::files_below;
+use crate::support::{Daemon, Site};
+
+/// A daemon that holds so many imports, all of them undecided.
+async fn holding(world: &World, imports: usize) -> (Daemon, Vec<String>) {
+    let site = setup(world, world.pacs.address().port()).write();
+    let daemon = site.start().await;
+    let mut ids = vec![];
+    for _ in 0..imports {
+        let id = daemon.api.upload("cd.zip", world.sample.zip().unwrap(), &json!({})).await;
+        daemon.api.until_studies(&id, "AwaitingDecision").await;
+        ids.push(id);
+    }
+    (daemon, ids)
+}
+
+fn bytes_of(site: &Site, id: &str) -> u64 {
+    let files = files_below(&site.data_dir().join("spool").join(id));
+    files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+async fn alarms(daemon: &Daemon) -> String {
+    daemon.api.get("/status").await["alarms"].to_string()
+}
+
+/// Takes the keys away, starts twice without them, and brings them back.
+async fn away_and_back(imports: usize, take: impl Fn(&Arc<Site>)) {
+    let world = World::start(3).await.unwrap();
+    let (daemon, ids) = holding(&world, imports).await;
+    let (_, site) = daemon.stop().await;
+    let keys = site.data_dir().join("keys");
+    fs::rename(&keys, site.folder().join("away")).unwrap();
+    take(&site);
+    let mut site = site;
+    for start in ["first", "second"] {
+        let daemon = site.start().await;
+        let alarms = alarms(&daemon).await;
+        let told = format!("the keys of {imports} imports are missing");
+        assert!(alarms.contains(&told) && alarms.contains("mount it"), "{start}: {alarms}");
+        assert!(ids.iter().all(|id| bytes_of(&site, id) > 0), "{start}: bytes are gone");
+        assert_eq!(daemon.api.imports().await.len(), 0, "{start}: no tombstone, no import");
+        site = daemon.stop().await.1;
+    }
+    fs::remove_dir_all(&keys).unwrap();
+    fs::rename(site.folder().join("away"), &keys).unwrap();
+    let daemon = site.start().await;
+    for id in &ids {
+        let import = daemon.api.until_studies(id, "AwaitingDecision").await;
+        assert_eq!(import["counts"]["received"], 3);
+    }
+    assert_eq!(alarms(&daemon).await, "[]");
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_keys_that_is_missing_destroys_nothing() {
+    away_and_back(1, |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_in_the_place_of_several_keys_destroys_nothing() {
+    away_and_back(2, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_that_is_gone_among_others_is_a_death_cut_short() {
+    let world = World::start(3).await.unwrap();
+    let (daemon, ids) = holding(&world, 2).await;
+    let site = daemon.kill().await;
+    fs::remove_file(site.data_dir().join(format!("keys/{}.key", ids[0]))).unwrap();
+    let daemon = site.start().await;
+    assert_eq!(bytes_of(&site, &ids[0]), 0);
+    daemon.api.until_studies(&ids[1], "AwaitingDecision").await;
+    assert_eq!(alarms(&daemon).await, "[]");
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
+}
