@@ -40,7 +40,7 @@ pub fn vouched(deliveries: &[Delivery], instances: &[u32]) -> Verdict {
     }
     for delivery in deliveries {
         for number in instances {
-            match delivery.outcomes.get(number) {
+            match delivery.outcomes.get(*number) {
                 None => unanswered = unanswered.saturating_add(1),
                 Some(InstanceOutcome::Refused { .. }) => refused = refused.saturating_add(1),
                 Some(InstanceOutcome::Delivered { .. }) => {}

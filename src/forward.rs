@@ -69,7 +69,7 @@ pub struct Run {
     /// What a person decided against: contradictions, and what a destination held.
     pub overridden: Vec<String>,
     /// With their numbers in the import.
-    pub instances: Vec<(u32, Instance)>,
+    pub instances: Vec<(u32, Arc<Instance>)>,
     pub spool: ImportSpool,
     pub brake: Brake,
     pub recorder: Arc<dyn Recorder>,

@@ -13,6 +13,7 @@
 //! ```
 
 mod apply;
+mod blob;
 mod choice;
 mod commitment;
 mod counts;
@@ -22,7 +23,9 @@ mod due;
 mod event;
 mod faults;
 mod id;
+mod instances;
 mod link;
+mod outcomes;
 mod question;
 pub mod routes;
 mod routing;
@@ -30,6 +33,7 @@ mod source;
 mod state;
 mod study;
 pub use apply::PULL_ATTEMPTS;
+pub use blob::{Blob, Digest};
 pub use choice::{Chosen, DicomWeb, Listing, Offer, Session};
 mod restart;
 pub use commitment::{
@@ -40,14 +44,16 @@ pub use counts::Counts;
 pub use due::{Due, Times};
 pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Stop, Tombstone};
 pub use id::ImportId;
+pub use instances::Instances;
 pub use link::{Bookmark, Link};
+pub use outcomes::Outcomes;
 pub use question::{Question, QuestionKind};
 pub use restart::INTERRUPTIONS;
 pub use routing::{Compressed, Way, Why};
 pub use source::{From, Selection, Source};
 pub use state::{
-    Blob, Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind,
-    Origin, Request, SetAside, State, Study, StudyState, Work,
+    Delivery, DestinationName, File, Import, Inspected, Instance, InstanceOutcome, Kind, Origin,
+    Request, SetAside, State, Study, StudyState, Work,
 };
 
 pub use crate::reconcile::encapsulate::FileKind;

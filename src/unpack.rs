@@ -265,7 +265,10 @@ struct Ledger {
 impl Ledger {
     fn enter(&mut self, medium: &mut Medium, name: &Name, outcome: Outcome) {
         match outcome {
-            Outcome::Instance(instance) => {
+            Outcome::Instance(mut instance) => {
+                if let Some(before) = self.found.instances.last() {
+                    instance.share(before);
+                }
                 self.found.instances.push(*instance);
             }
             Outcome::Document(kind, title, blob) => {

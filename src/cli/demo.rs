@@ -1,6 +1,5 @@
 //! `lotse demo`: portal, RIS and PACS simulated on loopback, the real gateway between them, one import.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Code, out};
 use crate::gateway::{ClockSource, Config, Environment, Gateway};
-use crate::import::{Import, ImportId, InstanceOutcome, Origin, State, StudyState};
+use crate::import::{Import, ImportId, InstanceOutcome, Origin, Outcomes, State, StudyState};
 use crate::pipeline::Pipeline;
 use crate::sim::world::World;
 use crate::web::control::Control;
@@ -277,9 +276,9 @@ fn tell(seen: &Seen) {
 }
 
 /// The outcome of every instance, a line each.
-fn instances(import: &Import, outcomes: &BTreeMap<u32, InstanceOutcome>) {
-    for (number, outcome) in outcomes {
-        let Some(instance) = usize::try_from(*number).ok().and_then(|n| import.instances.get(n))
+fn instances(import: &Import, outcomes: &Outcomes) {
+    for (number, outcome) in outcomes.iter() {
+        let Some(instance) = usize::try_from(number).ok().and_then(|n| import.instances.get(n))
         else {
             continue;
         };

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::import::{Assurance, Commitment, Delivery, DestinationName, Stand};
 
@@ -11,8 +9,7 @@ fn delivery(outcomes: &[(u32, bool)]) -> Delivery {
             InstanceOutcome::Refused { status: Some(0xA900), sentence: "no".into() }
         }
     };
-    let outcomes: BTreeMap<_, _> =
-        outcomes.iter().map(|(n, stored)| (*n, outcome(*stored))).collect();
+    let outcomes = outcomes.iter().map(|(n, stored)| (*n, outcome(*stored))).collect();
     let stand = Stand::Assured(Assurance::Answered);
     let commitment = Commitment { stand, ..Commitment::default() };
     Delivery { outcomes, commitment, ..Delivery::new(DestinationName("pacs".into())) }

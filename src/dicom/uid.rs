@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +17,11 @@ pub enum Malformed {
 
 /// A unique identifier (PS3.5 section 9): 1 to 64 digits and dots, without the padding peers send.
 ///
-/// Leading zeros in a component are accepted, because valid references depend on them being kept.
+/// Leading zeros in a component are accepted, because valid references depend on them being kept. A copy shares the
+/// text: thousands of instances tell of one series and one class.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Uid(String);
+pub struct Uid(Arc<str>);
 
 impl Uid {
     /// Parses a UID, without the NUL and space padding that surrounds it on the wire.
@@ -30,13 +32,13 @@ impl Uid {
         if text.is_empty() || text.len() > 64 || dots || !text.bytes().all(allowed) {
             return Err(Malformed::Uid);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// A UID of our own that is the same for the same name: `2.25.` and a name-based UUID (PS3.5 B.2).
     pub fn derived(name: &[u8]) -> Self {
         let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name);
-        Self(format!("2.25.{}", uuid.as_u128()))
+        Self(format!("2.25.{}", uuid.as_u128()).into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -72,7 +74,7 @@ impl TryFrom<String> for Uid {
 
 impl From<Uid> for String {
     fn from(uid: Uid) -> Self {
-        uid.0
+        uid.as_str().to_owned()
     }
 }
 

@@ -28,7 +28,7 @@ pub struct HeldStudy {
     pub plan: Plan,
     pub modalities: Vec<String>,
     /// With their numbers in the import.
-    pub instances: Vec<(u32, Instance)>,
+    pub instances: Vec<(u32, Arc<Instance>)>,
     pub spool: ImportSpool,
 }
 

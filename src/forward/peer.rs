@@ -59,9 +59,9 @@ struct Shared {
     recorder: Arc<dyn Recorder>,
     bucket: Arc<Bucket>,
     judge: Arc<Judge>,
-    queue: Mutex<VecDeque<(u32, Instance)>>,
+    queue: Mutex<VecDeque<(u32, Arc<Instance>)>>,
     /// What the peer called duplicates: it is asked about them when the queue is empty.
-    doubtful: Mutex<Vec<(u32, Instance)>>,
+    doubtful: Mutex<Vec<(u32, Arc<Instance>)>>,
     /// Associations that the queue is meant to keep busy.
     workers: usize,
     /// Why the run is not complete although the queue may be empty.
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn take(&self) -> Option<(u32, Instance)> {
+    fn take(&self) -> Option<(u32, Arc<Instance>)> {
         if self.brake.is_stopped() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Shared {
     }
 
     /// Takes back what was held ready and not sent.
-    fn give_back(&self, number: u32, instance: Instance) {
+    fn give_back(&self, number: u32, instance: Arc<Instance>) {
         locked(&self.queue).push_front((number, instance));
     }
 

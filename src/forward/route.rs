@@ -1,6 +1,7 @@
 //! Which presentation contexts a run asks for, and in which transfer syntax an object goes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dicom_dictionary_std::uids;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
@@ -17,12 +18,12 @@ const CONTEXTS: usize = 128;
 /// What one series of associations carries: contexts that fit into one association, and its instances.
 pub(super) struct Batch {
     pub(super) contexts: Vec<Proposed>,
-    pub(super) instances: Vec<(u32, Instance)>,
+    pub(super) instances: Vec<(u32, Arc<Instance>)>,
 }
 
 /// Splits the instances so that each batch needs no more contexts than an association holds. One batch in
 /// all but strange studies.
-pub(super) fn batches(instances: Vec<(u32, Instance)>, compressed: Compressed) -> Vec<Batch> {
+pub(super) fn batches(instances: Vec<(u32, Arc<Instance>)>, compressed: Compressed) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut pairs: Vec<(Uid, Uid)> = Vec::new();
     let mut known = BTreeSet::new();

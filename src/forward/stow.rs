@@ -96,7 +96,7 @@ impl Stow {
 #[derive(Clone)]
 struct Item {
     number: u32,
-    instance: Instance,
+    instance: Arc<Instance>,
     transfer_syntax: Uid,
     /// Where it is tried again if the server does not take that.
     native: Option<Uid>,
@@ -223,7 +223,7 @@ async fn answer(
     Ok((status, answer::read(&body)))
 }
 
-fn batches(instances: Vec<(u32, Instance)>, compressed: Compressed) -> VecDeque<Vec<Item>> {
+fn batches(instances: Vec<(u32, Arc<Instance>)>, compressed: Compressed) -> VecDeque<Vec<Item>> {
     let mut batches = VecDeque::new();
     let (mut batch, mut bytes): (Vec<Item>, u64) = (Vec::new(), 0);
     for (number, instance) in instances {

@@ -250,7 +250,7 @@ async fn a_damaged_local_copy_is_refused_and_the_others_go() {
         (EXPLICIT, 100),
         (EXPLICIT, 100),
     ]);
-    house.instances[2].1.blob.at += 3;
+    Arc::make_mut(&mut house.instances[2].1).blob.at += 3;
     house.damage(1);
     let pacs = Pacs::start(Door::default(), |_, _| Reply::Status(0)).await;
     let (name, destinations) = pacs.destinations(1);
@@ -302,7 +302,7 @@ async fn more_contexts_than_one_association_holds_arrive_over_several() {
     // Explicit and Implicit VR for each of 70 classes: 140 presentation contexts.
     let mut house = House::new(&[(EXPLICIT, 10); 70]);
     for (n, instance) in &mut house.instances {
-        instance.sop_class = uid(&format!("1.2.840.10008.5.1.4.1.1.{n}"));
+        Arc::make_mut(instance).sop_class = uid(&format!("1.2.840.10008.5.1.4.1.1.{n}"));
     }
     let pacs = Pacs::start(Door::default(), |_, _| Reply::Status(0)).await;
     let (name, destinations) = pacs.destinations(2);

@@ -1,7 +1,10 @@
 //! Applying events to an import.
 
+use std::sync::Arc;
+
 use super::commitment;
 use super::event::{Action, Event, Illegal, Stage, Stop};
+use super::instances::Instances;
 use super::question::QuestionKind;
 use super::restart::Restart;
 use super::state::{
@@ -10,7 +13,7 @@ use super::state::{
 use super::study::awaiting_worklist;
 use super::{Blob, FileKind, ImportId, documents, due};
 use crate::clock::Moment;
-use crate::dicom::Uid;
+use crate::dicom::{StudyFacts, Uid};
 
 /// Attempts to reach a portal, or waits for it to prepare, before a person has to look.
 pub const PULL_ATTEMPTS: u32 = 60;
@@ -38,12 +41,11 @@ impl Import {
             portal: None,
             state,
             studies: vec![],
-            instances: vec![],
+            instances: Instances::default(),
             set_aside: vec![],
             notes: vec![],
             session: None,
             duplicates: 0,
-            by_uid: Default::default(),
         };
         Ok((import, actions))
     }
@@ -287,7 +289,7 @@ impl Import {
 
     /// Takes an instance into the books: into its study, or as a duplicate, or set aside.
     fn add(&mut self, found: &Inspected) {
-        if let Some(known) = self.instance_of(&found.sop_instance) {
+        if let Some((_, known)) = self.instances.find(&found.sop_instance) {
             if known.blob.digest == found.blob.digest {
                 self.duplicates += 1;
             } else {
@@ -300,7 +302,7 @@ impl Import {
             }
             return;
         }
-        let number = self.push(Instance {
+        let number = self.instances.push(Instance {
             sop_class: found.sop_class.clone(),
             sop_instance: found.sop_instance.clone(),
             series: found.series.clone(),
@@ -313,37 +315,24 @@ impl Import {
             None => {
                 self.studies.push(Study {
                     uid: facts.study_uid.clone(),
-                    facts: facts.clone(),
+                    facts: StudyFacts::clone(facts),
                     identities: vec![],
                     modalities: vec![],
-                    instances: vec![],
+                    instances: Arc::default(),
                     state: StudyState::Inspected,
                 });
                 self.studies.last_mut()
             }
         };
         if let Some(study) = study {
-            study.instances.push(number);
+            Arc::make_mut(&mut study.instances).push(number);
             study.learn(&facts.patient, facts.modality.as_deref());
         }
     }
 
     /// The number of an instance of this import.
     pub fn number_of(&self, sop_instance: &Uid) -> Option<u32> {
-        self.by_uid.get(sop_instance).copied()
-    }
-
-    fn instance_of(&self, uid: &Uid) -> Option<&Instance> {
-        let number = self.by_uid.get(uid)?;
-        self.instances.get(usize::try_from(*number).ok()?)
-    }
-
-    /// Appends an instance and returns its number.
-    pub(super) fn push(&mut self, instance: Instance) -> u32 {
-        let number = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
-        self.by_uid.insert(instance.sop_instance.clone(), number);
-        self.instances.push(instance);
-        number
+        self.instances.find(sop_instance).map(|(number, _)| number)
     }
 
     /// Everything is here: every study asks the worklist.

@@ -6,6 +6,7 @@
 mod apply;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +89,7 @@ pub struct Asked {
 #[serde(rename_all = "camelCase", default)]
 pub struct Commitment {
     pub stand: Stand,
-    pub committed: BTreeSet<u32>,
+    pub committed: Arc<BTreeSet<u32>>,
     /// Requests without a report, the newest last.
     pub asked: Vec<Asked>,
     pub requests: u32,

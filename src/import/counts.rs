@@ -67,7 +67,7 @@ impl Import {
         let Some(study) = self.studies.get(index) else {
             return counts;
         };
-        for number in &study.instances {
+        for number in study.instances.iter() {
             let created = usize::try_from(*number)
                 .ok()
                 .and_then(|number| self.instances.get(number))
@@ -76,7 +76,7 @@ impl Import {
                 !work.deliveries.is_empty()
                     && work.deliveries.iter().all(|delivery| {
                         matches!(
-                            delivery.outcomes.get(number),
+                            delivery.outcomes.get(*number),
                             Some(InstanceOutcome::Delivered { .. })
                         )
                     })

@@ -1,10 +1,9 @@
 //! One study on its way to one destination, with what was answered for each of its instances.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::commitment::Commitment;
+use super::outcomes::Outcomes;
 use super::state::DestinationName;
 use crate::clock::Moment;
 
@@ -14,7 +13,7 @@ use crate::clock::Moment;
 pub struct Delivery {
     pub destination: DestinationName,
     /// By instance number; an absent one has not been answered yet.
-    pub outcomes: BTreeMap<u32, InstanceOutcome>,
+    pub outcomes: Outcomes,
     /// Runs that ended without delivering everything.
     pub attempts: u32,
     /// Runs that a restart cut off.
@@ -51,7 +50,7 @@ impl Delivery {
     pub fn new(destination: DestinationName) -> Self {
         Self {
             destination,
-            outcomes: BTreeMap::new(),
+            outcomes: Outcomes::default(),
             attempts: 0,
             interrupted: 0,
             due: None,

@@ -3,6 +3,8 @@
 //! A document has no header to check, so it is never matched on its own: it rides with a study of the same
 //! arrival, and only if everything that arrived tells of one patient.
 
+use std::sync::Arc;
+
 use super::Blob;
 use super::state::{Import, Instance, Origin, SetAside};
 use crate::reconcile::encapsulate::{self, FileKind};
@@ -28,12 +30,12 @@ pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]
                 continue;
             }
         };
-        let (sop_instance, series) = encapsulate::identifiers(&uid, kind, &blob.digest);
-        if import.by_uid.contains_key(&sop_instance) {
+        let (sop_instance, series) = encapsulate::identifiers(&uid, kind, &blob.digest.to_string());
+        if import.number_of(&sop_instance).is_some() {
             import.duplicates += 1;
             continue;
         }
-        let number = import.push(Instance {
+        let number = import.instances.push(Instance {
             sop_class: kind.sop_class(),
             sop_instance,
             series,
@@ -41,7 +43,7 @@ pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]
             origin: Origin::Created { kind: kind.clone(), title: title.clone() },
         });
         if let Some(study) = import.studies.iter_mut().find(|study| study.uid == uid) {
-            study.instances.push(number);
+            Arc::make_mut(&mut study.instances).push(number);
         }
     }
 }

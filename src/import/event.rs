@@ -86,6 +86,7 @@ pub enum Event {
     BecameQuiet,
     /// `documents` are the files that become instances of a study: `(kind, title, bytes)`.
     Unpacked {
+        #[serde(deserialize_with = "super::instances::shared")]
         instances: Vec<Inspected>,
         documents: Vec<(FileKind, String, Blob)>,
         set_aside: Vec<SetAside>,

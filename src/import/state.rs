@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::blob::Blob;
 use super::choice::{Chosen, Listing, Session};
 pub use super::delivery::{Delivery, InstanceOutcome};
+use super::instances::Instances;
 use super::link::{Bookmark, Link};
+use super::outcomes::Outcomes;
 use super::question::Question;
 use super::source::From;
 use super::{Compressed, ImportId, Way};
@@ -98,19 +102,6 @@ impl Request {
     }
 }
 
-/// Bytes of one object or file in the spool of its import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blob {
-    /// Number of the pack file.
-    pub pack: u32,
-    /// Where the sealed record begins in the pack.
-    pub at: u64,
-    /// Length of the bytes before sealing.
-    pub length: u64,
-    /// BLAKE3 of the bytes before sealing, hexadecimal.
-    pub digest: String,
-}
-
 /// A file that arrived as a whole: an upload or a download, an archive or a single object.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
@@ -136,7 +127,8 @@ pub struct Inspected {
     pub series: Uid,
     pub layout: Layout,
     pub blob: Blob,
-    pub facts: StudyFacts,
+    /// Of all instances of a study mostly the same.
+    pub facts: Arc<StudyFacts>,
 }
 
 /// One instance of an import; its number is its place in [`Import::instances`].
@@ -318,7 +310,7 @@ pub struct Study {
     pub identities: Vec<Patient>,
     pub modalities: Vec<String>,
     /// Numbers of its instances, created ones included.
-    pub instances: Vec<u32>,
+    pub instances: Arc<Vec<u32>>,
     pub state: StudyState,
 }
 
@@ -407,7 +399,7 @@ pub struct Import {
     pub portal: Option<Patient>,
     pub state: State,
     pub studies: Vec<Study>,
-    pub instances: Vec<Instance>,
+    pub instances: Instances,
     pub set_aside: Vec<SetAside>,
     /// Remarks on what came, for people.
     #[serde(default)]
@@ -417,9 +409,6 @@ pub struct Import {
     pub session: Option<Session>,
     /// The same object again, byte for byte or at least by UID.
     pub duplicates: u32,
-    /// Instances by SOP Instance UID; rebuilt on replay, never stored apart from the events.
-    #[serde(skip)]
-    pub(super) by_uid: std::collections::HashMap<Uid, u32>,
 }
 
 crate::dicom::redacted!(
@@ -436,6 +425,8 @@ crate::dicom::redacted!(
     Work,
     Delivery,
     InstanceOutcome,
+    Outcomes,
+    Instances,
     Study,
     Import
 );

@@ -7,8 +7,10 @@ mod holding;
 mod outcomes;
 mod restarts;
 mod same_uid;
+mod sharing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -34,7 +36,12 @@ pub(super) fn pacs() -> DestinationName {
 }
 
 fn blob(n: u32) -> Blob {
-    Blob { pack: 1, at: u64::from(n) * 100, length: 100, digest: format!("{n:064x}") }
+    Blob {
+        pack: 1,
+        at: u64::from(n) * 100,
+        length: 100,
+        digest: format!("{n:064x}").try_into().unwrap(),
+    }
 }
 
 fn study_uid(n: u32) -> Uid {
@@ -61,7 +68,7 @@ fn inspected(n: u32) -> Inspected {
             bulk: Vec::new(),
         },
         blob: blob(n),
-        facts: StudyFacts {
+        facts: Arc::new(StudyFacts {
             study_uid: study_uid(n),
             patient,
             other_ids: vec![],
@@ -73,7 +80,7 @@ fn inspected(n: u32) -> Inspected {
             body_part: None,
             institution: None,
             identity_removed: false,
-        },
+        }),
     }
 }
 
@@ -342,8 +349,8 @@ fn finish(import: &mut Import, mut actions: Vec<Action>) {
             Action::Send { study, destination } => {
                 let numbers = import.study(&study).unwrap().instances.clone();
                 let outcomes = numbers
-                    .into_iter()
-                    .map(|number| (number, InstanceOutcome::Delivered { status: 0 }))
+                    .iter()
+                    .map(|number| (*number, InstanceOutcome::Delivered { status: 0 }))
                     .collect();
                 Event::Sent { study, destination, outcomes }
             }
@@ -378,7 +385,7 @@ fn stopped_after_each_event_it_reaches_the_same_end() {
         ];
         for study in &import.studies {
             events.push(Event::Decided { study: study.uid.clone(), order: order() });
-            for number in &study.instances {
+            for number in study.instances.iter() {
                 events.push(Event::Sent {
                     study: study.uid.clone(),
                     destination: DestinationName("pacs".into()),
@@ -419,7 +426,7 @@ fn a_document_rides_only_with_one_patient() {
     assert_eq!((one.counts().created, one.set_aside.len()), (1, 0));
     assert_eq!(one.study(&study_uid(0)).unwrap().instances.len(), 3, "with the largest study");
     let mut other = inspected(1);
-    other.facts.patient.name = PersonName::new("Beispiel^Otto");
+    Arc::make_mut(&mut other.facts).patient.name = PersonName::new("Beispiel^Otto");
     let two = with(vec![inspected(0), other]);
     assert_eq!((two.counts().created, two.set_aside.len()), (0, 1));
     let none = with(vec![]);

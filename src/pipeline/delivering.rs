@@ -72,10 +72,10 @@ impl Stages {
             }
             Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
         };
-        let waiting = study.instances.iter().filter(|n| !delivery.outcomes.contains_key(*n));
+        let waiting = study.instances.iter().filter(|n| delivery.outcomes.get(**n).is_none());
         let instances = waiting.filter_map(|number| {
             let index = usize::try_from(*number).ok()?;
-            Some((*number, import.instances.get(index)?.clone()))
+            Some((*number, Arc::clone(import.instances.get(index)?)))
         });
         let run = Run {
             study: uid.clone(),

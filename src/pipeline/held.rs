@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::forward::HeldStudy;
-use crate::import::{Import, Study, StudyState};
+use crate::import::{Import, Instance, Study, StudyState};
 
 impl Pipeline {
     /// Every decided study, newest import first; what several imports hold is told once. Blocking.
@@ -46,10 +46,10 @@ impl Pipeline {
 fn instances<'a>(
     import: &'a Import,
     study: &'a Study,
-) -> impl Iterator<Item = (u32, crate::import::Instance)> + 'a {
+) -> impl Iterator<Item = (u32, Arc<Instance>)> + 'a {
     study.instances.iter().filter_map(|number| {
         let instance = import.instances.get(usize::try_from(*number).ok()?)?;
-        Some((*number, instance.clone()))
+        Some((*number, Arc::clone(instance)))
     })
 }
 

@@ -150,7 +150,7 @@ impl Reception {
             series: found.series,
             layout: found.layout,
             blob,
-            facts: found.facts,
+            facts: found.facts.into(),
         };
         let stored = self.intake.stored(&place.arrival, instance).await;
         if stored.is_err() {

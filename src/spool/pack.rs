@@ -7,8 +7,7 @@ use super::blocks::{self, BlockFile, Gathered};
 use super::format::CHUNK;
 use super::sealing::{Sealed, Sealing};
 use super::{AsyncPack, Error, ImportSpool, room};
-use crate::import::Blob;
-use crate::seal::hex;
+use crate::import::{Blob, Digest};
 
 /// With the frame being filled, a trailer and the rest of a block there is never more than this beyond what is
 /// gathered for one write.
@@ -120,7 +119,7 @@ impl Pack {
         let (length, digest) = open.sealing.finish(self.gathered.bytes())?;
         self.gathered.fill_block();
         self.flush(&mut end)?;
-        let blob = Blob { pack: self.number, at: self.end, length, digest: hex::encode(&digest) };
+        let blob = Blob { pack: self.number, at: self.end, length, digest: Digest(digest) };
         self.end = end;
         self.state = State::Between;
         Ok(blob)
@@ -165,12 +164,8 @@ impl Pack {
                     }
                 }
             }
-            blobs.push(Blob {
-                pack: self.number,
-                at,
-                length: *length,
-                digest: hex::encode(digest),
-            });
+            let digest = Digest(*digest);
+            blobs.push(Blob { pack: self.number, at, length: *length, digest });
             at = at.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
         }
         if self.gathered.len() > 0 {

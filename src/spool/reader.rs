@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use super::Error;
 use super::format::{self, Frames, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD, TRAILER_LEN};
-use crate::import::Blob;
-use crate::seal::{ImportKey, Part, StreamKey, hex};
+use crate::import::{Blob, Digest};
+use crate::seal::{ImportKey, Part, StreamKey};
 
 /// Reads one blob from the beginning; seeking is cheap. One frame is in memory at a time.
 ///
@@ -52,7 +52,7 @@ impl BlobReader {
             _ => None,
         };
         let (length, digest) = told.ok_or(Error::Damaged("it does not end where it should"))?;
-        if length != blob.length || hex::encode(&digest) != blob.digest {
+        if length != blob.length || Digest(digest) != blob.digest {
             return Err(Error::Damaged("it is another blob than was recorded"));
         }
         let buffer = Vec::new();
@@ -77,7 +77,7 @@ impl BlobReader {
             let read = bytes.len();
             self.consume(read);
         }
-        if hex::encode(hash.finalize().as_bytes()) != blob.digest {
+        if Digest(hash.finalize().into()) != blob.digest {
             return Err(Error::Damaged("its digest is another one"));
         }
         Ok(())

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::Error;
 use super::blocks::{self, BLOCK};
 use super::format::{self, CHUNK, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD};
-use crate::import::Blob;
-use crate::seal::{self, ImportKey, Part, TAG_LEN, hex, place};
+use crate::import::{Blob, Digest};
+use crate::seal::{self, ImportKey, Part, TAG_LEN, place};
 
 /// What a search went through at a time for the beginning of a blob.
 const WINDOW: usize = 1 << 20;
@@ -162,7 +162,7 @@ impl Scan<'_> {
                     if format::parse_trailer(opened) != Some((length, digest)) {
                         return Ok(Found::Broken);
                     }
-                    let digest = hex::encode(&digest);
+                    let digest = Digest(digest);
                     let blob = Blob { pack: self.number, at, length, digest };
                     return Ok(Found::Whole { blob, end: position });
                 }

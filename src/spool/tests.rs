@@ -93,7 +93,10 @@ fn blobs_come_back() {
 fn the_hash_is_that_of_the_plain_bytes() {
     let world = World::new();
     let blob = keep(&mut world.import().pack().unwrap(), b"abc");
-    assert_eq!(blob.digest, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
+    assert_eq!(
+        blob.digest.to_string(),
+        "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"
+    );
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn a_wrong_record_of_a_blob_is_refused() {
         Blob { length: 999, ..blob.clone() },
         Blob { length: 1_000_000, ..blob.clone() },
         Blob { length: huge, ..blob.clone() },
-        Blob { digest: "00".repeat(32), ..blob.clone() },
+        Blob { digest: Default::default(), ..blob.clone() },
     ];
     for blob in wrong {
         assert!(matches!(import.read(&blob), Err(Error::Damaged(_))), "{blob:?}");

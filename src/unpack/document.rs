@@ -126,7 +126,7 @@ fn make(
     name: &Name,
     form: Form,
 ) -> Result<Made, Refused> {
-    let source = blob.digest.clone();
+    let source = blob.digest.to_string();
     Ok(match form {
         Form::Jpeg => Made::Written(jpeg::read(input, blob.length, output)?.into_kind(source)),
         Form::Png => Made::Written(png::read(input, output)?.into_kind(source)),

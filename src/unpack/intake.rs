@@ -292,6 +292,6 @@ fn inspected(found: inspect::Found, blob: Blob) -> Inspected {
         series: found.series,
         layout: found.layout,
         blob,
-        facts: found.facts,
+        facts: found.facts.into(),
     }
 }

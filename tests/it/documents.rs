@@ -81,13 +81,15 @@ impl House {
         let mut expected = BTreeMap::new();
         let stored = self.folder.path().join("pacs");
         for (number, (kind, title, blob)) in (0..).zip(&unpacked.documents) {
-            let (sop_instance, series) = identifiers(&facts.study_uid, kind, &blob.digest);
+            let (sop_instance, series) =
+                identifiers(&facts.study_uid, kind, &blob.digest.to_string());
             let path = stored.join(format!("{sop_instance}.dcm"));
             expected.insert(title.clone(), (kind.clone(), path));
             let origin = Origin::Created { kind: kind.clone(), title: title.clone() };
             let sop_class = kind.sop_class();
             let blob = blob.clone();
-            instances.push((number, Instance { sop_class, sop_instance, series, blob, origin }));
+            let instance = Instance { sop_class, sop_instance, series, blob, origin };
+            instances.push((number, Arc::new(instance)));
         }
         let count = instances.len();
         let pacs = Pacs::start(Fault::None, Some(&stored)).await.unwrap();
@@ -106,7 +108,7 @@ impl House {
         let book = Arc::new(Book::default());
         let run = Run {
             study: facts.study_uid.clone(),
-            facts,
+            facts: facts.as_ref().clone(),
             plan,
             compressed: Compressed::default(),
             stored: Stored::Nothing,
@@ -213,7 +215,7 @@ fn same_file_has_the_same_identity_and_other_files_another() {
         unpacked
             .documents
             .iter()
-            .map(|(kind, _, blob)| identifiers(&study, kind, &blob.digest))
+            .map(|(kind, _, blob)| identifiers(&study, kind, &blob.digest.to_string()))
             .collect()
     };
     let first = identities();

@@ -18,7 +18,7 @@ fn instance(bytes: &[u8], transfer_syntax: &str) -> Instance {
             pack: 0,
             at: 0,
             length: u64::try_from(bytes.len()).unwrap(),
-            digest: String::new(),
+            digest: Default::default(),
         },
         origin: Origin::Received { layout: layout(bytes, transfer_syntax) },
     }

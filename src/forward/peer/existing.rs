@@ -5,6 +5,8 @@
 //! this; a duplicate counts as delivered only if the PACS, asked, holds it for our patient, or if it may
 //! be there by us and nobody can be asked.
 
+use std::sync::Arc;
+
 use super::{Peer, Shared, locked};
 use crate::dicom::{PatientId, Uid};
 use crate::dimse::{self, Client, Remote, Status};
@@ -122,7 +124,7 @@ async fn settle(
     client: &mut Client,
     name: &str,
     run: &RunFacts,
-    doubtful: &[(u32, Instance)],
+    doubtful: &[(u32, Arc<Instance>)],
 ) -> Result<Settled, dimse::Error> {
     let subject = Subject { study: &run.study, instance: None };
     let study = match holdings::of_subject(client, subject, run.patient.as_ref()).await? {

@@ -18,7 +18,7 @@ const AHEAD: usize = 8;
 
 pub(super) struct Sending {
     pub(super) number: u32,
-    pub(super) instance: Instance,
+    pub(super) instance: Arc<Instance>,
     pub(super) transfer_syntax: Uid,
     pub(super) chunks: mpsc::Receiver<Chunk>,
     ready: oneshot::Receiver<()>,
@@ -29,14 +29,14 @@ impl Sending {
     pub(super) fn begin(
         shared: &Arc<Shared>,
         number: u32,
-        instance: Instance,
+        instance: Arc<Instance>,
         transfer_syntax: Uid,
     ) -> Self {
         let (sender, chunks) = mpsc::channel(AHEAD);
         let (tell, ready) = oneshot::channel();
         let task = tokio::task::spawn_blocking({
             let shared = Arc::clone(shared);
-            let instance = instance.clone();
+            let instance = Arc::clone(&instance);
             let transfer_syntax = transfer_syntax.clone();
             move || produce(&shared, number, &instance, &transfer_syntax, tell, &sender)
         });

@@ -16,13 +16,14 @@ fn instance(class: &str, syntax: &str) -> Instance {
         sop_class: Uid::new(class).unwrap(),
         sop_instance: Uid::new("1.2.3").unwrap(),
         series: Uid::new("1.2").unwrap(),
-        blob: Blob { pack: 0, at: 0, length: 0, digest: String::new() },
+        blob: Blob { pack: 0, at: 0, length: 0, digest: Default::default() },
         origin: Origin::Received { layout },
     }
 }
 
 fn native_batches(instances: Vec<(u32, Instance)>) -> Vec<Batch> {
-    batches(instances, Compressed::default())
+    let shared = instances.into_iter().map(|(n, instance)| (n, Arc::new(instance)));
+    batches(shared.collect(), Compressed::default())
 }
 
 fn uids_of(list: &[Uid]) -> Vec<&str> {

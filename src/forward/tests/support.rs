@@ -115,7 +115,7 @@ pub(in crate::forward) fn layout(bytes: &[u8], transfer_syntax: &str) -> crate::
 pub(in crate::forward) struct House {
     pub(in crate::forward) folder: tempfile::TempDir,
     spool: ImportSpool,
-    pub(in crate::forward) instances: Vec<(u32, Instance)>,
+    pub(in crate::forward) instances: Vec<(u32, Arc<Instance>)>,
 }
 
 impl House {
@@ -154,7 +154,7 @@ impl House {
                 blob,
                 origin,
             };
-            instances.push((n, instance));
+            instances.push((n, Arc::new(instance)));
         }
         pack.sync().unwrap();
         Self { folder, spool, instances }

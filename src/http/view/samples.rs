@@ -49,7 +49,7 @@ fn instance(number: u32) -> Instance {
         sop_class: uid("1.2.840.10008.5.1.4.1.1.2".into()),
         sop_instance: uid(format!("1.2.276.0.99.2.{number}")),
         series: uid("1.2.276.0.99.3".into()),
-        blob: crate::import::Blob { pack: 0, at: 0, length: 1000, digest: String::new() },
+        blob: crate::import::Blob { pack: 0, at: 0, length: 1000, digest: Default::default() },
         origin: crate::import::Origin::Created {
             kind: crate::import::FileKind::Pdf,
             title: "stands in".into(),
@@ -78,7 +78,7 @@ pub(crate) fn study(state: StudyState) -> Study {
         facts,
         identities: vec![foreign],
         modalities: vec!["CT".into()],
-        instances: vec![0, 1, 2, 3],
+        instances: vec![0, 1, 2, 3].into(),
         state,
     }
 }
@@ -169,7 +169,7 @@ fn forwarding_to(target: Target) -> Import {
         compressed: None,
         way: None,
         deliveries: vec![Delivery {
-            outcomes: BTreeMap::from([(0, delivered), (1, refused)]),
+            outcomes: [(0, delivered), (1, refused)].into_iter().collect(),
             attempts: 1,
             due: Some(START),
             last_error: Some("the PACS refused the association".into()),

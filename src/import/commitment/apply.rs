@@ -1,6 +1,7 @@
 //! Applying the events of commitment to a study.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::event::{Action, Event};
 use super::super::state::{Delivery, DestinationName, Study, StudyState, Work};
@@ -274,9 +275,10 @@ impl Delivery {
         let before = commitment.committed.len();
         let failed: BTreeMap<u32, u16> =
             report.failed.iter().filter(|(number, _)| about.contains(number)).copied().collect();
-        commitment.committed.extend(report.committed.iter().filter(|n| about.contains(n)));
+        let committed = Arc::make_mut(&mut commitment.committed);
+        committed.extend(report.committed.iter().filter(|n| about.contains(n)));
         // In both lists: failed.
-        commitment.committed.retain(|number| !failed.contains_key(number));
+        committed.retain(|number| !failed.contains_key(number));
         (commitment.requests, commitment.refusals, commitment.note) = (0, 0, None);
         commitment.attempts = match commitment.committed.len() > before {
             true => 0,
@@ -305,7 +307,7 @@ impl Delivery {
                 "{destination} answered success, but has not kept {} of {all} instances: {why}",
                 lost.len()
             );
-            self.outcomes.retain(|number, _| !lost.contains(number));
+            self.outcomes.retain(|number, _| !lost.contains(&number));
             if commitment.resent >= RESENDS {
                 return Some(Heard::Person(format!(
                     "{told}; they were sent {RESENDS} times again; look into its log and at its disk, then press \

@@ -120,7 +120,7 @@ fn an_instance_in_both_lists_failed_and_one_in_neither_is_asked_for_again() {
     all(&mut import, &[asked(&study, 1, &[0, 1], at(24)), taken(&study, 1)], at(0));
     let actions = import.apply(&reported(&study, 1, &[0, 1], &[(1, 0x0112)]), at(0)).unwrap();
     assert_eq!(actions.len(), 1, "sent again");
-    assert_eq!(commitment(&import).committed, [0].into());
+    assert_eq!(*commitment(&import).committed, [0].into());
 
     let (mut import, study, _) = stored();
     all(&mut import, &[asked(&study, 1, &[0, 1], at(24)), taken(&study, 1)], at(0));
@@ -130,7 +130,7 @@ fn an_instance_in_both_lists_failed_and_one_in_neither_is_asked_for_again() {
     // A report on instances that were never asked for commits nothing.
     all(&mut import, &[asked(&study, 2, &[1], at(24)), taken(&study, 2)], at(5));
     import.apply(&reported(&study, 2, &[0, 7], &[(9, 0x0112)]), at(5)).unwrap();
-    assert_eq!(commitment(&import).committed, [0].into());
+    assert_eq!(*commitment(&import).committed, [0].into());
 }
 
 #[test]

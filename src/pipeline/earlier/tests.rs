@@ -41,7 +41,7 @@ fn study(identity: &str, state: StudyState) -> Study {
         },
         identities: vec![patient(identity)],
         modalities: vec![],
-        instances: vec![],
+        instances: Default::default(),
         state,
     }
 }

@@ -82,7 +82,7 @@ async fn reports_on_what_was_never_asked_are_answered_and_change_nothing() {
     let is_asked = |import: &Import| commitment(import).is_some_and(|c| !c.asked.is_empty());
     let import = moving(&hospital, &clock, id, "a request", is_asked).await;
     let right = commitment(&import).unwrap().asked[0].transaction.to_string();
-    let instance = import.instances[0].sop_instance.to_string();
+    let instance = import.instances.get(0).unwrap().sop_instance.to_string();
     let port = hospital.gateway.addresses.dicom[0].port().to_string();
     let report = async |calling: &str, transaction: &str| {
         let arguments = [port.as_str(), calling, transaction, instance.as_str()];

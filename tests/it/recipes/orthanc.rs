@@ -39,7 +39,7 @@ async fn an_orthanc_gives_its_study_in_three_ways_with_the_same_bytes() {
         let import = desk.hospital.closed(id).await;
         assert_eq!(import.instances.len(), usize::from(SLICES), "{name}");
         let mut came: Vec<String> =
-            import.instances.iter().map(|instance| instance.blob.digest.clone()).collect();
+            import.instances.iter().map(|instance| instance.blob.digest.to_string()).collect();
         came.sort();
         assert_eq!(
             came, originals,
