@@ -1,11 +1,11 @@
 //! sled, what was committed ahead of it, and the syncing that it leaves out.
 //!
-//! A commit is synced in `ahead` and kept in memory beside sled; now and then all of it goes into sled as one
-//! batch. sled's `flush` hands its bytes to the kernel with `sync_file_range`, which flushes neither a file's
-//! size nor the device's cache. So every such batch ends with an `fdatasync` of its log file, through a second
-//! handle, and new files of its `blobs` folder (there should be none, see `record`) are synced before that. Only
-//! then the records ahead stop counting: the number of their epoch is part of the batch. sled also ends in panics
-//! where others return errors; these are caught and told as errors.
+//! A commit is synced in `ahead` and kept in memory beside sled; now and then all of it goes into sled. sled's `flush`
+//! hands its bytes to the kernel with `sync_file_range`, which flushes neither a file's size nor the device's cache. So
+//! it ends with an `fdatasync` of its log file, through a second handle, and new files of its `blobs` folder (there
+//! should be none, see `record`) are synced before that. The number of the next epoch comes last: before it is there, the
+//! records ahead count and are put over what sled has of them, all of it or some. sled also ends in panics where others
+//! return errors; these are caught and told as errors.
 
 pub(super) mod compact;
 
@@ -33,7 +33,7 @@ const SPARE: u64 = 16 << 20;
 /// sled writes a value more than once while its pages settle.
 const AMPLIFICATION: u64 = 8;
 
-/// Committed bytes go into sled when they come to this: a batch takes sled some ten milliseconds.
+/// Committed bytes go into sled when they come to this, which takes it some ten milliseconds.
 const PENDING: u64 = 2 << 20;
 
 /// A lock that is held longer than a second is another daemon's.
@@ -232,11 +232,16 @@ impl Store {
         if self.pending.is_empty() {
             return Ok(());
         }
+        // Records one by one: what a batch makes of its pages is all in memory until its end, fifty times the batch.
+        // What tells how much is there comes behind them, with the epoch.
         let mut batch = sled::Batch::default();
         for (key, value) in &self.pending {
+            let (key, counts) = (key.as_slice(), [COMMITS, CUT].contains(&key.as_slice()));
             match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
+                Some(value) if counts => batch.insert(key, value.as_slice()),
+                None if counts => batch.remove(key),
+                Some(value) => drop(guarded(|| self.db.insert(key, value.as_slice()))?),
+                None => drop(guarded(|| self.db.remove(key))?),
             }
         }
         batch.insert(EPOCH, &self.ahead.next_epoch().to_be_bytes());
