@@ -154,12 +154,14 @@ impl Import {
     }
 
     pub fn study(&self, uid: &Uid) -> Option<&Study> {
-        self.studies.iter().find(|study| study.uid == *uid)
+        self.studies.iter().find(|study| study.uid == *uid).map(|study| &**study)
     }
 
     pub(super) fn study_mut(&mut self, uid: &Uid) -> Option<&mut Study> {
         let unpacked = matches!(self.state, State::Unpacked);
-        unpacked.then(|| self.studies.iter_mut().find(|study| study.uid == *uid))?
+        unpacked
+            .then(|| self.studies.iter_mut().find(|study| study.uid == *uid))?
+            .map(Arc::make_mut)
     }
 
     /// The events of a pull, and of a file that was uploaded.
@@ -310,21 +312,21 @@ impl Import {
             origin: Origin::Received { layout: found.layout.clone() },
         });
         let facts = &found.facts;
-        let study = match self.studies.iter_mut().position(|study| study.uid == facts.study_uid) {
+        let study = match self.studies.iter().position(|study| study.uid == facts.study_uid) {
             Some(index) => self.studies.get_mut(index),
             None => {
-                self.studies.push(Study {
+                self.studies.push(Arc::new(Study {
                     uid: facts.study_uid.clone(),
                     facts: StudyFacts::clone(facts),
                     identities: vec![],
                     modalities: vec![],
                     instances: Arc::default(),
                     state: StudyState::Inspected,
-                });
+                }));
                 self.studies.last_mut()
             }
         };
-        if let Some(study) = study {
+        if let Some(study) = study.map(Arc::make_mut) {
             Arc::make_mut(&mut study.instances).push(number);
             study.learn(&facts.patient, facts.modality.as_deref());
         }
@@ -338,7 +340,7 @@ impl Import {
     /// Everything is here: every study asks the worklist.
     fn open_studies(&mut self) -> Vec<Action> {
         self.state = State::Unpacked;
-        let opened = self.studies.iter_mut().map(|study| {
+        let opened = self.studies.iter_mut().map(Arc::make_mut).map(|study| {
             study.state = awaiting_worklist();
             Action::AskWorklist { study: study.uid.clone() }
         });
@@ -375,7 +377,8 @@ impl Import {
             }
             State::Unpacked => {
                 let mut studies = self.studies.clone();
-                let actions: Vec<Action> = studies.iter_mut().flat_map(Study::retried).collect();
+                let each = studies.iter_mut().map(Arc::make_mut);
+                let actions: Vec<Action> = each.flat_map(Study::retried).collect();
                 // What can not be retried stays as it was.
                 if !actions.is_empty() {
                     self.studies = studies;
@@ -400,7 +403,8 @@ impl Import {
             return None;
         }
         self.state = State::Cancelled { at: now };
-        for study in self.studies.iter_mut().filter(|study| !study.is_ended()) {
+        let open = self.studies.iter_mut().filter(|study| !study.is_ended());
+        for study in open.map(Arc::make_mut) {
             let work = study.take_work();
             study.state = StudyState::Cancelled { at: now, work };
         }
@@ -408,7 +412,7 @@ impl Import {
     }
 
     fn close_if_ended(&mut self, now: Moment) {
-        let ended = self.studies.iter().all(Study::is_ended);
+        let ended = self.studies.iter().all(|study| study.is_ended());
         if matches!(self.state, State::Unpacked) && ended {
             self.state = State::Closed { at: now };
         }

@@ -43,7 +43,7 @@ pub(super) fn attach(import: &mut Import, documents: &[(FileKind, String, Blob)]
             origin: Origin::Created { kind: kind.clone(), title: title.clone() },
         });
         if let Some(study) = import.studies.iter_mut().find(|study| study.uid == uid) {
-            Arc::make_mut(&mut study.instances).push(number);
+            Arc::make_mut(&mut Arc::make_mut(study).instances).push(number);
         }
     }
 }

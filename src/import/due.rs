@@ -1,10 +1,11 @@
 //! What an import waits for, by time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::requested;
 use super::event::{Action, End};
-use super::state::{Delivery, Import, Kind, State, StudyState};
+use super::state::{Delivery, Import, Kind, State, Study, StudyState};
 use super::study::start_delivery;
 use crate::clock::Moment;
 
@@ -132,7 +133,10 @@ pub(super) fn came_due(import: &mut Import, now: Moment) -> Vec<Action> {
         }
         State::Unpacked => {
             let mut actions = vec![];
-            for study in &mut import.studies {
+            let is_ripe =
+                |study: &Study| study.state.work_due().is_some_and(|due| now.reached(due));
+            let ripe = import.studies.iter_mut().filter(|study| is_ripe(study));
+            for study in ripe.map(Arc::make_mut) {
                 let uid = study.uid.clone();
                 match &mut study.state {
                     StudyState::AwaitingWorklist { due, .. }

@@ -1,5 +1,7 @@
 //! What a start makes of an import: it goes on where it was, and what was cut off too often is held.
 
+use std::sync::Arc;
+
 use super::apply::{PULL_ATTEMPTS, received, requested};
 use super::event::{Action, Stage};
 use super::state::{DestinationName, Import, State};
@@ -77,7 +79,10 @@ impl Import {
                 *due = due.earlier(now);
                 vec![]
             }
-            State::Unpacked => self.studies.iter_mut().flat_map(|s| s.restarted(how)).collect(),
+            State::Unpacked => {
+                let studies = self.studies.iter_mut().map(Arc::make_mut);
+                studies.flat_map(|study| study.restarted(how)).collect()
+            }
             State::Requested { due: Some(_), .. }
             | State::Asking { .. }
             | State::Choosing { .. }

@@ -398,7 +398,8 @@ pub struct Import {
     /// What the portal's list told of the patient.
     pub portal: Option<Patient>,
     pub state: State,
-    pub studies: Vec<Study>,
+    /// Shared by all states of the import, as instances are: there may be hundreds, and events change one at a time.
+    pub studies: Vec<Arc<Study>>,
     pub instances: Instances,
     pub set_aside: Vec<SetAside>,
     /// Remarks on what came, for people.

@@ -34,7 +34,7 @@ impl Stages {
     /// One attempt; what is left to report when it ends.
     pub(super) async fn assure(
         &self,
-        import: &Import,
+        id: ImportId,
         settings: &Settings,
         uid: Uid,
         name: DestinationName,
@@ -42,7 +42,7 @@ impl Stages {
         let lane = self.pipeline.shared.lanes.of(&name);
         let _one = lane.questions.acquire().await.ok()?;
         // It may have waited for long.
-        let import = self.pipeline.import(import.id)?;
+        let import = self.pipeline.import(id)?;
         let case = Case::find(&import, &uid, &name)?;
         let answered = |note: Option<String>| {
             let (study, destination, by) = (uid.clone(), name.clone(), Assurance::Answered);

@@ -13,9 +13,7 @@ use super::{Backoff, Pipeline, Refusal};
 use crate::clock::Moment;
 use crate::dicom::Uid;
 use crate::forward::{Brake, Ended, Gone, Recorder, Retry, Run, Runs, Stored};
-use crate::import::{
-    DestinationName, Event, Import, ImportId, InstanceOutcome, Kind, Stage, StudyState,
-};
+use crate::import::{DestinationName, Event, ImportId, InstanceOutcome, Kind, Stage, StudyState};
 
 /// How often what waits for its turn looks whether it has waited long enough.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,14 +21,14 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Stages {
     pub(super) async fn send(
         &self,
-        import: &Import,
+        id: ImportId,
         uid: Uid,
         destination: DestinationName,
         brake: &Brake,
     ) -> Option<Event> {
         let shared = &self.pipeline.shared;
         let lane = shared.lanes.of(&destination);
-        let rank = match import.kind {
+        let rank = match self.pipeline.import(id)?.kind {
             Kind::Link { .. } | Kind::Upload | Kind::Retrieval { .. } | Kind::Dicomweb { .. } => {
                 Rank::Person
             }
@@ -49,8 +47,8 @@ impl Stages {
             }
         };
         // It may have waited for long: the one that gets its turn is the import as it is now.
-        self.begin(import.id, Stage::Forward, Some(&uid), Some(&destination)).await?;
-        let import = self.pipeline.import(import.id)?;
+        self.begin(id, Stage::Forward, Some(&uid), Some(&destination)).await?;
+        let import = self.pipeline.import(id)?;
         let settings = &shared.settings();
         let study = import.study(&uid)?;
         let work = study.work()?;

@@ -160,7 +160,8 @@ impl Pipeline {
                 ));
             }
         };
-        let sources = self.shared.settings().sources;
+        let settings = self.shared.settings();
+        let sources = &settings.sources;
         if !sources.has(source) {
             return Err(Refusal::Invalid(format!(
                 "{} is no source; a source is a peer with the key `retrieve`, or a [dicomweb.NAME] section; \
@@ -237,7 +238,7 @@ impl Pipeline {
 
     /// How what arrives is scanned for viruses, as configured now.
     pub fn scan(&self) -> ScanSection {
-        self.shared.settings().scan
+        self.shared.settings().scan.clone()
     }
 
     /// One object, synced in the arrival's spool. Durable when it returns.

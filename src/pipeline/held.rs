@@ -15,7 +15,7 @@ impl Pipeline {
         let mut known = HashSet::new();
         let mut held = Vec::new();
         for import in self.imports() {
-            if !import.studies.iter().any(is_decided) {
+            if !import.studies.iter().any(|study| is_decided(study)) {
                 continue;
             }
             // One whose key is gone meanwhile is not held any more.

@@ -96,7 +96,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         imports: RwLock::new(recovery.imports),
         tombstones: RwLock::new(recovery.tombstones),
         counters: Mutex::new(HashMap::new()),
-        settings: RwLock::new(settings),
+        settings: RwLock::new(Arc::new(settings)),
         changes: watch::Sender::new(0),
         beats: AtomicU64::new(0),
         log: Mutex::new(Log::default()),
@@ -228,7 +228,9 @@ impl Scheduler {
             }
             Command::Erase { id, reply } => turn.deaths.push((id, End::Erased, reply)),
             Command::Reload { settings } => {
-                *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = *settings;
+                let mut now = self.shared.settings.write().unwrap_or_else(PoisonError::into_inner);
+                *now = Arc::from(settings);
+                drop(now);
                 // Times may be others now.
                 self.index_all();
                 tracing::info!("settings reloaded");

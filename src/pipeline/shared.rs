@@ -23,7 +23,7 @@ pub(super) struct Shared {
     pub(super) imports: RwLock<BTreeMap<ImportId, Arc<Import>>>,
     pub(super) tombstones: RwLock<Vec<Tombstone>>,
     pub(super) counters: Mutex<HashMap<ImportId, Arc<Counters>>>,
-    pub(super) settings: RwLock<Settings>,
+    pub(super) settings: RwLock<Arc<Settings>>,
     pub(super) changes: watch::Sender<u64>,
     pub(super) beats: AtomicU64,
     pub(super) log: Mutex<Log>,
@@ -33,8 +33,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn settings(&self) -> Settings {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn import(&self, id: ImportId) -> Option<Arc<Import>> {

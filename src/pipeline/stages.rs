@@ -90,23 +90,24 @@ impl Stages {
     }
 
     async fn work(&self, id: ImportId, action: Action, brake: &Brake) -> Option<Event> {
-        let import = self.pipeline.import(id)?;
+        let import = || self.pipeline.import(id);
         let settings = self.pipeline.shared.settings();
         match action {
-            Action::Pull => self.pull(&import, &settings, brake.either()).await,
-            Action::Unpack => self.unpack(&import, &settings, brake.either()).await,
-            Action::AskWorklist { study } => self.ask(&import, &settings, &study).await,
-            Action::Send { study, destination } => {
-                self.send(&import, study, destination, brake).await
-            }
+            Action::Pull => self.pull(&*import()?, &settings, brake.either()).await,
+            Action::Unpack => self.unpack(&*import()?, &settings, brake.either()).await,
+            // Hundreds of studies may wait for a turn of these. None keeps the import meanwhile: each would keep a
+            // state of its own that events have left behind.
+            Action::AskWorklist { study } => self.ask(id, &settings, &study).await,
+            Action::Send { study, destination } => self.send(id, study, destination, brake).await,
             Action::Assure { study, destination } => {
                 tokio::select! {
-                    event = self.assure(&import, &settings, study, destination) => event,
+                    event = self.assure(id, &settings, study, destination) => event,
                     // It is asked anew at the next start, or nobody wants it any more.
                     () = brake.stopped() => None,
                 }
             }
             Action::Confirm { study } => {
+                let import = import()?;
                 let found = import.study(&study)?;
                 let verdict = confirm::vouched(&found.work()?.deliveries, &found.instances);
                 (verdict == confirm::Verdict::Vouched).then_some(Event::Confirmed { study })
@@ -195,19 +196,23 @@ impl Stages {
     }
 
     /// Asks the worklist and lets the rules decide, or follows the decision of an earlier import.
-    async fn ask(&self, import: &Import, settings: &Settings, uid: &Uid) -> Option<Event> {
+    async fn ask(&self, id: ImportId, settings: &Settings, uid: &Uid) -> Option<Event> {
+        let import = self.pipeline.import(id)?;
         let study = import.study(uid)?;
         let shared = &self.pipeline.shared;
-        let filed = match shared.earlier_decision(import, study) {
+        let filed = match shared.earlier_decision(&import, study) {
             Some(Earlier::Agrees(target)) => {
                 let decision = decision(target, Authority::Earlier, vec![], shared.clock.now());
-                return Some(self.order(import, study, decision).await);
+                return Some(self.order(&import, study, decision).await);
             }
             Some(Earlier::Differs(target)) => Some(target),
             None => None,
         };
+        drop(import);
         let _permit = self.permits.queries.acquire().await.ok()?;
-        self.begin(import.id, Stage::Worklist, Some(uid), None).await?;
+        self.begin(id, Stage::Worklist, Some(uid), None).await?;
+        let import = &*self.pipeline.import(id)?;
+        let study = import.study(uid)?;
         let case = case(import, study);
         let targeted = Ask {
             accession_number: import.request.accession_number.clone(),

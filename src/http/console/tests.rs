@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use askama::Template as _;
 
 use super::compare::{age, compare, person};
@@ -77,7 +79,11 @@ fn several_orders_of_one_patient_can_be_ticked() {
     let one = rendered(&awaiting_decision());
     assert!(!one.contains("type=\"checkbox\" id=\"order-"), "two patients have one order each");
     let mut waiting = awaiting_decision();
-    let StudyState::AwaitingDecision { outcome } = &mut waiting.studies[0].state else { panic!() };
+    let StudyState::AwaitingDecision { outcome } =
+        &mut Arc::make_mut(&mut waiting.studies[0]).state
+    else {
+        panic!()
+    };
     for (candidate, number) in outcome.candidates.iter_mut().zip(["A100", "A200"]) {
         candidate.item = item(number, "Muster^Erika", "19801224");
         candidate.item_id = candidate.item.item_id();
@@ -127,9 +133,10 @@ fn questions_get_the_input_that_fits() {
 fn foreign_text_stays_text() {
     let mut hostile = awaiting_decision();
     let text = "<script>alert(1)</script>\"'";
-    hostile.studies[0].facts.patient.name = PersonName::new(text);
-    hostile.studies[0].facts.study_description = Some(text.into());
-    hostile.studies[0].facts.institution = Some(text.into());
+    let study = Arc::make_mut(&mut hostile.studies[0]);
+    study.facts.patient.name = PersonName::new(text);
+    study.facts.study_description = Some(text.into());
+    study.facts.institution = Some(text.into());
     hostile.set_aside[0].name = text.into();
     hostile.kind = Kind::Link { host: text.into() };
     for html in [

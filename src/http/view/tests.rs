@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::samples::{START, STUDY, awaiting_decision, forwarding, import, item, study};
@@ -88,7 +90,9 @@ fn a_study_on_its_way_tells_decision_changes_and_deliveries() {
 fn deliveries_end_delivered_or_failed() {
     let state_of = |outcomes: &[InstanceOutcome]| {
         let mut import = forwarding();
-        let StudyState::Forwarding(work) = &mut import.studies[0].state else { panic!() };
+        let StudyState::Forwarding(work) = &mut Arc::make_mut(&mut import.studies[0]).state else {
+            panic!()
+        };
         work.deliveries[0].due = None;
         work.deliveries[0].outcomes = (0..).zip(outcomes.iter().cloned()).collect();
         let view = of_import(&import, None, Detail::Brief);

@@ -74,7 +74,7 @@ pub(crate) fn import_next_step(import: &Import) -> String {
 
 /// The study that needs a person first speaks for all.
 fn of_studies(import: &Import) -> String {
-    let urgency = |study: &&Study| match &study.state {
+    let urgency = |study: &Study| match &study.state {
         StudyState::Quarantined { .. } => 0,
         StudyState::AwaitingDecision { .. } => 1,
         StudyState::AwaitingWorklist { .. } => 2,
@@ -85,14 +85,14 @@ fn of_studies(import: &Import) -> String {
         | StudyState::Rejected { .. }
         | StudyState::Cancelled { .. } => 6,
     };
-    let Some(first) = import.studies.iter().min_by_key(urgency) else {
+    let Some(first) = import.studies.iter().min_by_key(|study| urgency(study)) else {
         return "There is no study in it; look at the files set aside, then erase it.".to_owned();
     };
     let next = study_next_step(&first.state);
     if import.studies.len() == 1 {
         return next;
     }
-    let same = import.studies.iter().filter(|study| urgency(study) == urgency(&first)).count();
+    let same = import.studies.iter().filter(|study| urgency(study) == urgency(first)).count();
     format!("{same} of {} studies: {next}", import.studies.len())
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::clock::Moment;
 use crate::dicom::{
@@ -74,7 +76,7 @@ fn import(number: u8, identity: &str, state: StudyState) -> Import {
     let id = ImportId::from_bytes([number; 16]);
     let (mut import, _) = Import::begin(id, &requested, Moment::default()).unwrap();
     import.state = State::Unpacked;
-    import.studies.push(study(identity, state));
+    import.studies.push(study(identity, state).into());
     import
 }
 
@@ -122,7 +124,7 @@ fn another_identity_request_or_witness_binds_nobody() {
     let before = import(1, "Muster^Eva", StudyState::Forwarding(work()));
     assert_eq!(told(&waiting("Beispiel^Otto"), &before), "differs");
     let mut more = waiting("Muster^Eva");
-    more.studies[0].identities.push(patient("Beispiel^Otto"));
+    Arc::make_mut(&mut more.studies[0]).identities.push(patient("Beispiel^Otto"));
     assert_eq!(told(&more, &before), "differs");
     let mut order = waiting("Muster^Eva");
     order.request.accession_number = Some("A2".into());
