@@ -14,7 +14,7 @@ use super::{Error, Fault, Health, Store};
 use crate::journal::record::{Change, is_housekeeping};
 use crate::seal::place;
 
-/// A smaller folder is not worth the work; sled itself begins with a megabyte.
+/// A smaller folder is not worth the work; sled itself begins with a megabyte, and what goes ahead of it has three.
 const LEAST: u64 = 8 << 20;
 /// What is dead has to be so many times what lives.
 const DEAD: u64 = 3;
