@@ -187,7 +187,7 @@ class Load:
 
 
 # What a cut may repeat: outcomes that an association has not recorded, on so many associations to a destination.
-UNRECORDED, ASSOCIATIONS = 4, 3
+UNRECORDED, ASSOCIATIONS = 4, 4
 
 
 class Ledger:

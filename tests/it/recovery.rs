@@ -20,8 +20,8 @@ use crate::hospital::{actor, copy_folder, files_below, shown, until};
 use crate::sink::Sink;
 use crate::support::{Daemon, PATIENCE, Setup, Site};
 
-/// What may be sent twice by one kill: three associations with four unrecorded outcomes each.
-const IN_FLIGHT: usize = 3 * 4;
+/// What may be sent twice by one kill: four associations with four unrecorded outcomes each.
+const IN_FLIGHT: usize = 4 * 4;
 
 fn setup(world: &World, pacs: u16) -> Setup {
     Setup::new()
