@@ -31,8 +31,6 @@ const DIGEST: usize = 32;
 const LONGEST: u64 = 8 << 20;
 /// What an epoch takes as a rule: the changes that the store collects, and what is written around each commit.
 const PREPARED: u64 = 3 << 20;
-/// Zeros that are written at once.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(super) struct Ahead {
     file: File,
@@ -70,14 +68,12 @@ impl Ahead {
 
     /// Makes the file as long as an epoch is, with zeros behind `length`.
     fn prepare(&self, length: u64) -> io::Result<()> {
-        let mut at = length;
-        while at < PREPARED {
-            let step = PREPARED.saturating_sub(at).min(ZEROS.len() as u64);
-            let zeros = ZEROS.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
-            self.file.write_all_at(zeros, at)?;
-            at = at.saturating_add(step);
+        let lacking = usize::try_from(PREPARED.saturating_sub(length)).unwrap_or(0);
+        if lacking == 0 {
+            return Ok(());
         }
-        if at == length { Ok(()) } else { self.file.sync_all() }
+        self.file.write_all_at(&vec![0; lacking], length)?;
+        self.file.sync_all()
     }
 
     /// The next record, if it is one of this epoch and whole.

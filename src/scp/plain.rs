@@ -56,12 +56,18 @@ impl Plain {
         spool: &ImportSpool,
     ) -> Result<Option<Bytes>, spool::Error> {
         let length = self.length.saturating_add(bytes.len());
-        if length > SMALL || self.parts.len() >= PARTS {
-            if length > MOST || self.parts.len() >= PARTS || !self.takes_room(bytes.len()) {
-                self.draft = None;
-                return Ok(Some(bytes));
-            }
-            self.draft(spool)?.write(&bytes)?;
+        let too_much = length > MOST || self.parts.len() >= PARTS;
+        if too_much || (length > SMALL && !self.takes_room(bytes.len())) {
+            self.draft = None;
+            return Ok(Some(bytes));
+        }
+        if length > SMALL {
+            let mut draft = match self.draft.take() {
+                Some(draft) => draft,
+                None => self.begin(spool, self.length.max(self.expected))?,
+            };
+            draft.write(&bytes)?;
+            self.draft = Some(draft);
         }
         self.length = length;
         self.parts.push(bytes);
@@ -79,16 +85,11 @@ impl Plain {
         true
     }
 
-    /// What is held, sealed.
-    fn draft(&mut self, spool: &ImportSpool) -> Result<&mut Draft, spool::Error> {
-        match &mut self.draft {
-            Some(draft) => Ok(draft),
-            none => {
-                let mut draft = spool.draft(self.length.max(self.expected))?;
-                self.parts.iter().try_for_each(|part| draft.write(part))?;
-                Ok(none.insert(draft))
-            }
-        }
+    /// A draft of about `length` bytes with what is held.
+    fn begin(&self, spool: &ImportSpool, length: usize) -> Result<Draft, spool::Error> {
+        let mut draft = spool.draft(length)?;
+        self.parts.iter().try_for_each(|part| draft.write(part))?;
+        Ok(draft)
     }
 
     pub(super) fn parts(&self) -> &[Bytes] {
@@ -103,11 +104,10 @@ impl Plain {
 
     /// All of the object, which is whole.
     pub(super) fn seal(&mut self, spool: &ImportSpool) -> Result<Sealed, spool::Error> {
-        if self.draft.is_none() {
-            self.expected = self.length;
+        match self.draft.take() {
+            Some(draft) => draft.finish(),
+            None => self.begin(spool, self.length)?.finish(),
         }
-        self.draft(spool)?;
-        self.draft.take().map_or(Err(spool::Error::Gone), Draft::finish)
     }
 }
 

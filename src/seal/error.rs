@@ -73,25 +73,8 @@ pub enum Error {
 impl Error {
     /// Whether free space would help.
     pub fn is_full(&self) -> bool {
-        match self {
-            Self::Place(error) => error.is_full(),
-            Self::Io { source, .. } => place::is_full(source),
-            Self::MasterMissing { .. }
-            | Self::MasterLost { .. }
-            | Self::MasterNotAFile { .. }
-            | Self::MasterOpen { .. }
-            | Self::MasterForeign { .. }
-            | Self::MasterMalformed { .. }
-            | Self::WrongMaster { .. }
-            | Self::Unknown(_)
-            | Self::Destroyed(_)
-            | Self::Exists(_)
-            | Self::Damaged(_)
-            | Self::Newer(_)
-            | Self::Forged
-            | Self::Random
-            | Self::TooLong => false,
-        }
+        matches!(self, Self::Place(error) if error.is_full())
+            || matches!(self, Self::Io { source, .. } if place::is_full(source))
     }
 
     /// Whether the same may go well later, when somebody has looked after the place or the device.

@@ -152,9 +152,7 @@ impl Pack {
         for Sealed { bytes, length, digest } in group {
             let blocks = bytes.held();
             if blocks.len() >= APART && bytes.is_aligned() {
-                if self.gathered.len() > 0 {
-                    self.flush(&mut written)?;
-                }
+                self.flush(&mut written)?;
                 write_blocks(&mut self.file, blocks, &mut written)?;
             } else {
                 for piece in blocks.chunks(CHUNK) {
@@ -168,9 +166,7 @@ impl Pack {
             blobs.push(Blob { pack: self.number, at, length: *length, digest });
             at = at.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
         }
-        if self.gathered.len() > 0 {
-            self.flush(&mut written)?;
-        }
+        self.flush(&mut written)?;
         self.end = written;
         Ok(blobs)
     }
@@ -285,6 +281,9 @@ fn flush(
 }
 
 fn write_blocks(file: &mut BlockFile, blocks: &[u8], written: &mut u64) -> Result<(), Error> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
     room::check(file.file(), blocks.len())?;
     file.write(blocks, *written)?;
     *written = written.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));

@@ -5,6 +5,7 @@ mod denied;
 mod keys;
 mod receiving;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,22 @@ fn setup(world: &World, pacs: u16) -> Setup {
         .peer("pacs", "PACS", pacs, &[])
         .destination_peer("pacs")
         .portals_on_loopback()
+}
+
+/// Takes a folder of the daemon's data to where it looks for nothing.
+fn take_away(site: &Site, name: &str) {
+    std::fs::rename(site.data_dir().join(name), site.folder().join("away")).unwrap();
+}
+
+/// Brings it back, in the place of what was made there meanwhile.
+fn bring_back(site: &Site, name: &str) {
+    let folder = site.data_dir().join(name);
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(site.folder().join("away"), folder).unwrap();
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    files_below(folder).iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
 fn link_request(world: &World) -> Value {
@@ -333,14 +350,14 @@ async fn every_stop_between_two_journal_writes_leads_to_the_same_end() {
     world.stop().await;
 }
 
-fn journal_of(copy: &std::path::Path) -> Vec<u8> {
+fn journal_of(copy: &Path) -> Vec<u8> {
     let mut files = files_below(&copy.join("journal"));
     files.sort();
     files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
 }
 
 /// A gateway on a copy of the data folder, with a PACS of its own, brings the import to its end.
-async fn ends_well(world: &World, site: &Arc<Site>, copy: &std::path::Path, id: ImportId) {
+async fn ends_well(world: &World, site: &Arc<Site>, copy: &Path, id: ImportId) {
     let pacs = pacs::Pacs::start(pacs::Fault::Congested, None).await.unwrap();
     let text = std::fs::read_to_string(site.config()).unwrap();
     let text = text

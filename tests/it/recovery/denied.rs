@@ -1,13 +1,10 @@
 //! A spool that is away while what it holds is to be unpacked: nothing is lost, and nobody has to press anything.
 
-use std::fs;
-use std::sync::Arc;
-
 use lotse::sim::world::World;
 use serde_json::{Value, json};
 
-use super::setup;
-use crate::support::{Daemon, Site};
+use super::{bring_back, setup, take_away};
+use crate::support::Daemon;
 
 /// An upload that is acknowledged and not unpacked: the virus scanner that it waits for is not there.
 async fn waiting(world: &World) -> (Daemon, String) {
@@ -19,7 +16,7 @@ async fn waiting(world: &World) -> (Daemon, String) {
     until_told(&daemon, &id, "virus scanner").await;
     let (_, site) = daemon.stop().await;
     site.edit(|text| text.replace(scanner, ""));
-    take_away(&site);
+    take_away(&site, "spool");
     let daemon = site.start().await;
     let import = until_told(&daemon, &id, "bring the spool folder back").await;
     assert_eq!(import["state"], "Received");
@@ -34,22 +31,12 @@ async fn until_told(daemon: &Daemon, id: &str, words: &str) -> Value {
     daemon.api.until(id, words, told).await
 }
 
-fn take_away(site: &Arc<Site>) {
-    fs::rename(site.data_dir().join("spool"), site.folder().join("away")).unwrap();
-}
-
-fn bring_back(site: &Arc<Site>) {
-    let spool = site.data_dir().join("spool");
-    fs::remove_dir_all(&spool).unwrap();
-    fs::rename(site.folder().join("away"), spool).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_the_spool_brought_back_unpacks_what_waited() {
     let world = World::start(9).await.unwrap();
     let (daemon, id) = waiting(&world).await;
     let site = daemon.kill().await;
-    bring_back(&site);
+    bring_back(&site, "spool");
     // At once: the next attempt was minutes away.
     let daemon = site.start().await;
     let import = daemon.api.until_studies(&id, "AwaitingDecision").await;
@@ -62,7 +49,7 @@ async fn a_start_with_the_spool_brought_back_unpacks_what_waited() {
 async fn a_retry_unpacks_at_once_what_waited_for_the_spool() {
     let world = World::start(9).await.unwrap();
     let (daemon, id) = waiting(&world).await;
-    bring_back(daemon.site());
+    bring_back(daemon.site(), "spool");
     daemon.cli(&["retry", &id]).await.ok();
     let import = daemon.api.until_studies(&id, "AwaitingDecision").await;
     assert_eq!(import["counts"]["received"], 9);

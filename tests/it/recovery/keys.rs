@@ -6,8 +6,7 @@ use std::sync::Arc;
 use lotse::sim::world::World;
 use serde_json::json;
 
-use super::setup;
-use crate::hospital::files_below;
+use super::{bring_back, bytes_below, setup, take_away};
 use crate::support::{Daemon, Site};
 
 /// A daemon that holds so many imports, all of them undecided.
@@ -24,8 +23,7 @@ async fn holding(world: &World, imports: usize) -> (Daemon, Vec<String>) {
 }
 
 fn bytes_of(site: &Site, id: &str) -> u64 {
-    let files = files_below(&site.data_dir().join("spool").join(id));
-    files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+    bytes_below(&site.data_dir().join("spool").join(id))
 }
 
 async fn alarms(daemon: &Daemon) -> String {
@@ -37,8 +35,7 @@ async fn away_and_back(imports: usize, take: impl Fn(&Arc<Site>)) {
     let world = World::start(3).await.unwrap();
     let (daemon, ids) = holding(&world, imports).await;
     let (_, site) = daemon.stop().await;
-    let keys = site.data_dir().join("keys");
-    fs::rename(&keys, site.folder().join("away")).unwrap();
+    take_away(&site, "keys");
     take(&site);
     let mut site = site;
     for start in ["first", "second"] {
@@ -50,8 +47,7 @@ async fn away_and_back(imports: usize, take: impl Fn(&Arc<Site>)) {
         assert_eq!(daemon.api.imports().await.len(), 0, "{start}: no tombstone, no import");
         site = daemon.stop().await.1;
     }
-    fs::remove_dir_all(&keys).unwrap();
-    fs::rename(site.folder().join("away"), &keys).unwrap();
+    bring_back(&site, "keys");
     let daemon = site.start().await;
     for id in &ids {
         let import = daemon.api.until_studies(id, "AwaitingDecision").await;

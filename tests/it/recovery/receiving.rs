@@ -10,7 +10,7 @@ use lotse::sim::world::World;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::setup;
+use super::{bytes_below, setup};
 use crate::hospital::{files_below, until};
 use crate::sink::Sink;
 
@@ -32,12 +32,7 @@ async fn an_upload_that_was_not_acknowledged_is_gone_after_a_kill() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&zip[..zip.len() / 2]).await.unwrap();
     let spool = site.data_dir().join("spool");
-    until("bytes in the spool", async || {
-        let bytes: u64 =
-            files_below(&spool).iter().filter_map(|f| Some(f.metadata().ok()?.len())).sum();
-        (bytes > 1_000_000).then_some(())
-    })
-    .await;
+    until("bytes in the spool", async || (bytes_below(&spool) > 1_000_000).then_some(())).await;
     let keys = site.data_dir().join("keys");
     assert_eq!(files_below(&keys).len(), 1);
     let site = daemon.kill().await;
@@ -45,7 +40,7 @@ async fn an_upload_that_was_not_acknowledged_is_gone_after_a_kill() {
     let daemon = site.start().await;
     assert_eq!(daemon.api.imports().await.len(), 0);
     assert!(files_below(&keys).is_empty(), "{:?}", files_below(&keys));
-    let left: u64 = files_below(&spool).iter().filter_map(|f| Some(f.metadata().ok()?.len())).sum();
+    let left = bytes_below(&spool);
     assert!(left < 4096, "{left} bytes left in the spool");
     // The same upload again is taken whole, as if nothing had been.
     let id = daemon.api.upload("cd.zip", zip, &json!({})).await;
