@@ -8,6 +8,7 @@
 //! nobody knows what it kept.
 
 mod ahead;
+mod body;
 mod dump;
 mod error;
 mod guard;
@@ -118,7 +119,8 @@ impl Journal {
     /// [`Error::Full`] if the disk is (nothing was kept, it may be tried again); [`Error::OutOfOrder`] if a
     /// sequence is not the next; [`Error::Buried`] after the import's end; [`Error::Broken`] if the store
     /// failed: stop the gateway.
-    pub async fn append(&self, entries: Vec<Entry>) -> Result<(), Error> {
+    pub async fn append(&self, entries: impl Into<Arc<[Entry]>>) -> Result<(), Error> {
+        let entries = entries.into();
         if entries.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Keys and values as the store holds them.
 //!
 //! ```text
-//! e/ import (16) sequence (8, big-endian)            version (1)  parts (4, big-endian)  first part
+//! e/ import (16) sequence (8, big-endian)            form (1)  parts (4, big-endian)  first part
 //! e/ import (16) sequence (8) part (4, from 1)       part
 //! t/ import (16)                                     version (1)  JSON of the tombstone
 //! c/reading                                          version (1)  JSON of the reading
@@ -12,8 +12,8 @@
 //! c/epoch                                            epoch (8, big-endian), see `ahead`
 //! ```
 //!
-//! The parts of an event, joined, are the sealed JSON of `{at, event}`; import and sequence are authenticated
-//! with it. An event is split because sled puts a page that has grown beyond 128 KiB into a file of its own,
+//! The parts of an event, joined, are the sealed JSON of `{at, event}`, which is deflated if it is long (form 2, and
+//! 1 if it is not; see `body`); form, import and sequence are authenticated with it. An event is split because sled puts a page that has grown beyond 128 KiB into a file of its own,
 //! which it neither syncs nor treats well in recovery; sixteen values of [`PART`] stay below that.
 
 use std::io;
@@ -21,6 +21,7 @@ use std::io;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::body::{self, Form};
 use super::{Entry, Error};
 use crate::clock::Moment;
 use crate::import::{Event, ImportId, Tombstone};
@@ -28,6 +29,8 @@ use crate::seal::ImportKey;
 
 /// The version of a record.
 pub(super) const VERSION: u8 = 1;
+/// That of an event that is deflated.
+const DEFLATED: u8 = 2;
 /// An event of 64 MiB tells of more than a hundred thousand instances; more is a mistake.
 pub(super) const MAX_EVENT: usize = 64 << 20;
 /// Sealed bytes in one value of the store.
@@ -65,12 +68,8 @@ struct Read {
 
 /// The changes that keep an event.
 pub(super) fn event(key: &ImportKey, entry: &Entry) -> Result<Vec<Change>, Error> {
-    let mut plain = Limited { bytes: Vec::new(), limit: MAX_EVENT, over: None };
-    let written = Written { at: entry.at, event: &entry.event };
-    if serde_json::to_writer(&mut plain, &written).is_err() {
-        return Err(plain.over.map_or(Error::Unwritable, |()| Error::TooLong { limit: MAX_EVENT }));
-    }
-    let sealed = key.seal(&context(entry.import, entry.sequence), &plain.bytes)?;
+    let (form, body) = body::write(&Written { at: entry.at, event: &entry.event }, MAX_EVENT)?;
+    let sealed = key.seal(&context(form, entry.import, entry.sequence), &body)?;
     let parts = u32::try_from(sealed.len().div_ceil(PART)).map_err(|_| Error::Unwritable)?;
     let pieces = sealed.chunks(PART).zip(0_u32..);
     Ok(pieces
@@ -79,7 +78,7 @@ pub(super) fn event(key: &ImportKey, entry: &Entry) -> Result<Vec<Change>, Error
             if part > 0 {
                 return (key, Some(piece.to_vec()));
             }
-            let mut value = vec![VERSION];
+            let mut value = vec![number_of(form)];
             value.extend_from_slice(&parts.to_be_bytes());
             value.extend_from_slice(piece);
             (key, Some(value))
@@ -92,12 +91,20 @@ pub(super) fn open_event(
     key: &ImportKey,
     import: ImportId,
     sequence: u64,
-    sealed: &[u8],
+    (form, sealed): (Form, &[u8]),
 ) -> Result<Entry, Unreadable> {
-    let plain = key.open(&context(import, sequence), sealed).map_err(Unreadable::Sealed)?;
-    // serde's own words could hold patient data.
-    let read: Read = serde_json::from_slice(&plain).map_err(|_| Unreadable::Form(sequence))?;
-    Ok(Entry { import, sequence, at: read.at, event: read.event })
+    let context = context(form, import, sequence);
+    let body = key.open(&context, sealed).map_err(Unreadable::Sealed)?;
+    let read: Option<Read> = body::read(form, &body, MAX_EVENT);
+    let Read { at, event } = read.ok_or(Unreadable::Form(sequence))?;
+    Ok(Entry { import, sequence, at, event })
+}
+
+fn number_of(form: Form) -> u8 {
+    match form {
+        Form::Json => VERSION,
+        Form::Deflated => DEFLATED,
+    }
 }
 
 /// Why an import's records can't be used.
@@ -138,11 +145,26 @@ pub(super) fn parse_event_key(key: &[u8]) -> Option<(ImportId, u64, u32)> {
     Some((ImportId::from_bytes(*import), u64::from_be_bytes(*sequence), part))
 }
 
-/// What the first part's value tells: version, number of parts, the part.
-pub(super) fn parse_first(value: &[u8]) -> Option<(u8, u32, &[u8])> {
-    let (version, rest) = value.split_first()?;
-    let (parts, piece) = rest.split_first_chunk::<4>()?;
-    Some((*version, u32::from_be_bytes(*parts), piece))
+/// What the first part's value tells.
+pub(super) struct First<'a> {
+    pub(super) form: Form,
+    pub(super) parts: u32,
+    pub(super) piece: &'a [u8],
+}
+
+/// `None` if it is not whole.
+///
+/// # Errors
+/// The number of the form, if it is a newer version's.
+pub(super) fn parse_first(value: &[u8]) -> Result<Option<First<'_>>, u8> {
+    let form = match value.first() {
+        None | Some(0) => return Ok(None),
+        Some(&VERSION) => Form::Json,
+        Some(&DEFLATED) => Form::Deflated,
+        Some(newer) => return Err(*newer),
+    };
+    let rest = value.get(1..).and_then(<[u8]>::split_first_chunk::<4>);
+    Ok(rest.map(|(parts, piece)| First { form, parts: u32::from_be_bytes(*parts), piece }))
 }
 
 pub(super) fn tombstone_key(import: ImportId) -> Vec<u8> {
@@ -172,8 +194,8 @@ pub(super) fn parse_plain<T: DeserializeOwned>(bytes: &[u8]) -> Option<(u8, Opti
     Some((*version, known.then(|| serde_json::from_slice(json).ok()).flatten()))
 }
 
-fn context(import: ImportId, sequence: u64) -> Vec<u8> {
-    [&[VERSION][..], import.as_bytes(), &sequence.to_be_bytes()].concat()
+fn context(form: Form, import: ImportId, sequence: u64) -> Vec<u8> {
+    [&[number_of(form)][..], import.as_bytes(), &sequence.to_be_bytes()].concat()
 }
 
 /// Whether an event is small enough to be kept, without keeping its bytes in memory.
@@ -199,25 +221,34 @@ impl io::Write for Counted {
     }
 }
 
-/// Bytes up to a limit, so that an event out of measure does not fill the memory first.
-struct Limited {
-    bytes: Vec<u8>,
-    limit: usize,
-    /// Set once the limit was reached.
-    over: Option<()>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::{Kind, Request};
+    use crate::seal::Vault;
 
-impl io::Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len().saturating_add(bytes.len()) > self.limit {
-            self.over = Some(());
-            return Err(io::ErrorKind::FileTooLarge.into());
+    #[test]
+    fn a_long_event_is_read_as_earlier_versions_wrote_it_too() {
+        let at = tempfile::tempdir().unwrap();
+        let vault =
+            Vault::open_or_create(&at.path().join("keys"), &at.path().join("master.key")).unwrap();
+        let (import, sequence) = (ImportId::new(), 7);
+        let key = vault.create(import).unwrap();
+        let request = Request { accession_number: Some("A".repeat(50_000)), ..Request::default() };
+        let (at, event) = (Moment::default(), Event::Requested { kind: Kind::Upload, request });
+        let json = serde_json::to_vec(&Written { at, event: &event }).unwrap();
+        let before = key.seal(&context(Form::Json, import, sequence), &json).unwrap();
+
+        let changes = super::event(&key, &Entry { import, sequence, at, event: event.clone() });
+        let [(_, Some(now))] = &changes.unwrap()[..] else { panic!("more than one part") };
+        let First { form, parts: 1, piece } = parse_first(now).unwrap().unwrap() else { panic!() };
+        assert_eq!(form, Form::Deflated);
+        for (form, sealed) in [(Form::Json, before.as_slice()), (form, piece)] {
+            let entry = open_event(&key, import, sequence, (form, sealed)).unwrap();
+            assert!(entry.event == event && entry.at == at, "{form:?}");
         }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        // The form is authenticated.
+        assert!(open_event(&key, import, sequence, (Form::Json, piece)).is_err());
+        assert_eq!(parse_first(&[3, 0, 0, 0, 1]).err(), Some(3));
     }
 }

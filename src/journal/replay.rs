@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, EVENTS, PAUSED, READING, TOMBSTONES, Unreadable, VERSION};
+use super::body::Form;
+use super::record::{self, EVENTS, First, PAUSED, READING, TOMBSTONES, Unreadable, VERSION};
 use super::store::Store;
 use super::{Entry, Error, Recovered};
 use crate::import::ImportId;
@@ -83,6 +84,7 @@ struct Parts {
     sequence: u64,
     expected: u32,
     found: u32,
+    form: Form,
     sealed: Vec<u8>,
 }
 
@@ -100,13 +102,12 @@ impl Replay<'_> {
         open.last = open.last.max(sequence);
         if part == 0 {
             open.end_event();
-            match record::parse_first(value) {
-                Some((VERSION, expected, piece)) => {
+            match record::parse_first(value)? {
+                Some(First { form, parts: expected, piece }) => {
                     let sealed = piece.to_vec();
-                    open.event = Some(Parts { sequence, expected, found: 1, sealed });
+                    open.event = Some(Parts { sequence, expected, found: 1, form, sealed });
                 }
-                Some((found, ..)) if found > VERSION => return Err(found),
-                _ => open.fail(Unreadable::Torn(sequence)),
+                None => open.fail(Unreadable::Torn(sequence)),
             }
             return Ok(());
         }
@@ -148,7 +149,7 @@ impl Open {
             None if event.sequence > 1 => {
                 Err(Unreadable::Gap { expected: 0, found: event.sequence })
             }
-            _ => record::open_event(key, self.import, event.sequence, &event.sealed),
+            _ => record::open_event(key, self.import, event.sequence, (event.form, &event.sealed)),
         };
         match result {
             Ok(entry) => self.entries.push(entry),

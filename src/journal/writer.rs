@@ -1,6 +1,7 @@
 //! The thread that owns the store.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,7 +25,7 @@ const BURIED: u32 = 64;
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 pub(super) enum Request {
-    Append { entries: Vec<Entry>, answer: Answer<()> },
+    Append { entries: Arc<[Entry]>, answer: Answer<()> },
     Bury { tombstone: Box<Tombstone>, answer: Answer<()> },
     Forget { before: Moment, answer: Answer<u64> },
     KeepReading { reading: Reading, answer: Answer<()> },

@@ -330,7 +330,7 @@ impl Scheduler {
     /// Makes a turn durable, then visible.
     async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
         if !turn.entries.is_empty() {
-            self.keep(Record::Events(turn.entries)).await?;
+            self.keep(Record::Events(turn.entries.into())).await?;
         }
         if !turn.pauses.is_empty() {
             self.keep(Record::Paused(self.shared.lanes.paused())).await?;

@@ -3,8 +3,8 @@
 //! Invariant: an import leaves the records only after its key is gone.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::{Error, Refusal, Scheduler};
@@ -24,7 +24,7 @@ const BURY_WAIT: Duration = Duration::from_secs(30);
 
 /// What has to be on the device before anybody hears of it.
 pub(super) enum Record {
-    Events(Vec<Entry>),
+    Events(Arc<[Entry]>),
     End(Tombstone),
     Paused(BTreeSet<DestinationName>),
 }
@@ -36,7 +36,9 @@ impl Scheduler {
         let mut told = false;
         loop {
             let kept = match &record {
-                Record::Events(entries) => self.disk(self.journal.append(entries.clone())).await,
+                Record::Events(entries) => {
+                    self.disk(self.journal.append(Arc::clone(entries))).await
+                }
                 Record::End(tombstone) => self.disk(self.journal.bury(tombstone.clone())).await,
                 Record::Paused(names) => self.disk(self.journal.keep_paused(names.clone())).await,
             };
