@@ -3,7 +3,8 @@
 Every figure is the median of as many runs, the subjects of a case taking turns, so that a busy moment of the
 machine meets all of them. `ratio` is value / peerValue: more is better for rates, less for CPU and memory.
 The floor is what this machine can do at all: the same senders into a bare PDU drain, and then the same bytes
-written in one row and synced. `floorRatio` is our rate against that.
+written in one row and synced. `floorRatio` is our rate against that. A second floor is a receiver that syncs each
+object and a record of it before it answers, and does nothing else.
 """
 
 import argparse

@@ -19,6 +19,9 @@ from stand import ENVIRONMENT, PEER, Gateway, Process, free_port, fresh, run, sp
 
 GB = 1e9
 
+# Takes an object, syncs it, syncs a record of it, answers.
+SYNCED = "floor: each synced"
+
 
 class Stage:
     """Where everything happens: one folder, so that all subjects write to the same file system."""
@@ -74,8 +77,8 @@ def synced_write(files, into):
     return time.perf_counter() - begun
 
 
-def receiving(stage, book, case, source, associations, subjects, unit):
-    """One case of C-STORE in."""
+def receiving(stage, book, case, source, associations, subjects, unit, floors=()):
+    """One case of C-STORE in. `floors`: beside the drain, who else does as little as one can."""
     folders = data.split(source, stage.folder / "split", associations)
     # With little data there are fewer objects than associations, and storescu sends nothing of an empty folder.
     folders = [folder for folder in folders if any(folder.iterdir())]
@@ -84,7 +87,7 @@ def receiving(stage, book, case, source, associations, subjects, unit):
     work = bytes_in_all / 1e6 if unit == "MB/s" else count
     rates, costs, peaks = (collections.defaultdict(list) for _ in range(3))
     floor = []
-    for name in stage.turns(["floor", *subjects]):
+    for name in stage.turns(["floor", *floors, *subjects]):
         room = stage.room()
         receiver = receivers.of(name, associations)(room)
         with receiver.process as process:
@@ -98,14 +101,17 @@ def receiving(stage, book, case, source, associations, subjects, unit):
         if name == "floor":
             floor.append(work / (seconds + synced_write(files, room / "floor")))
             continue
+        if name in floors:
+            continue
         costs[name].append(used / (bytes_in_all / GB))
         peaks[name].append(peak)
     rates["floor: drain"] = rates.pop("floor")
     rates["floor: drain + synced write"] = floor
     book.enter(case, unit, rates, floor)
     # What of a wanted ratio this machine leaves to anybody who writes and syncs what he receives.
-    peers = {name: found for name, found in rates.items() if name not in ("lotse", "floor: drain")}
-    book.enter(case, unit, peers, subject="floor: drain + synced write")
+    others = [name for name in subjects if name != "lotse"]
+    for least in (*floors, "floor: drain + synced write"):
+        book.enter(case, unit, {name: rates[name] for name in (least, *others)}, subject=least)
     book.enter(case, "CPU s/GB", costs)
     book.enter(case, "peak MiB", peaks)
 
@@ -118,7 +124,7 @@ def receive(stage, book):
     for associations in (1, 4, 8):
         case = f"receive CT, {associations} association{'s' * (associations > 1)}"
         slow = ["pynetdicom"] if associations == 1 else []
-        receiving(stage, book, case, source, associations, [*subjects, *slow], "MB/s")
+        receiving(stage, book, case, source, associations, [*subjects, *slow], "MB/s", [SYNCED])
     subjects = ["lotse", "DCMTK storescp"]
     receiving(stage, book, "receive one multi-frame", data.get("big", stage.small), 1, subjects, "MB/s")
 
@@ -130,7 +136,7 @@ def small(stage, book):
         subjects.append("dicom-rs")
     for associations in (1, 8):
         case = f"receive 10 KB, {associations} association{'s' * (associations > 1)}"
-        receiving(stage, book, case, source, associations, subjects, "instances/s")
+        receiving(stage, book, case, source, associations, subjects, "instances/s", [SYNCED])
 
 
 def sink(room):

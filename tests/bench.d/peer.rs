@@ -2,15 +2,17 @@
 //! machine, and an honest witness, so that what it logged is what came.
 //!
 //! ```text
-//! peer drain PORT [log=FILE] [keep=FOLDER] [abort-each=N] [late-each=N late-ms=MS]
+//! peer drain PORT [log=FILE] [keep=FOLDER] [durable=FOLDER] [abort-each=N] [late-each=N late-ms=MS]
 //! peer relay PORT HOST:PORT MS
 //! ```
 //!
 //! `drain` takes every C-STORE. With `log` each connection N is a line `open N`, later `close N`; each request is
 //! a line `request UID N` as soon as its command came, and `stored UID LENGTH` before its answer leaves; with
-//! `keep` the data set lies in `FOLDER/UID` by then.
+//! `keep` the data set lies in `FOLDER/UID` by then, with `durable` somewhere in FOLDER, on the device.
 //! `abort-each` drops every Nth object in its middle, `late-each` answers every Nth so much later. `relay` passes
 //! bytes on to another place, each `MS` later, in both directions.
+
+mod durable;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Error, Read, Write};
@@ -20,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use durable::Durable;
 
 /// What Lotse offers too.
 const MAX_PDU: u32 = 128 << 10;
@@ -40,6 +44,7 @@ const C_ECHO: u16 = 0x0030;
 struct Books {
     log: Option<Mutex<File>>,
     keep: Option<PathBuf>,
+    durable: Option<Durable>,
     abort_each: u64,
     late_each: u64,
     late: Duration,
@@ -59,6 +64,7 @@ impl Books {
                         Some(Mutex::new(File::options().create(true).append(true).open(value)?))
                 }
                 "keep" => books.keep = Some(PathBuf::from(value)),
+                "durable" => books.durable = Some(Durable::new(value.as_ref())?),
                 "abort-each" => books.abort_each = number()?,
                 "late-each" => books.late_each = number()?,
                 "late-ms" => books.late = Duration::from_millis(number()?),
@@ -139,6 +145,8 @@ fn drain(mut stream: TcpStream, books: &Books, connection: u64) -> io::Result<()
     let mut reader = BufReader::with_capacity(MAX_PDU as usize * 2, stream.try_clone()?);
     let (mut pdu, mut command) = (Vec::new(), Vec::new());
     let mut object: Option<Object> = None;
+    let durable = books.durable.as_ref();
+    let mut objects = durable.map(|durable| durable.objects(connection)).transpose()?;
     loop {
         let mut header = [0; 6];
         reader.read_exact(&mut header)?;
@@ -177,6 +185,9 @@ fn drain(mut stream: TcpStream, books: &Books, connection: u64) -> io::Result<()
                 continue;
             }
             let Some(current) = &mut object else { return Err(wrong("data without a command")) };
+            if let Some(objects) = &mut objects {
+                objects.write(value)?;
+            }
             if books.holds_objects() {
                 current.bytes.extend_from_slice(value);
             }
@@ -185,6 +196,10 @@ fn drain(mut stream: TcpStream, books: &Books, connection: u64) -> io::Result<()
                 return Ok(());
             }
             if last && let Some(whole) = object.take() {
+                if let (Some(durable), Some(objects)) = (durable, &mut objects) {
+                    objects.end()?;
+                    durable.record()?;
+                }
                 end(books, &whole)?;
                 stream.write_all(&response(context, &whole.command))?;
             }

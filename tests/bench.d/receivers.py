@@ -64,6 +64,12 @@ def dicom_rs(folder):
     return Receiver(Process(arguments, folder / "log", port), port, files_in(out))
 
 
+def durable(folder):
+    out = folder / "out"
+    out.mkdir()
+    return drain(folder, f"durable={out}")
+
+
 def drain(folder, *options):
     port = free_port()
     return Receiver(Process([PEER, "drain", port, *options], folder / "log", port), port, lambda: None)
@@ -89,4 +95,5 @@ def of(name, associations):
         "pynetdicom": pynetdicom,
         "dicom-rs": dicom_rs,
         "floor": drain,
+        "floor: each synced": durable,
     }[name]
