@@ -2,6 +2,7 @@
 //!
 //! The same judgement is shown traces with a fault put in, so that it is known to see one.
 
+mod slow_scanner;
 mod trace;
 
 use std::process::Command;
@@ -14,6 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::{Daemon, PATIENCE, Process, Setup, program};
+use slow_scanner::SlowScanner;
 use trace::{Call, parse, unsafe_effects};
 
 const TRACED: &str = "trace=openat,write,writev,pwrite64,pwritev,ftruncate,fsync,fdatasync,sync_file_range,sendto,sendmsg";
@@ -159,10 +161,19 @@ async fn an_object_is_on_the_device_before_its_response_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_on_the_device_before_202_leaves() {
-    let daemon = Setup::new().start().await;
+    let scanner = SlowScanner::start();
+    let daemon = Setup::new().table(&scanner.table()).start().await;
+    // What is taken up is worked on at once, and that work writes too, which may come before the answer in time and
+    // has nothing to do with it. So as many as are unpacked at a time hang in the scanner first.
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        daemon.api.upload("one.dcm", Sample::new(1).instance(0), &json!({})).await;
+        held.push(scanner.takes_one().await);
+    }
     let tracer = Tracer::attach(&daemon).await;
     daemon.api.upload("cd.zip", Sample::new(3).zip().unwrap(), &json!({})).await;
     let calls = tracer.calls().await;
     assert_in_order(&calls, &daemon, answers_accepted);
+    drop((scanner, held));
     assert_eq!(daemon.stop().await.0, 0);
 }
