@@ -53,7 +53,7 @@ struct Inner {
     cache: Mutex<Cache>,
 }
 
-/// Whether the folder was there when it was opened.
+/// Whether the folder ever held a key of ours, as far as it tells: an empty one may be a mount point without its disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     New,
@@ -101,18 +101,37 @@ impl Vault {
         Self::with_master(keys_dir, master_key_file, &master)
     }
 
-    fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
-        let age = if folder.exists() { Age::Known } else { Age::New };
-        place::private_folder(folder)?;
-        let master = key::cipher(key)?;
-        if !wrapped::fits(folder, &master)? {
-            return Err(Error::WrongMaster { path: file.to_owned(), folder: folder.to_owned() });
+    /// Whether [`Vault::open`] would find the right master key. Makes nothing: an empty folder that was made here would
+    /// stand in the place of one that is not mounted.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn check(keys_dir: &Path, master_key_file: &Path) -> Result<(), Error> {
+        let master = key::cipher(&*master::read(master_key_file)?)?;
+        if !keys_dir.exists() {
+            return Ok(());
         }
+        place::private_folder(keys_dir)?;
+        Self::fits(keys_dir, master_key_file, &master)
+    }
+
+    fn fits(folder: &Path, file: &Path, master: &LessSafeKey) -> Result<(), Error> {
+        if wrapped::fits(folder, master)? {
+            return Ok(());
+        }
+        Err(Error::WrongMaster { path: file.to_owned(), folder: folder.to_owned() })
+    }
+
+    fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
+        place::private_folder(folder)?;
+        let age = if wrapped::is_known(folder)? { Age::Known } else { Age::New };
+        let master = key::cipher(key)?;
+        Self::fits(folder, file, &master)?;
         let cache = Mutex::new(Cache::default());
         Ok(Self(Arc::new(Inner { folder: folder.to_owned(), age, master, cache })))
     }
 
-    /// The folder, if it was missing when it was opened: keys of before may lie elsewhere.
+    /// The folder, if nothing in it told of a key when it was opened: keys of before may lie elsewhere.
     pub fn new_folder(&self) -> Option<&Path> {
         (self.0.age == Age::New).then_some(&self.0.folder)
     }

@@ -146,7 +146,7 @@ impl Spool {
             .map_err(|source| place::explain(&self.0.folder, source).into())
     }
 
-    /// Where keys lie, if the folder was not there before this start.
+    /// Where keys lie, if the folder told of none when this start came to it.
     pub fn new_keys(&self) -> Option<&Path> {
         self.0.vault.new_folder()
     }

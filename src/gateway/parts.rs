@@ -343,7 +343,7 @@ pub fn inspect(config: &Config) -> Vec<String> {
         return vec![error.to_string()];
     }
     if let MasterKey::File(file) = &config.master_key
-        && let Err(error) = Vault::open(&config.below("keys"), file)
+        && let Err(error) = Vault::check(&config.below("keys"), file)
     {
         faults.push(error.to_string());
     }

@@ -10,7 +10,7 @@ use lotse::sim::world::World;
 use serde_json::{Value, json};
 
 use crate::desk::zip;
-use crate::hospital::files_below;
+use crate::hospital::keys_of;
 use crate::sink::Sink;
 use crate::support::{Daemon, Setup, run, script, test_env};
 
@@ -102,7 +102,7 @@ async fn a_photo_of_the_sheet_is_the_link() {
     let import = daemon.api.until_state(&id, "Asking").await;
     assert_eq!((&import["kind"], &import["source"]), (&json!("link"), &json!("127.0.0.1")));
     assert_eq!(daemon.api.imports().await.len(), 1, "nothing is left of the upload");
-    let keys = files_below(&daemon.site().data_dir().join("keys"));
+    let keys = keys_of(&daemon.site().data_dir());
     assert_eq!(keys.len(), 1, "{keys:?}");
     let answers = json!({"answers": {"PAT_BIRTH_DATE": world.sample.birth_date()}});
     let (status, body) = daemon.api.post(&format!("/api/v1/imports/{id}/answers"), &answers).await;

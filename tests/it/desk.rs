@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lotse::sim::sample::Sample;
 use lotse::sim::world::World;
 
+use super::hospital::{files_below, keys_of};
 use super::support::{Daemon, Setup};
 
 /// Few slices: what is tested here is what people and programs are told, not throughput.
@@ -40,12 +41,14 @@ impl Hospital {
 
     /// Key files of living imports.
     pub fn keys(&self) -> usize {
-        files_below(&self.daemon.site().data_dir(), "keys")
+        keys_of(&self.daemon.site().data_dir()).len()
     }
 
     /// Files in the spool.
     pub fn spooled(&self) -> usize {
-        files_below(&self.daemon.site().data_dir(), "spool")
+        let files = files_below(&self.daemon.site().data_dir().join("spool"));
+        // The lock of the folder stays.
+        files.iter().filter(|file| !file.ends_with("lock")).count()
     }
 
     pub async fn close(self) {
@@ -55,24 +58,6 @@ impl Hospital {
         drop::<Arc<_>>(site);
         world.stop().await;
     }
-}
-
-fn files_below(data_dir: &std::path::Path, folder: &str) -> usize {
-    let mut waiting = vec![data_dir.join(folder)];
-    let mut files = 0;
-    while let Some(folder) = waiting.pop() {
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
-        for entry in entries.flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
-                // The lock of the folder stays.
-                Ok(_) if entry.file_name() == "lock" => {}
-                Ok(_) => files += 1,
-                Err(_) => {}
-            }
-        }
-    }
-    files
 }
 
 /// A Part 10 file with another value in a top-level element of a short VR.

@@ -209,6 +209,13 @@ pub(crate) fn shown(import: &Import) -> String {
     format!("{} {studies:?} {why}{} {:?}", import.state.name(), held.unwrap_or(""), import.counts())
 }
 
+/// The files of keys.
+pub(crate) fn keys_of(data_dir: &Path) -> Vec<PathBuf> {
+    let mut files = files_below(&data_dir.join("keys"));
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "key"));
+    files
+}
+
 /// All files below a folder.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];

@@ -8,7 +8,7 @@ use lotse::sim::sample::Sample;
 use lotse::sim::{pacs, portal, ris};
 use serde_json::{Value, json};
 
-use crate::hospital::{Answered, Hospital, Order, actor, files_below, until};
+use crate::hospital::{Answered, Hospital, Order, actor, files_below, keys_of, until};
 
 const SLICES: u16 = 9;
 
@@ -190,13 +190,12 @@ async fn cancelling_a_download_ends_it_and_its_key() {
         (progress.stage == "Downloading" && progress.bytes > 100_000).then_some(())
     })
     .await;
-    let keys = hospital.data_dir().join("keys");
-    assert_eq!(files_below(&keys).len(), 1);
+    assert_eq!(keys_of(&hospital.data_dir()).len(), 1);
     let path = format!("/api/v1/imports/{id}/cancel");
     let _: Value = hospital.control.post_json(&path, &json!({})).await.unwrap();
     let stone = hospital.buried(id).await;
     assert_eq!(stone.end, End::Cancelled);
-    assert_eq!(files_below(&keys), Vec::<std::path::PathBuf>::new());
+    assert_eq!(keys_of(&hospital.data_dir()), Vec::<std::path::PathBuf>::new());
     let spool = hospital.data_dir().join("spool");
     until("an empty spool", async || {
         let left = files_below(&spool);

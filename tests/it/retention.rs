@@ -11,7 +11,9 @@ use lotse::seal::Vault;
 use lotse::spool::Spool;
 use serde_json::Value;
 
-use crate::hospital::{Answered, Hospital, Order, clock_at, copy_folder, files_below, some_moment};
+use crate::hospital::{
+    Answered, Hospital, Order, clock_at, copy_folder, files_below, keys_of, some_moment,
+};
 use crate::needles::{self, Needles};
 
 const SLICES: u16 = 4;
@@ -60,7 +62,7 @@ fn readable(spool: &Spool, id: ImportId, blob: &Blob) -> bool {
 async fn assert_unreadable(hospital: &Hospital, id: ImportId, before: &Path, blobs: &[Blob]) {
     let data = hospital.data_dir();
     assert!(hospital.gateway.pipeline.import(id).is_none());
-    assert!(files_below(&data.join("keys")).iter().all(|file| !is_named(file, id)));
+    assert!(keys_of(&data).iter().all(|file| !is_named(file, id)));
     assert!(files_below(&data.join("spool")).iter().all(|file| !is_named(file, id)));
     needles(hospital).assert_absent_below(&data);
 
@@ -79,7 +81,7 @@ async fn assert_unreadable(hospital: &Hospital, id: ImportId, before: &Path, blo
 
     let without = tempfile::tempdir().unwrap();
     copy_folder(before, without.path());
-    let keys = files_below(&without.path().join("keys"));
+    let keys = keys_of(without.path());
     let key = keys.iter().find(|file| is_named(file, id)).expect("a key file named by its import");
     std::fs::remove_file(key).unwrap();
     let (spool, recovered) = open_copy(without.path(), &hospital.master_key()).await;
@@ -181,7 +183,7 @@ async fn erasing_stops_what_is_under_way() {
         .await;
     let _: Value = hospital.control.delete(&format!("/api/v1/imports/{id}")).await.unwrap();
     assert_eq!(hospital.buried(id).await.end, End::Erased);
-    assert!(files_below(&hospital.data_dir().join("keys")).is_empty());
+    assert!(keys_of(&hospital.data_dir()).is_empty());
     hospital.turns().await;
     let sent = hospital.world.pacs.received().len();
     assert!(sent < 20, "{sent}");
@@ -222,7 +224,7 @@ async fn a_death_that_a_kill_cut_short_is_finished_at_the_next_start() {
         let data = hospital.data_dir();
         let Hospital { world, gateway, file, control } = hospital;
         gateway.stop().await.unwrap();
-        for path in files_below(&data.join("keys")) {
+        for path in keys_of(&data) {
             if matches!(cut, Cut::Overwritten) {
                 let length = usize::try_from(path.metadata().unwrap().len()).unwrap();
                 std::fs::write(path, vec![0x5a; length]).unwrap();
@@ -240,7 +242,7 @@ async fn a_death_that_a_kill_cut_short_is_finished_at_the_next_start() {
         assert!(!data.join("spool").join(id.to_string()).exists(), "{cut:?}: packs are left");
         let alarms = hospital.gateway.pipeline.snapshot().alarms;
         assert!(alarms.is_empty(), "{cut:?}: {alarms:?}");
-        assert!(files_below(&data.join("keys")).is_empty());
+        assert!(keys_of(&data).is_empty());
         hospital.stop().await;
     }
 }
@@ -253,7 +255,7 @@ async fn an_import_whose_key_is_damaged_can_be_erased_and_dies_in_time() {
         let data = hospital.data_dir();
         let Hospital { world, gateway, file, control } = hospital;
         gateway.stop().await.unwrap();
-        for path in files_below(&data.join("keys")) {
+        for path in keys_of(&data) {
             let mut bytes = std::fs::read(&path).unwrap();
             *bytes.last_mut().unwrap() ^= 1;
             std::fs::write(path, bytes).unwrap();
@@ -278,7 +280,7 @@ async fn an_import_whose_key_is_damaged_can_be_erased_and_dies_in_time() {
             assert_eq!(hospital.buried(id).await.end, End::Expired);
         }
         assert!(!data.join("spool").join(id.to_string()).exists());
-        assert!(files_below(&data.join("keys")).iter().all(|file| !is_named(file, id)));
+        assert!(keys_of(&data).iter().all(|file| !is_named(file, id)));
         hospital.stop().await;
     }
 }

@@ -64,8 +64,36 @@ async fn a_folder_of_keys_that_is_missing_destroys_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_in_the_place_of_one_key_destroys_nothing() {
+    away_and_back(1, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
+}
+
+/// As an administrator would who looks what is wrong, before the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_makes_no_folder_in_the_place_of_the_keys() {
+    away_and_back(1, |site| {
+        assert!(site.command(&["check"]).output().unwrap().status.success());
+        assert!(!site.data_dir().join("keys").exists());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_folder_in_the_place_of_several_keys_destroys_nothing() {
     away_and_back(2, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_key_that_is_gone_is_a_death_cut_short() {
+    let world = World::start(3).await.unwrap();
+    let (daemon, ids) = holding(&world, 1).await;
+    let site = daemon.kill().await;
+    fs::remove_file(site.data_dir().join(format!("keys/{}.key", ids[0]))).unwrap();
+    let daemon = site.start().await;
+    assert_eq!(bytes_of(&site, &ids[0]), 0);
+    assert_eq!(alarms(&daemon).await, "[]");
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

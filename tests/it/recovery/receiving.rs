@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{bytes_below, setup};
-use crate::hospital::{files_below, until};
+use crate::hospital::{keys_of, until};
 use crate::sink::Sink;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,13 +33,12 @@ async fn an_upload_that_was_not_acknowledged_is_gone_after_a_kill() {
     stream.write_all(&zip[..zip.len() / 2]).await.unwrap();
     let spool = site.data_dir().join("spool");
     until("bytes in the spool", async || (bytes_below(&spool) > 1_000_000).then_some(())).await;
-    let keys = site.data_dir().join("keys");
-    assert_eq!(files_below(&keys).len(), 1);
+    assert_eq!(keys_of(&site.data_dir()).len(), 1);
     let site = daemon.kill().await;
     drop(stream);
     let daemon = site.start().await;
     assert_eq!(daemon.api.imports().await.len(), 0);
-    assert!(files_below(&keys).is_empty(), "{:?}", files_below(&keys));
+    assert_eq!(keys_of(&site.data_dir()), Vec::<std::path::PathBuf>::new());
     let left = bytes_below(&spool);
     assert!(left < 4096, "{left} bytes left in the spool");
     // The same upload again is taken whole, as if nothing had been.
