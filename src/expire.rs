@@ -46,10 +46,22 @@ impl RetentionSection {
     }
 }
 
+/// What is left of an import whose key is destroyed.
+#[derive(Debug)]
+pub enum Left {
+    Nothing,
+    /// Files that could not be removed, and why. Nobody can read them any more, and the next start tries again.
+    Files(spool::Error),
+}
+
 /// Destroys the key of an import, then removes its bytes. Blocking; succeeds if they are gone already.
 ///
 /// # Errors
-/// If key or bytes could not be removed; it may be tried again.
-pub fn purge(spool: &Spool, import: ImportId) -> Result<(), spool::Error> {
-    spool.destroy(import)
+/// If its key still lives; it may be tried again.
+pub fn purge(spool: &Spool, import: ImportId) -> Result<Left, spool::Error> {
+    match spool.destroy(import) {
+        Ok(()) => Ok(Left::Nothing),
+        Err(error) if spool.is_keyless(import) => Ok(Left::Files(error)),
+        Err(error) => Err(error),
+    }
 }

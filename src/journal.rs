@@ -31,7 +31,7 @@ pub use store::compact::Compacted;
 
 use crate::clock::{Moment, Reading};
 use crate::import::{DestinationName, Event, ImportId, Tombstone};
-use crate::seal::Vault;
+use crate::seal::{FolderId, Vault};
 use writer::{Request, Writer};
 
 /// Requests waiting for the writer. More than this many callers wait in line before the queue.
@@ -65,6 +65,8 @@ pub struct Recovered {
     pub reading: Option<Reading>,
     /// Destinations that a person has paused.
     pub paused: BTreeSet<DestinationName>,
+    /// The folder of keys that the last start relied on.
+    pub keys: Option<FolderId>,
     /// Commits that were acknowledged and are gone: the store cut its damaged log.
     pub cut: u64,
     /// Records were lost, at this start or an earlier one: bytes without a record may be an import's.
@@ -154,6 +156,11 @@ impl Journal {
     /// Replaces the list of destinations that a person has paused.
     pub async fn keep_paused(&self, paused: BTreeSet<DestinationName>) -> Result<(), Error> {
         self.ask(|answer| Request::KeepPaused { paused, answer }).await
+    }
+
+    /// Which folder of keys later starts have to find.
+    pub async fn keep_keys(&self, folder: FolderId) -> Result<(), Error> {
+        self.ask(|answer| Request::KeepKeys { folder, answer }).await
     }
 
     async fn ask<T>(

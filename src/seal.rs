@@ -13,6 +13,7 @@
 
 mod error;
 mod file;
+mod folder;
 pub(crate) mod hex;
 mod key;
 mod master;
@@ -23,6 +24,7 @@ mod wrapped;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +32,7 @@ use ring::aead::LessSafeKey;
 
 pub use error::Error;
 pub use file::FileKey;
+pub use folder::{FolderId, KeysFolder};
 pub use key::ImportKey;
 pub use stream::{Part, StreamKey};
 
@@ -48,16 +51,11 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
-    age: Age,
+    found: KeysFolder,
+    /// Open, so that its disk is not taken away while it is in use.
+    _held: File,
     master: LessSafeKey,
     cache: Mutex<Cache>,
-}
-
-/// Whether the folder ever held a key of ours, as far as it tells: an empty one may be a mount point without its disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Age {
-    New,
-    Known,
 }
 
 /// Keys in use. At most one for each key file, and a key file lives a week at most.
@@ -124,16 +122,22 @@ impl Vault {
 
     fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
         place::private_folder(folder)?;
-        let age = if wrapped::is_known(folder)? { Age::Known } else { Age::New };
+        let held = File::open(folder).map_err(|source| place::explain(folder, source))?;
+        let found = KeysFolder::of(folder)?;
         let master = key::cipher(key)?;
         Self::fits(folder, file, &master)?;
         let cache = Mutex::new(Cache::default());
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), age, master, cache })))
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), found, _held: held, master, cache })))
     }
 
-    /// The folder, if nothing in it told of a key when it was opened: keys of before may lie elsewhere.
-    pub fn new_folder(&self) -> Option<&Path> {
-        (self.0.age == Age::New).then_some(&self.0.folder)
+    /// The folder as it was found when it was opened.
+    pub fn folder(&self) -> &KeysFolder {
+        &self.0.found
+    }
+
+    /// Gives the folder a new name, which is on the device when this returns. Blocking.
+    pub fn name_folder(&self) -> Result<FolderId, Error> {
+        FolderId::give(&self.0.folder)
     }
 
     /// A new key, its wrapped form on the device before this returns. Blocking.

@@ -45,7 +45,7 @@ pub use stream::AsyncPack;
 use blocks::BlockFile;
 
 use crate::import::{Blob, ImportId};
-use crate::seal::{ImportKey, Vault, place};
+use crate::seal::{FolderId, ImportKey, KeysFolder, Vault, place};
 
 /// Held locked as long as the spool is open.
 const LOCK: &str = "lock";
@@ -107,7 +107,10 @@ impl Spool {
     /// A new import: its key and its folder are on the device before this returns.
     pub fn create(&self, import: ImportId) -> Result<ImportSpool, Error> {
         let key = self.0.vault.create(import)?;
-        self.spool_of(key)
+        self.spool_of(key).inspect_err(|_| {
+            // Nothing was sealed with it. If it stays, a start removes it with all that was never acknowledged.
+            let _ = self.0.vault.destroy(import);
+        })
     }
 
     /// An import that was created before.
@@ -146,9 +149,20 @@ impl Spool {
             .map_err(|source| place::explain(&self.0.folder, source).into())
     }
 
-    /// Where keys lie, if the folder told of none when this start came to it.
-    pub fn new_keys(&self) -> Option<&Path> {
-        self.0.vault.new_folder()
+    /// Whether the key of an import is gone for good; a fault in reading it says nothing. Blocking.
+    pub fn is_keyless(&self, import: ImportId) -> bool {
+        use crate::seal::Error::{Destroyed, Unknown};
+        matches!(self.0.vault.get(import), Err(Unknown(_) | Destroyed(_)))
+    }
+
+    /// The folder of keys as this start has found it.
+    pub fn keys_folder(&self) -> &KeysFolder {
+        self.0.vault.folder()
+    }
+
+    /// Gives the folder of keys a name. Blocking.
+    pub fn name_keys(&self) -> Result<FolderId, Error> {
+        Ok(self.0.vault.name_folder()?)
     }
 
     /// Imports that have a key or packs.

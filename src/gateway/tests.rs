@@ -73,10 +73,10 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     // The pull makes the folder, and would make it again.
     let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
     until("the pull does not fail", ended).await;
-    // What is no folder cannot be removed as one.
-    let spool = config.below("spool").join(id.to_string());
-    std::fs::remove_dir_all(&spool).unwrap();
-    std::fs::write(&spool, b"").unwrap();
+    // What is a folder cannot be overwritten.
+    let key = config.below("keys").join(format!("{id}.key"));
+    std::fs::remove_file(&key).unwrap();
+    std::fs::create_dir(&key).unwrap();
     clock.advance(Duration::from_secs(169 * 3600));
     let failures = || {
         let errors = gateway.pipeline.snapshot().last_errors;
@@ -85,10 +85,86 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     until("it is not noted", || failures() == 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(failures(), 1, "once, not five times a second");
-    std::fs::remove_file(&spool).unwrap();
+    std::fs::remove_dir(&key).unwrap();
     clock.advance(Duration::from_secs(60));
     until("it is not tried again", || gateway.pipeline.import(id).is_none()).await;
     gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_ends_with_its_key_though_its_files_stay() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let id = import(&gateway).await;
+    let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
+    until("the pull does not fail", ended).await;
+    // What is no folder cannot be removed as one.
+    let spool = config.below("spool").join(id.to_string());
+    std::fs::remove_dir_all(&spool).unwrap();
+    std::fs::write(&spool, b"").unwrap();
+    let actor = || Actor("test".into());
+    gateway.pipeline.erase(id, actor()).await.unwrap();
+    assert_eq!(keys(&config), 0);
+    assert_eq!(gateway.pipeline.erase(id, actor()).await, Err(Refusal::Unknown));
+    // An event of an import without a key cannot be kept, and would end everything.
+    assert_eq!(gateway.pipeline.retry(id, actor()).await, Err(Refusal::Unknown));
+    let alarms = gateway.pipeline.snapshot().alarms;
+    assert!(alarms.iter().any(|alarm| alarm.contains("could not be removed")), "{alarms:?}");
+    assert!(gateway.pipeline.tombstones().iter().any(|stone| stone.id == id));
+    import(&gateway).await;
+    gateway.stop().await.unwrap();
+    std::fs::remove_file(&spool).unwrap();
+    std::fs::create_dir(&spool).unwrap();
+    let gateway = started(&config, &clock).await;
+    assert!(!spool.exists(), "the next start removes them");
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_from_a_backup_destroys_nothing_that_came_after_it() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    let hour = 3_600_000;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let early = Clock::simulated(Moment { wall_ms: now - hour, running_ms: 5_000 });
+    started(&config, &early).await.stop().await.unwrap();
+    let (journal, backup, newer) =
+        (config.below("journal"), home.path().join("backup"), home.path().join("newer"));
+    copy(&journal, &backup);
+    let late = Clock::simulated(Moment { wall_ms: now, running_ms: 5_000 + hour.unsigned_abs() });
+    let gateway = started(&config, &late).await;
+    let id = import(&gateway).await;
+    gateway.stop().await.unwrap();
+    std::fs::rename(&journal, &newer).unwrap();
+    std::fs::rename(&backup, &journal).unwrap();
+
+    for start in 0..2 {
+        let gateway = started(&config, &late).await;
+        let alarms = gateway.pipeline.snapshot().alarms;
+        let told = alarms.iter().any(|alarm| alarm.contains("1 imports have bytes"));
+        assert!(told, "start {start}: {alarms:?}");
+        assert_eq!(keys(&config), 1, "start {start}");
+        gateway.stop().await.unwrap();
+    }
+    std::fs::remove_dir_all(&journal).unwrap();
+    std::fs::rename(&newer, &journal).unwrap();
+    let gateway = started(&config, &late).await;
+    assert!(gateway.pipeline.import(id).is_some());
+    assert!(gateway.pipeline.snapshot().alarms.is_empty());
+    gateway.stop().await.unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

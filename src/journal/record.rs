@@ -6,6 +6,7 @@
 //! t/ import (16)                                     version (1)  JSON of the tombstone
 //! c/reading                                          version (1)  JSON of the reading
 //! c/paused                                           version (1)  JSON of the destinations that a person paused
+//! c/keys                                             version (1)  JSON of the name of the folder of keys
 //! c/version                                          layout (1), see `migrate`
 //! c/commits                                          number of the last commit (8, big-endian), see `guard`
 //! c/cut                                              commits that were lost (8, big-endian), until nothing is left of them
@@ -40,6 +41,7 @@ pub(super) const EVENTS: &[u8] = b"e/";
 pub(super) const TOMBSTONES: &[u8] = b"t/";
 pub(super) const READING: &[u8] = b"c/reading";
 pub(super) const PAUSED: &[u8] = b"c/paused";
+pub(super) const KEYS: &[u8] = b"c/keys";
 /// Which records ahead of the store count; not part of what the journal holds.
 pub(super) const EPOCH: &[u8] = b"c/epoch";
 pub(super) const STORE_VERSION: &[u8] = b"c/version";

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::de::DeserializeOwned;
+
 use super::body::Form;
-use super::record::{self, EVENTS, First, PAUSED, READING, TOMBSTONES, Unreadable, VERSION};
+use super::record::{self, EVENTS, First, KEYS, PAUSED, READING, TOMBSTONES, Unreadable, VERSION};
 use super::store::Store;
 use super::{Entry, Error, Recovered};
 use crate::import::ImportId;
@@ -36,22 +38,23 @@ pub(super) fn replay(store: &Store, vault: &Vault) -> Result<(Recovered, Sequenc
         }
         Ok(())
     })?;
-    if let Some(value) = store.get(READING)? {
-        // Without it running time goes on from zero credit, which the caller has to decide.
-        replay.recovered.reading = match record::parse_plain(&value) {
-            Some((_, Some(reading))) => Some(reading),
-            Some((found, None)) if found > VERSION => return Err(newer(store, found)),
-            _ => return Err(damaged(store, "the clock's reading can't be read")),
-        };
-    }
-    if let Some(value) = store.get(PAUSED)? {
-        replay.recovered.paused = match record::parse_plain(&value) {
-            Some((_, Some(paused))) => paused,
-            Some((found, None)) if found > VERSION => return Err(newer(store, found)),
-            _ => return Err(damaged(store, "the list of paused destinations can't be read")),
-        };
-    }
+    let recovered = &mut replay.recovered;
+    // Without it running time goes on from zero credit, which the caller has to decide.
+    recovered.reading = plain(store, READING, "the clock's reading can't be read")?;
+    let paused = plain(store, PAUSED, "the list of paused destinations can't be read")?;
+    recovered.paused = paused.unwrap_or_default();
+    recovered.keys = plain(store, KEYS, "the name of the folder of keys can't be read")?;
     Ok((replay.recovered, replay.sequences))
+}
+
+/// A record of which there is one.
+fn plain<T: DeserializeOwned>(store: &Store, key: &[u8], fault: &str) -> Result<Option<T>, Error> {
+    let Some(value) = store.get(key)? else { return Ok(None) };
+    match record::parse_plain(&value) {
+        Some((_, Some(found))) => Ok(Some(found)),
+        Some((found, None)) if found > VERSION => Err(newer(store, found)),
+        _ => Err(damaged(store, fault)),
+    }
 }
 
 fn newer(store: &Store, found: u8) -> Error {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::{self, Change, PAUSED, READING, TOMBSTONES};
+use super::record::{self, Change, KEYS, PAUSED, READING, TOMBSTONES};
 use super::replay::Sequences;
 use super::store::Store;
 use super::store::compact::{Compacted, LIVE_WHILE_RUNNING};
 use super::{Entry, Error};
 use crate::clock::{Moment, Reading};
 use crate::import::{DestinationName, ImportId, Tombstone};
-use crate::seal::Vault;
+use crate::seal::{FolderId, Vault};
 
 /// So many requests share one sync at most.
 const GROUP: usize = 256;
@@ -30,6 +30,7 @@ pub(super) enum Request {
     Forget { before: Moment, answer: Answer<u64> },
     KeepReading { reading: Reading, answer: Answer<()> },
     KeepPaused { paused: BTreeSet<DestinationName>, answer: Answer<()> },
+    KeepKeys { folder: FolderId, answer: Answer<()> },
     KeepLoss { answer: Answer<()> },
     ForgetLoss { answer: Answer<()> },
 }
@@ -122,6 +123,9 @@ impl Writer {
             Request::ForgetLoss { answer } => drop(answer.send(self.store.unmark())),
             Request::KeepReading { reading, answer } => {
                 group.put(READING, record::plain(&reading), answer);
+            }
+            Request::KeepKeys { folder, answer } => {
+                group.put(KEYS, record::plain(&folder), answer);
             }
             Request::KeepPaused { paused, answer } => {
                 group.put(PAUSED, record::plain(&paused), answer);

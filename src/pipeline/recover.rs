@@ -1,16 +1,20 @@
 //! What a start makes of the journal and the spool.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::scheduler::Slot;
 use super::verify;
-use crate::clock::Moment;
-use crate::expire;
+use crate::clock::{Moment, Reading};
+use crate::expire::{self, Left};
 use crate::import::{Action, Counts, End, Event, Import, ImportId, Stop, Tombstone};
 use crate::journal::{Entry, Recovered};
-use crate::spool::{self, Spool};
+use crate::seal::KeysFolder;
+use crate::spool::Spool;
+
+/// So long a gateway may have gone on after the last reading that its journal holds.
+const RAN_ON: Duration = Duration::from_secs(5 * 60);
 
 /// A start's findings.
 #[derive(Default)]
@@ -27,6 +31,17 @@ pub(super) struct Recovery {
     pub(super) unreadable: Vec<ImportId>,
     pub(super) alarms: Vec<String>,
     pub(super) loss: Loss,
+    /// Whether the folder of keys is to be the one that later starts expect.
+    pub(super) keys: Keys,
+}
+
+/// What a start makes of the folder of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Keys {
+    #[default]
+    AsBefore,
+    /// Another one than at the last start, or the first; nothing is missing in it.
+    Remember,
 }
 
 /// What later starts have to know of records that were lost.
@@ -49,15 +64,25 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         && recovered.unreadable.is_empty()
         && recovered.tombstones.is_empty();
     let mut recovery = Recovery { tombstones: recovered.tombstones, ..Recovery::default() };
-    let keyed: HashSet<_> = spool.list().unwrap_or_default().into_iter().collect();
-    if is_new && !keyed.is_empty() {
+    let keyed: Option<Vec<ImportId>> = match spool.list() {
+        Ok(found) => Some(found),
+        Err(error) => {
+            recovery.alarms.push(format!(
+                "what the spool holds cannot be listed ({error}); nothing is removed before the next start"
+            ));
+            None
+        }
+    };
+    if is_new && keyed.as_ref().is_none_or(|keyed| !keyed.is_empty()) {
         // The journal was lost, the imports were not: destroying them would make that final.
-        recovery.alarms.push(format!(
-            "the journal is empty, but the spool holds {} imports; stop the gateway and restore the journal \
-             from a backup, or erase them",
-            keyed.len()
-        ));
-        recovery.unreadable.extend(keyed);
+        recovery.alarms.extend(keyed.as_ref().map(|keyed| {
+            format!(
+                "the journal is empty, but the spool holds {} imports; stop the gateway and restore the journal \
+                 from a backup, or erase them",
+                keyed.len()
+            )
+        }));
+        recovery.unreadable.extend(keyed.unwrap_or_default());
         recovery.loss = Loss::Keep;
         return recovery;
     }
@@ -78,7 +103,7 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     }
     verify::tell(&accounts);
     let (keyless, unreadable): (Vec<_>, Vec<_>) =
-        recovered.unreadable.into_iter().partition(|(id, _)| is_keyless(spool, *id));
+        recovered.unreadable.into_iter().partition(|(id, _)| spool.is_keyless(*id));
     for (id, reason) in unreadable {
         // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
         recovery.alarms.push(format!(
@@ -88,9 +113,25 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.unreadable.push(id);
     }
     let keyless: Vec<_> = keyless.into_iter().map(|(id, _)| id).collect();
+    let is_other = match (&recovered.keys, spool.keys_folder()) {
+        (Some(known), KeysFolder::Named(found)) => known != found,
+        (Some(_), KeysFolder::Unnamed | KeysFolder::Bare) => true,
+        // A journal of an earlier version knows none.
+        (None, KeysFolder::Named(_) | KeysFolder::Unnamed) => false,
+        (None, KeysFolder::Bare) => !keyless.is_empty(),
+    };
     match keyless.as_slice() {
+        [] if is_other => {
+            // Whatever comes now gets its key here, and with the other folder back it is missing there.
+            recovery.alarms.push(
+                "the folder of keys is not the one of the last start; if that one lies on a disk of its own, mount \
+                 it and start the gateway again"
+                    .to_owned(),
+            );
+            recovery.loss = Loss::Keep;
+        }
         [] => {}
-        [id] if !recovered.keeps_orphans && spool.new_keys().is_none() => {
+        [id] if !recovered.keeps_orphans && !is_other => {
             bury(&mut recovery, spool, *id, now);
         }
         // One death is cut short at a time, so this is none: keys are missing that nobody destroyed.
@@ -104,11 +145,16 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
             recovery.loss = Loss::Keep;
         }
     }
+    let Some(keyed) = keyed else { return recovery };
     let kept =
         |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
-    let orphans: Vec<_> = keyed.iter().copied().filter(|id| !kept(id)).collect();
-    if recovered.keeps_orphans && orphans.is_empty() && recovery.unreadable.is_empty() {
-        recovery.loss = Loss::Over;
+    let orphans: Vec<_> = keyed.into_iter().filter(|id| !kept(id)).collect();
+    if orphans.is_empty() && recovery.unreadable.is_empty() {
+        let is_known = matches!(spool.keys_folder(), KeysFolder::Named(found) if recovered.keys.as_ref() == Some(found));
+        recovery.keys = if is_known { Keys::AsBefore } else { Keys::Remember };
+        if recovered.keeps_orphans && recovery.loss == Loss::Known {
+            recovery.loss = Loss::Over;
+        }
     }
     if recovered.keeps_orphans {
         // Their records may be among those that were cut off; they die with their time, not now.
@@ -121,11 +167,30 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.unreadable.extend(orphans);
         return recovery;
     }
+    if let Some(reading) = &recovered.reading
+        && orphans.iter().any(|id| came_after(*id, reading))
+    {
+        // They were acknowledged, for all that is known, by a gateway whose records this journal has not.
+        recovery.alarms.push(format!(
+            "the journal is older than the spool, as one from a backup is: {} imports have bytes but no records; they \
+             are kept until their time is over; ask their senders for them again, or erase them",
+            orphans.len()
+        ));
+        recovery.unreadable.extend(orphans);
+        recovery.loss = Loss::Keep;
+        return recovery;
+    }
     for id in orphans {
         // An upload that was never acknowledged.
         remove(spool, id);
     }
     recovery
+}
+
+/// Whether an import came when the gateway that kept this reading, as it does every minute, cannot have run any more.
+fn came_after(id: ImportId, reading: &Reading) -> bool {
+    let ran = i64::try_from(RAN_ON.as_millis()).unwrap_or(i64::MAX);
+    id.created_ms().is_some_and(|created| created > reading.moment.wall_ms.saturating_add(ran))
 }
 
 /// Ends a death that was cut short behind the key: the packs go after it.
@@ -143,15 +208,15 @@ fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
     recovery.lost.push(tombstone);
 }
 
-/// Whether the key of an import is gone for good; a fault in reading it says nothing.
-fn is_keyless(spool: &Spool, id: ImportId) -> bool {
-    use crate::seal::Error::{Destroyed, Unknown};
-    matches!(spool.import(id), Err(spool::Error::Seal(Unknown(_) | Destroyed(_))))
-}
-
 fn remove(spool: &Spool, id: ImportId) {
-    if let Err(error) = expire::purge(spool, id) {
-        tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
+    match expire::purge(spool, id) {
+        Ok(Left::Nothing) => {}
+        Ok(Left::Files(error)) => {
+            tracing::warn!(import = %id, %error, "the files of an import without a key could not be removed");
+        }
+        Err(error) => {
+            tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
+        }
     }
 }
 
@@ -199,3 +264,6 @@ fn restart(recovery: &mut Recovery, mut import: Import, stop: Stop, now: Moment)
     }
     recovery.imports.insert(id, Arc::new(import));
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
 use super::judge::Judge;
 use super::lanes::Lanes;
-use super::recover::Loss;
+use super::recover::{Keys, Loss};
 use super::settings::Parts;
 use super::shared::Shared;
 use super::snapshot::Log;
@@ -27,7 +27,8 @@ use crate::clock::Moment;
 use crate::forward::Brake;
 use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{self, Entry, Journal};
-use crate::spool::ImportSpool;
+use crate::seal::KeysFolder;
+use crate::spool::{ImportSpool, Spool};
 
 /// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
 const QUEUE: usize = 1024;
@@ -83,6 +84,9 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         Loss::Keep => journal.keep_loss().await?,
         Loss::Over => journal.forget_loss().await?,
     }
+    if recovery.keys == Keys::Remember {
+        remember_keys(&spool, &journal).await?;
+    }
     // Kept at once: a machine that is switched off in the first minute is credited its time off too.
     journal.keep_reading(clock.reading()).await?;
     journal.append(recovery.entries).await?;
@@ -130,6 +134,21 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     };
     let task = tokio::spawn(scheduler.run(recovery.actions));
     Ok((pipeline, Running { task }))
+}
+
+/// Has later starts expect the folder of keys that is there now.
+async fn remember_keys(spool: &Spool, journal: &Journal) -> Result<(), Error> {
+    let name = match spool.keys_folder() {
+        KeysFolder::Named(name) => Ok(name.clone()),
+        KeysFolder::Unnamed | KeysFolder::Bare => spool.name_keys(),
+    };
+    match name {
+        Ok(name) => Ok(journal.keep_keys(name).await?),
+        Err(error) => {
+            tracing::warn!(%error, "the folder of keys gets its name at a later start");
+            Ok(())
+        }
+    }
 }
 
 /// What the scheduler knows of an import beside its state.
@@ -408,8 +427,8 @@ impl Scheduler {
         self.watch_clocks(now);
         if now.since(self.kept) >= READING_EVERY {
             self.kept = now;
-            match self.journal.keep_reading(self.shared.clock.reading()).await {
-                Ok(()) => self.forget(now).await?,
+            match self.tidy(now).await {
+                Ok(()) => {}
                 // The next look tries again; what must be kept waits for space by itself.
                 Err(error) if error.is_full() => tracing::warn!(%error, "the clock is not kept"),
                 Err(error) => return Err(error.into()),

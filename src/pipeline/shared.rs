@@ -37,6 +37,11 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn is_buried(&self, id: ImportId) -> bool {
+        let tombstones = self.tombstones.read().unwrap_or_else(PoisonError::into_inner);
+        tombstones.iter().any(|tombstone| tombstone.id == id)
+    }
+
     pub(super) fn import(&self, id: ImportId) -> Option<Arc<Import>> {
         self.imports.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }

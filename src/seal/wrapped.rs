@@ -17,8 +17,6 @@ use crate::import::ImportId;
 const MAGIC: &[u8; 8] = b"LOTSEKEY";
 const VERSION: u8 = 1;
 const EXTENSION: &str = "key";
-/// An empty file that stays when the last key is gone: what tells a folder of ours from any empty one.
-const MARK: &str = "lotse-keys";
 const FILE_LEN: usize = MAGIC.len() + 1 + NONCE_LEN + KEY_LEN + TAG_LEN;
 /// So many keys are tried at start to tell a wrong master key from damaged files.
 const TRIED_AT_START: usize = 8;
@@ -40,7 +38,6 @@ pub(super) fn write(folder: &Path, master: &LessSafeKey, key: &ImportKey) -> Res
         .map_err(|_| Error::TooLong)?;
     bytes.extend_from_slice(&sealed);
 
-    mark(folder)?;
     let path = path(folder, import);
     let mut file = place::create_file(&path).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists(import),
@@ -54,23 +51,6 @@ pub(super) fn write(folder: &Path, master: &LessSafeKey, key: &ImportKey) -> Res
             let _ = fs::remove_file(&path);
             Error::Io { path, source }
         })
-}
-
-/// With the first key and not before: by then a start has noted which keys it missed.
-fn mark(folder: &Path) -> Result<(), Error> {
-    let path = folder.join(MARK);
-    match place::create_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(place::explain(&path, source).into())
-        }
-        // Its name is on the device with the key's.
-        _ => Ok(()),
-    }
-}
-
-/// Whether a key lies in the folder, or lay there once.
-pub(super) fn is_known(folder: &Path) -> Result<bool, Error> {
-    Ok(folder.join(MARK).exists() || !list(folder)?.is_empty())
 }
 
 pub(super) fn read(

@@ -68,6 +68,20 @@ fn keep(pack: &mut Pack, bytes: &[u8]) -> Blob {
 const LENGTHS: [usize; 9] = [0, 1, 100, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 5 * CHUNK, 700_001];
 
 #[test]
+fn an_import_that_gets_no_folder_leaves_no_key() {
+    let at = tempfile::tempdir().unwrap();
+    let keys = at.path().join("keys");
+    let vault = Vault::open_or_create(&keys, &at.path().join("master.key")).unwrap();
+    let spool = Spool::open(&at.path().join("spool"), vault).unwrap();
+    fs::remove_dir_all(at.path().join("spool")).unwrap();
+    fs::write(at.path().join("spool"), b"").unwrap();
+    for _ in 0..3 {
+        assert!(spool.create(ImportId::new()).is_err());
+    }
+    assert_eq!(fs::read_dir(&keys).unwrap().count(), 0);
+}
+
+#[test]
 fn blobs_come_back() {
     let world = World::new();
     let import = world.import();

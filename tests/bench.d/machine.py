@@ -108,9 +108,9 @@ def outworn(scene, folder):
     shutil.rmtree(folder)
     end = time.monotonic() + 120
     # What was erased stays in the list.
-    while ids := os.listdir(scene.gateway.data / "keys"):
+    while ids := [key.stem for key in (scene.gateway.data / "keys").glob("*.key")]:
         for one in ids:
-            scene.gateway.call("DELETE", f"/api/v1/imports/{one.split('.')[0]}")
+            scene.gateway.call("DELETE", f"/api/v1/imports/{one}")
         if time.monotonic() > end:
             raise RuntimeError(f"{len(ids)} imports cannot be erased")
 

@@ -116,7 +116,7 @@ def look(gateway):
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
         "journalMiB": round(bytes_below(gateway.data / "journal") / 2**20, 2),
         "spoolMiB": round(bytes_below(gateway.data / "spool") / 2**20, 2),
-        "keys": len(os.listdir(gateway.data / "keys")),
+        "keys": len(list((gateway.data / "keys").glob("*.key"))),
     }
 
 

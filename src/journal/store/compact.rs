@@ -49,8 +49,9 @@ impl Store {
     /// # Errors
     /// The store is as sound as it was, unless [`Error::Broken`] says otherwise.
     pub(in crate::journal) fn compact(&mut self, most: u64) -> Result<Option<Compacted>, Error> {
-        // Records that were cut off may still be in the old log, and somebody may be able to bring them back.
-        if self.cut > 0 || self.health == Health::Failed {
+        // Records that were cut off may still be in the old log, and somebody may be able to bring them back. Nor does
+        // the mark of a loss go along.
+        if self.is_marked() || self.health == Health::Failed {
             return Ok(None);
         }
         let before = size(&self.folder)?;

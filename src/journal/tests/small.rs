@@ -116,6 +116,24 @@ async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
 }
 
 #[tokio::test]
+async fn a_journal_that_tells_of_a_loss_is_left_as_it_is() {
+    let at = folder();
+    live_and_let_die(&at, 500);
+    keep_three(&at).await;
+    let (journal, _) = open(&at);
+    // Keys are away, say: no record was cut, and yet every later start has to know.
+    journal.keep_loss().await.unwrap();
+    drop(journal);
+    assert_eq!(compact(&path(&at)).unwrap(), None);
+    let (journal, recovered) = open(&at);
+    assert_eq!((recovered.cut, recovered.keeps_orphans), (0, true));
+    journal.forget_loss().await.unwrap();
+    drop(journal);
+    assert!(compact(&path(&at)).unwrap().is_some());
+    assert!(!open(&at).1.keeps_orphans);
+}
+
+#[tokio::test]
 async fn a_kill_at_any_step_leaves_a_whole_journal() {
     let at = folder();
     live_and_let_die(&at, 100);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::{Error, Refusal, Scheduler};
 use crate::clock::Moment;
-use crate::expire;
+use crate::expire::{self, Left};
 use crate::import::{DestinationName, End, ImportId, Tombstone};
-use crate::journal::Entry;
+use crate::journal::{self, Entry};
 
 /// Tombstones are forgotten after this: long enough to answer "what became of it".
 const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -58,13 +58,15 @@ impl Scheduler {
         }
     }
 
-    pub(super) async fn forget(&mut self, now: Moment) -> Result<(), Error> {
+    /// Keeps the clock's reading, and forgets what is long over.
+    pub(super) async fn tidy(&mut self, now: Moment) -> Result<(), journal::Error> {
+        self.disk(self.journal.keep_reading(self.shared.clock.reading())).await?;
         let kept_ms = u64::try_from(TOMBSTONES_KEPT.as_millis()).unwrap_or(u64::MAX);
         let Some(before) = now.running_ms.checked_sub(kept_ms) else {
             return Ok(());
         };
         let before = Moment { running_ms: before, ..now };
-        self.journal.forget(before).await?;
+        self.disk(self.journal.forget(before)).await?;
         let mut stones = self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner);
         stones.retain(|stone| stone.ended.running_ms >= before.running_ms);
         Ok(())
@@ -79,17 +81,25 @@ impl Scheduler {
         let import = self.shared.import(id);
         let spool = self.shared.spool.clone();
         let known = import.is_some();
+        // Files that stayed do not make it an import again.
+        if !known && self.shared.is_buried(id) {
+            return Ok(Err(Refusal::Unknown));
+        }
         let destroyed = tokio::task::spawn_blocking(move || {
             // An import whose records can't be read has nothing but its key left, and that can be erased.
             if !known && !spool.list()?.contains(&id) {
-                return Ok(false);
+                return Ok(None);
             }
-            expire::purge(&spool, id).map(|()| true)
+            expire::purge(&spool, id).map(Some)
         });
         let now = self.shared.clock.now();
+        let mut left = Left::Nothing;
         let failed = match self.disk(destroyed).await {
-            Ok(Ok(true)) => None,
-            Ok(Ok(false)) => return Ok(Err(Refusal::Unknown)),
+            Ok(Ok(Some(found))) => {
+                left = found;
+                None
+            }
+            Ok(Ok(None)) => return Ok(Err(Refusal::Unknown)),
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("destroying the key broke off; look into the log".to_owned()),
         };
@@ -114,6 +124,15 @@ impl Scheduler {
         self.keep(Record::End(tombstone.clone())).await?;
         self.unreadable.retain(|(unreadable, _)| *unreadable != id);
         self.shared.log(|log| log.settle(id));
+        // Without its key the import takes no event any more, so it ends all the same.
+        if let Left::Files(error) = left {
+            let alarm = format!(
+                "the files of import {id} could not be removed ({error}); nobody can read them any more, and the \
+                 next start removes them"
+            );
+            tracing::warn!("{alarm}");
+            self.shared.log(|log| log.alarm(alarm));
+        }
         self.slots.remove(&id);
         self.imports().remove(&id);
         self.due.remove(id);

@@ -68,6 +68,48 @@ async fn an_empty_folder_in_the_place_of_one_key_destroys_nothing() {
     away_and_back(1, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_folder_in_the_place_of_one_key_destroys_nothing() {
+    away_and_back(1, |site| {
+        let keys = site.data_dir().join("keys");
+        fs::create_dir(&keys).unwrap();
+        fs::write(keys.join("lotse-keys"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    })
+    .await;
+}
+
+/// The disk of the keys is away over a weekend without an import, and one comes before it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_under_the_mount_point_outlives_the_mounting() {
+    let world = World::start(3).await.unwrap();
+    let site = setup(&world, world.pacs.address().port()).write();
+    let (_, site) = site.start().await.stop().await;
+    take_away(&site, "keys");
+    let daemon = site.start().await;
+    assert!(alarms(&daemon).await.contains("the folder of keys is not the one of the last start"));
+    let id = daemon.api.upload("cd.zip", world.sample.zip().unwrap(), &json!({})).await;
+    daemon.api.until_studies(&id, "AwaitingDecision").await;
+    let (_, mut site) = daemon.stop().await;
+    let (keys, under) = (site.data_dir().join("keys"), site.folder().join("under"));
+    fs::rename(&keys, &under).unwrap();
+    fs::rename(site.folder().join("away"), &keys).unwrap();
+    for start in ["first", "second"] {
+        let daemon = site.start().await;
+        assert!(alarms(&daemon).await.contains("the keys of 1 imports are missing"), "{start}");
+        assert!(bytes_of(&site, &id) > 0, "{start}: bytes are gone");
+        site = daemon.stop().await.1;
+    }
+    let key = format!("{id}.key");
+    fs::rename(under.join(&key), keys.join(&key)).unwrap();
+    let daemon = site.start().await;
+    daemon.api.until_studies(&id, "AwaitingDecision").await;
+    let (_, site) = daemon.stop().await;
+    let daemon = site.start().await;
+    assert_eq!(alarms(&daemon).await, "[]");
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
+}
+
 /// As an administrator would who looks what is wrong, before the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_makes_no_folder_in_the_place_of_the_keys() {
