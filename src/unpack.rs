@@ -49,7 +49,7 @@ const MOST_THREADS: usize = 4;
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Files that one archive may list.
+    /// Files that one archive may list; of a disc image its folders too.
     pub entries: u64,
     /// Bytes that one file of an archive may inflate to.
     pub entry_bytes: u64,

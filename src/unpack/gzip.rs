@@ -10,7 +10,8 @@ use super::intake::{self, Outcome};
 use super::medium::Medium;
 use super::meter::{CHUNK, Meter, Record, Source};
 use super::name::Name;
-use super::{Error, container, tar};
+use super::tar::{self, Stop};
+use super::{Error, container};
 
 const DAMAGED: &str = "the compressed file is incomplete or damaged; fetch or copy it again";
 /// Its files were read, and may be other ones than were packed.
@@ -30,8 +31,13 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
     let mut whole = head.as_slice().chain(inflated);
     if Content::of(&head, u64::MAX, &name) == Content::Container(container::Kind::Tar) {
         return match tar::unpack_stream(container, &mut whole, &record, desk)? {
-            None => check_end(container, &mut whole, &record, desk),
-            Some(_) => Ok(()),
+            Some(Stop::Unread) => check_end(container, &mut whole, &record, desk),
+            Some(Stop::Behind) => {
+                container.remark(desk.ledger, UNPROVEN);
+                Ok(())
+            }
+            // It was read to its end, or what is wrong has been told.
+            None | Some(Stop::Cut | Stop::Unended | Stop::Bomb) => Ok(()),
         };
     }
     let mut meter = Meter::new(&mut whole, desk.budget, &record);
@@ -71,7 +77,7 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
     }
 }
 
-/// Reads on behind the archive in it: there stands the checksum of everything.
+/// Reads on behind what is read of the archive in it: there stands the checksum of everything.
 fn check_end(
     container: &Container<'_>,
     rest: &mut dyn Read,

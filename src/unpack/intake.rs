@@ -101,6 +101,10 @@ fn sort(
     if meter.by_ref().take(HEAD).read_to_end(&mut head).is_err() {
         return stopped(meter);
     }
+    // Who is told that such a file is empty does not fetch it again.
+    if head.is_empty() && entry.declared > 0 {
+        return Ok(Outcome::aside(DAMAGED));
+    }
     let content = match Content::of(&head, entry.declared, entry.name) {
         // Where a disc image has its mark cannot be seen yet.
         Content::Aside(_) if entry.name.extension() == "iso" => Content::Container(Kind::Iso),

@@ -1,17 +1,18 @@
 //! Disc images by ISO 9660 (ECMA-119), with the names of Joliet and Rock Ridge.
 //!
 //! No maintained crate reads them from a stream with bounds. Both trees of an image are walked, and a file
-//! that both list is read once: what only one of them shows is not lost. Invariant: depth, records and the
-//! size of a folder are bounded, and no folder is read twice, so a tree that bites its tail ends.
+//! that both list is read once: what only one of them shows is not lost. Invariant: depth, paths, records and
+//! the size of folders are bounded, and no folder is read twice, so a tree that bites its tail ends.
 
 use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 use super::Error;
 use super::container::{Container, Desk};
 use super::intake::{self, Entry};
 use super::medium::Medium;
-use super::meter::{Meter, Source};
+use super::meter::{Budget, Meter, Source};
 use crate::spool::BlobReader;
 
 const SECTOR: u64 = 2048;
@@ -23,6 +24,8 @@ const DESCRIPTORS: u64 = 32;
 const DEPTH: usize = 32;
 /// A folder of this size lists more files than the limit of an import.
 const FOLDER: u64 = 16 << 20;
+/// Bytes of a folder's path. Rock Ridge ends at 1,023, ISO 9660 and Joliet far before.
+const PATH: usize = 4 << 10;
 /// Pieces of one file: each holds up to 4 GiB.
 const PIECES: usize = 64;
 
@@ -63,12 +66,22 @@ enum Names {
 struct Folder {
     at: u64,
     length: u64,
-    path: String,
+    /// The path of the folder that it lies in: shared, so that many that wait take little memory.
+    parent: Rc<str>,
+    /// With its slash; empty at the root.
+    name: String,
     depth: usize,
 }
 
+impl Folder {
+    fn path(&self) -> Rc<str> {
+        format!("{}{}", self.parent, self.name).into()
+    }
+}
+
 struct Listed {
-    path: String,
+    /// Without the folder.
+    name: String,
     /// Where its pieces lie and how long they are.
     pieces: Vec<(u64, u64)>,
 }
@@ -80,6 +93,7 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
     let mut image = Image {
         reader: container.reader()?,
         folders: HashSet::new(),
+        left: 0,
         files: HashSet::new(),
         whole: true,
     };
@@ -93,14 +107,18 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
     for (names, root) in roots {
         let mut folders = vec![root];
         image.folders.clear();
+        image.left = image.reader.length();
         while let Some(folder) = folders.pop() {
-            for file in image.list(&folder, names, &mut folders)? {
+            if desk.budget.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let path = folder.path();
+            for file in image.list(&folder, &path, names, &mut folders, desk.budget)? {
                 if desk.budget.is_cancelled() {
                     return Err(Error::Cancelled);
                 }
-                desk.budget.list(1)?;
                 is_empty = false;
-                let name = container.name_of(&file.path);
+                let name = container.name_of(&format!("{path}{}", file.name));
                 medium.saw(&name);
                 if file.pieces.iter().any(|(_, length)| *length > 0)
                     && !image.files.insert(file.pieces.clone())
@@ -132,6 +150,9 @@ struct Image {
     reader: BlobReader,
     /// Folders of the tree that is walked, by their sector.
     folders: HashSet<u64>,
+    /// Bytes that the folders of this tree may still hold: none overlaps another, so together they are no longer
+    /// than the image. Folders that lie one over the other would let a small image be read for hours.
+    left: u64,
     files: HashSet<Vec<(u64, u64)>>,
     whole: bool,
 }
@@ -164,7 +185,8 @@ impl Image {
                     let folder = Folder {
                         at: record.at,
                         length: record.length,
-                        path: String::new(),
+                        parent: Rc::from(""),
+                        name: String::new(),
                         depth: 0,
                     };
                     roots.push((names, folder));
@@ -174,6 +196,11 @@ impl Image {
         }
         roots.sort_by_key(|(names, _)| *names == Names::Plain);
         Ok(roots)
+    }
+
+    /// Whether a piece of a file is there as a whole; what is empty may lie anywhere.
+    fn holds(&self, (at, length): (u64, u64)) -> bool {
+        length == 0 || at.saturating_add(length) <= self.reader.length()
     }
 
     /// `None` if the image ends before.
@@ -187,15 +214,19 @@ impl Image {
         Ok(Some(bytes))
     }
 
-    /// The files of one folder; its folders join `folders`.
+    /// The files of one folder; its folders join `folders`. Both count while they are read, so that neither list
+    /// outgrows the limit.
     fn list(
         &mut self,
         folder: &Folder,
+        path: &Rc<str>,
         names: Names,
         folders: &mut Vec<Folder>,
+        budget: &Budget<'_>,
     ) -> Result<Vec<Listed>, Error> {
         let mut files: Vec<Listed> = Vec::new();
-        if !self.folders.insert(folder.at) || folder.depth > DEPTH || folder.length > FOLDER {
+        let longest = FOLDER.min(self.left);
+        if !self.folders.insert(folder.at) || folder.depth > DEPTH || folder.length > longest {
             self.whole = false;
             return Ok(files);
         }
@@ -203,6 +234,7 @@ impl Image {
             self.whole = false;
             return Ok(files);
         };
+        self.left = self.left.saturating_sub(folder.length);
         let mut goes_on = false;
         // A record never crosses the end of a sector; zeros fill what is left of it.
         for sector in bytes.chunks(2048) {
@@ -223,20 +255,32 @@ impl Image {
                 if matches!(record.name, [0] | [1]) {
                     continue;
                 }
-                let path = format!("{}{}", folder.path, record.shown(names));
+                let name = record.shown(names);
                 if record.is_folder() {
-                    let path = format!("{path}/");
-                    let depth = folder.depth.saturating_add(1);
-                    folders.push(Folder { at: record.at, length: record.length, path, depth });
+                    budget.list(1)?;
+                    if path.len().saturating_add(name.len()) >= PATH {
+                        self.whole = false;
+                        continue;
+                    }
+                    folders.push(Folder {
+                        at: record.at,
+                        length: record.length,
+                        parent: Rc::clone(path),
+                        name: format!("{name}/"),
+                        depth: folder.depth.saturating_add(1),
+                    });
                     continue;
                 }
                 let piece = (record.at, record.length);
                 match files.last_mut() {
                     Some(file) if goes_on && file.pieces.len() < PIECES => file.pieces.push(piece),
-                    _ => files.push(Listed { path, pieces: vec![piece] }),
+                    _ => {
+                        budget.list(1)?;
+                        files.push(Listed { name, pieces: vec![piece] });
+                    }
                 }
                 goes_on = record.goes_on();
-                self.whole &= !record.is_interleaved();
+                self.whole &= !record.is_interleaved() && self.holds(piece);
             }
         }
         Ok(files)

@@ -20,11 +20,16 @@ const EXTENSION: u64 = 64 << 10;
 const CUT: &str = "the archive is incomplete or damaged: the files behind this point were not read; fetch \
                    or copy it again";
 const UNENDED: &str = "the archive has no mark at its end; if it was cut there, files are missing: compare with the source";
+const UNREAD: &str = "behind the end mark of the archive there is something that is not read; if files are missing, \
+                      fetch or copy it again";
 const BOMB: &str = "a file of it inflates like a deflate bomb; the files behind it were not read";
 
 pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Result<(), Error> {
     let (mut source, record) = Source::new(container.reader()?);
-    unpack_stream(container, &mut source, &record, desk).map(drop)
+    if let Some(Stop::Behind) = unpack_stream(container, &mut source, &record, desk)? {
+        container.remark(desk.ledger, CUT);
+    }
+    Ok(())
 }
 
 /// What the records in front of an entry say about it.
@@ -39,9 +44,13 @@ pub(super) enum Stop {
     Cut,
     Unended,
     Bomb,
+    /// Something else follows the mark at the end.
+    Unread,
+    /// What follows the mark at the end could not be read.
+    Behind,
 }
 
-/// Tells where it stopped before the end; that has been remarked on.
+/// Tells where it stopped before the end; that has been remarked on, but for [`Stop::Behind`].
 pub(super) fn unpack_stream(
     container: &Container<'_>,
     reader: &mut dyn Read,
@@ -53,10 +62,11 @@ pub(super) fn unpack_stream(
     let stop = walk(container, reader, record, &mut medium, desk)?;
     record.check()?;
     match &stop {
-        None => {}
+        None | Some(Stop::Behind) => {}
         Some(Stop::Cut) => container.remark(desk.ledger, CUT),
         Some(Stop::Unended) => container.remark(desk.ledger, UNENDED),
         Some(Stop::Bomb) => container.remark(desk.ledger, BOMB),
+        Some(Stop::Unread) => container.remark(desk.ledger, UNREAD),
     }
     desk.ledger.close(medium, first);
     Ok(stop)
@@ -71,23 +81,37 @@ fn walk(
 ) -> Result<Option<Stop>, Error> {
     let mut extended = Extended::default();
     let limit = desk.budget.limits.entry_bytes;
+    // A block of zeros marks the end. Archives that were put one behind the other go on there, and so does one
+    // in which a block was lost.
+    let mut is_behind = false;
     loop {
         if desk.budget.is_cancelled() {
             return Err(Error::Cancelled);
         }
         let mut block = [0; BLOCK];
-        match fill(reader, &mut block) {
-            Ok(0) => return Ok(Some(Stop::Unended)),
+        let filled = fill(reader, &mut block);
+        let is_blank = block.iter().all(|byte| *byte == 0);
+        match filled {
             Ok(BLOCK) => {}
+            Ok(_) if is_behind => return Ok((!is_blank).then_some(Stop::Unread)),
+            Err(_) if is_behind => return Ok(Some(Stop::Behind)),
+            Ok(0) => return Ok(Some(Stop::Unended)),
             Ok(_) | Err(_) => return Ok(Some(Stop::Cut)),
         }
-        if block.iter().all(|byte| *byte == 0) {
-            return Ok(None);
+        if is_blank {
+            // Zeros may go on for long, and a name in front of them belongs to nothing behind them.
+            let fault = desk.budget.count(512);
+            if let Some(error) = fault.and_then(|fault| desk.budget.broken(fault)) {
+                return Err(error);
+            }
+            (is_behind, extended) = (true, Extended::default());
+            continue;
         }
         let header = Header::from_byte_slice(&block);
         if !is_sound(header, &block) {
-            return Ok(Some(Stop::Cut));
+            return Ok(Some(if is_behind { Stop::Unread } else { Stop::Cut }));
         }
+        is_behind = false;
         let Ok(declared) = header.entry_size() else {
             return Ok(Some(Stop::Cut));
         };

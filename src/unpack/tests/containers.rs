@@ -4,7 +4,10 @@ use std::io::Write;
 
 use super::build::{Raw, World, aside, deflated, object, reason_of, stored, zip, zip_parts};
 use crate::import::FileKind;
-use crate::unpack::{Error, Limits};
+use crate::unpack::clamd::Scanner;
+use crate::unpack::container::{self, Container, Desk, Level};
+use crate::unpack::meter::Budget;
+use crate::unpack::{Error, LazyPack, Ledger, Limits, ScanSection, Unpacked};
 
 type TarEntry<'a> = (&'a str, &'a [u8], tar::EntryType);
 
@@ -83,6 +86,24 @@ fn image(root: &[Vec<u8>], folder: &[Vec<u8>], files: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
+/// Folders one inside the other, each in a sector of its own; in the last lies an object.
+fn nested_image(name: &[u8]) -> Vec<u8> {
+    const LAST: u32 = 45;
+    let one = object(1);
+    let mut sectors: Vec<_> = (20..LAST).map(|at| record(at + 1, 2048, 2, name)).collect();
+    sectors.push(record(LAST + 1, u32::try_from(one.len()).unwrap(), 0, b"IM"));
+    sectors.push(one);
+    let sectors: Vec<_> = sectors.iter().map(|sector| &sector[..]).collect();
+    image(&[record(19, 2048, 2, name)], &[record(20, 2048, 2, name)], &sectors)
+}
+
+/// So many empty folders that lie one over the other.
+fn overlapping_image(folders: u32) -> Vec<u8> {
+    let root: Vec<_> = (0..folders).map(|at| record(20 + at, 20 * 2048, 2, b"F")).collect();
+    let zeros = vec![0_u8; 80 * 2048];
+    image(&root, &[], &[&zeros])
+}
+
 pub(super) fn usual_image() -> Vec<u8> {
     let one = object(1);
     let length = u32::try_from(one.len()).unwrap();
@@ -125,6 +146,16 @@ fn rows() -> Vec<Row> {
         bytes[148] ^= 1;
         bytes
     };
+    let single = tar_of(&["IM1"]);
+    let lone_zeros = [&single[..single.len() - 512], &plain].concat();
+    let mut zeroed = plain.clone();
+    zeroed[(plain.len() - 1024) / 2..][..512].fill(0);
+    let mut padded = plain.clone();
+    padded.resize(10_240, 0);
+    let rubbish = [&plain[..], b"rubbish"].concat();
+    let mut wrong_sum = gz(&plain);
+    let at = wrong_sum.len() - 6;
+    wrong_sum[at] ^= 1;
     let inner = zip(&[stored("IM", &two)]);
     let inner_of_inner = zip(&[stored("again.zip", &inner), stored("IM", &one)]);
     let folder_loop = image(
@@ -137,6 +168,7 @@ fn rows() -> Vec<Row> {
         &[],
         &[],
     );
+    let empty_file = image(&[record(4_000_000, 0, 0, b"NIL")], &[], &[]);
     let huge_folder = image(&[record(19, u32::MAX, 2, b"HUGE")], &[], &[]);
     let bad_record = image(&[vec![200, 0, 1, 2, 3]], &[], &[]);
     let mut cut_image = usual_image();
@@ -150,6 +182,15 @@ fn rows() -> Vec<Row> {
         ("tar", plain.clone(), 2, vec![]),
         ("tar.gz", gz(&plain), 2, vec![]),
         ("tar.gz of two members", [gz(&plain[..700]), gz(&plain[700..])].concat(), 2, vec![]),
+        ("tar behind a tar", [&padded[..], &plain].concat(), 4, vec![]),
+        ("tar.gz behind a tar.gz", [gz(&plain), gz(&padded)].concat(), 4, vec![]),
+        ("tar, one block of zeros between", lone_zeros, 3, vec![]),
+        ("tar, a header of zeros", zeroed, 1, vec!["behind the end mark"]),
+        ("tar, padded with zeros", padded.clone(), 2, vec![]),
+        ("tar, padded with less than a block", padded[..9_999].to_vec(), 2, vec![]),
+        ("tar and rubbish", rubbish.clone(), 2, vec!["behind the end mark"]),
+        ("tar.gz of a tar and rubbish", gz(&rubbish), 2, vec!["behind the end mark"]),
+        ("tar.gz with a wrong sum", wrong_sum, 2, vec!["does not fit"]),
         ("tar, long name", tar_of(&[&long]), 1, vec![]),
         ("tar in a zip", zip(&[deflated("x.tar", &plain)]), 2, vec![]),
         ("tar.gz in a zip", zip(&[stored("x.tgz", &gz(&plain))]), 2, vec![]),
@@ -205,7 +246,7 @@ fn rows() -> Vec<Row> {
             "tar with a lying size",
             block(|b| b[124..136].copy_from_slice(b"77777777777\0")),
             0,
-            vec!["empty", "incomplete"],
+            vec!["damaged in the archive", "incomplete"],
         ),
         (
             "tar with a size of 2^95",
@@ -265,10 +306,14 @@ fn rows() -> Vec<Row> {
         ("disc image in a zip", zip(&[deflated("cd.iso", &usual_image())]), 2, vec![]),
         ("disc image gzipped", gz(&usual_image()), 2, vec![]),
         ("disc image, folders in a ring", folder_loop, 1, vec!["damaged table"]),
-        ("disc image, files nowhere", nowhere, 0, vec!["empty", "damaged table"]),
+        ("disc image, files nowhere", nowhere, 0, vec!["damaged in the", "damaged table"]),
         ("disc image, folder of 4 GB", huge_folder, 0, vec!["damaged table"]),
         ("disc image, bad record", bad_record, 0, vec!["damaged table"]),
-        ("disc image, cut", cut_image, 1, vec!["empty"]),
+        ("disc image, cut", cut_image, 1, vec!["damaged in the archive", "damaged table"]),
+        ("disc image, empty file elsewhere", empty_file, 0, vec!["empty"]),
+        ("disc image, deep", nested_image(b"F"), 1, vec![]),
+        ("disc image, long path", nested_image(&[b'F'; 200]), 0, vec!["damaged table"]),
+        ("disc image, folders overlap", overlapping_image(40), 0, vec!["damaged table"]),
         (
             "disc image, only a mark",
             {
@@ -307,6 +352,52 @@ fn every_archive_ends_as_documented() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn folders_of_an_image_count_while_they_are_read() {
+    let mut world = World::new();
+    world.limits.entries = 30;
+    let error = world.unpack_one("cd.iso", &overlapping_image(40)).err();
+    assert!(matches!(error, Some(Error::TooManyEntries { file: 1, entries: 31, limit: 30 })));
+    // The folder and two files of an ordinary one.
+    world.limits.entries = 3;
+    assert_eq!(world.unpack_one("cd.iso", &usual_image()).unwrap().instances.len(), 2);
+}
+
+#[test]
+fn folders_of_an_image_stop_at_once() {
+    let world = World::new();
+    let file = world.put("cd.iso", &image(&[record(19, 2048, 2, b"A")], &[], &[]));
+    world.cancel.cancel();
+    let (limits, section) = (Limits::default(), ScanSection::default());
+    let (scanner, size) = (Scanner::new(&section), (1, file.blob.length));
+    let budget = Budget::new(&limits, &world.cancel, 0, size, &scanner, &world.seen);
+    let mut pack = LazyPack { spool: &world.spool, pack: None };
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
+    let mut desk = Desk { budget: &budget, pack: &mut pack, more: &mut [], ledger: &mut ledger };
+    let container = Container {
+        spool: &world.spool,
+        name: "cd.iso",
+        blob: &file.blob,
+        number: 1,
+        level: Level::Outer,
+        password: None,
+    };
+    let stopped = container.open(container::Kind::Iso, &mut desk);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+}
+
+#[test]
+fn zeros_behind_a_tar_count() {
+    let mut world = World::new();
+    world.limits = Limits { total_bytes: 16 << 10, ..Limits::default() };
+    let mut padded = tar_of(&["IM1", "IM2"]);
+    padded.resize(10_240, 0);
+    assert_eq!(world.unpack_one("a.tar", &padded).unwrap().instances.len(), 2);
+    padded.resize(64 << 10, 0);
+    let error = world.unpack_one("a.tar", &padded).err();
+    assert!(matches!(error, Some(Error::TooLarge { .. })));
 }
 
 #[test]
