@@ -28,8 +28,8 @@ const DEFAULT_SYNTAX: &str = "multipart/related; type=\"application/dicom\"";
 pub struct Retrieved {
     /// Instances of the study, each counted once.
     pub instances: u64,
-    /// As QIDO-RS counts them; `None` if the service does not answer queries, which leaves the final boundary
-    /// as the sign of completeness.
+    /// As QIDO-RS counts them; `None` if the service does not answer queries, which leaves the status and the
+    /// final boundary as the signs of completeness.
     pub told: Option<u64>,
 }
 
@@ -70,7 +70,7 @@ pub async fn retrieve(
         answer = service.get(url, DEFAULT_SYNTAX, limits).await?;
     }
     let name = answer.host().to_owned();
-    match answer.status() {
+    let unreadable = match answer.status() {
         200 | 206 => body(&mut answer, study, sink).await?,
         401 | 403 => {
             return Err(SourceError::Denied { name, status: answer.status() }.into());
@@ -78,13 +78,20 @@ pub async fn retrieve(
         404 | 410 => return Err(SourceError::NoStudy { name }.into()),
         status @ (429 | 500..=599) => return Err(Error::Unavailable { host: name, status }),
         status => return Err(Error::Refused { host: name, status }),
-    }
+    };
     let instances = sink.count().saturating_sub(before);
-    let told = listed.as_ref().map(qido::Listed::count);
+    let told = match &listed {
+        Some(listed) => Some(listed.count()),
+        // Without a list only the answer itself can tell that something is missing.
+        None if answer.status() == 206 || unreadable > 0 => {
+            Some(instances.saturating_add(unreadable.max(1)))
+        }
+        None => None,
+    };
     let missing = match &listed {
         Some(qido::Listed::Instances(uids)) => uids.iter().any(|uid| !sink.has(uid)),
         Some(qido::Listed::Count(count)) => instances < *count,
-        None => false,
+        None => told.is_some(),
     };
     if missing || instances == 0 {
         let told = told.unwrap_or(1).max(1);
@@ -94,8 +101,8 @@ pub async fn retrieve(
     Ok(Retrieved { instances, told })
 }
 
-/// The parts of an answer, or the one object that it is.
-async fn body(answer: &mut Answer, study: &Uid, sink: &mut Sink<'_>) -> Result<(), Error> {
+/// The parts of an answer, or the one object that it is. Gives how many of them cannot be read.
+async fn body(answer: &mut Answer, study: &Uid, sink: &mut Sink<'_>) -> Result<u64, Error> {
     let name = answer.host().to_owned();
     let asked = Asked { study, instance: None };
     let kind = answer.header("content-type").unwrap_or_default();
@@ -106,8 +113,8 @@ async fn body(answer: &mut Answer, study: &Uid, sink: &mut Sink<'_>) -> Result<(
         while let Some(piece) = answer.chunk().await.map_err(store::too_large)? {
             sink.write(piece).await?;
         }
-        sink.keep(asked, Durable::AtTheEnd).await?;
-        return Ok(());
+        let kept = sink.keep(asked, Durable::AtTheEnd).await?;
+        return Ok(u64::from(kept == Kept::Unreadable));
     }
     if content::judge(answer.peek(content::HEAD).await?) == content::Content::Page {
         return Err(Error::Page { host: name });
@@ -137,7 +144,7 @@ async fn body(answer: &mut Answer, study: &Uid, sink: &mut Sink<'_>) -> Result<(
     if unreadable > 0 {
         tracing::warn!(count = unreadable, "parts of a DICOMweb answer are no objects");
     }
-    Ok(())
+    Ok(unreadable)
 }
 
 #[cfg(test)]

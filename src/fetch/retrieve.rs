@@ -184,17 +184,21 @@ impl Errand<'_> {
         (status, completed): (Status, u64),
     ) -> Result<(), Error> {
         let name = || self.name.to_owned();
+        use dimse::StatusClass::{Pending, Success, Warning};
+        let ended = status.class();
         let got = sink.count().saturating_sub(before);
         let told = holding.told().unwrap_or_else(|| completed.max(1));
         let whole = match &holding.instances {
-            Some(uids) => uids.iter().all(|uid| sink.has(uid)),
+            // A short list is believed against the study's own number only if the peer says that it sent all.
+            Some(uids) => {
+                uids.iter().all(|uid| sink.has(uid))
+                    && (ended == Success || !holding.counts_more_than(got))
+            }
             None => got >= told,
         };
         if whole {
             return Ok(());
         }
-        let ended = status.class();
-        use dimse::StatusClass::{Pending, Success, Warning};
         if got == 0 && !matches!(ended, Success | Warning | Pending) {
             let advice = query::advice(status);
             return Err(SourceError::RetrieveRefused { name: name(), status, advice }.into());

@@ -84,7 +84,7 @@ async fn stream(
     observer: &dyn Observer,
 ) -> Result<(), Halt> {
     let host = answer.host().to_owned();
-    let (validator, whole) = (answer.validator(), answer.content_length());
+    let (validator, mut whole) = (answer.validator(), answer.content_length());
     let (mut tries, mut mark) = (0, 0);
     loop {
         let ended = drain(&mut answer, pack, tail, observer).await;
@@ -99,13 +99,15 @@ async fn stream(
             (tries, mark) = (0, tail.length());
         }
         answer = rest(source, tail.length(), validator, &mut tries, cut).await?;
-        let is_rest = answer.rest().is_some_and(|(from, told)| {
-            from == tail.length() && (told.is_none() || whole.is_none() || told == whole)
+        let rest = answer.rest().filter(|(from, told)| {
+            *from == tail.length() && (told.is_none() || whole.is_none() || *told == whole)
         });
-        if !is_rest {
+        let Some((_, told)) = rest.filter(|_| !answer.contradicts(validator)) else {
             // The file has changed, or the portal thought better of it: the next attempt begins anew.
             return Err(Error::Cut { host }.into());
-        }
+        };
+        // A portal that told no length at first is held to the one that it tells now.
+        whole = whole.or(told);
         tracing::debug!(host, "a download that was cut goes on");
     }
     if content == Content::Zip && !tail.ends_zip() {
@@ -155,3 +157,6 @@ pub(super) fn too_large(error: web::Error) -> Error {
         other => Error::Web(other),
     }
 }
+
+#[cfg(test)]
+mod tests;

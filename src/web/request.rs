@@ -122,7 +122,7 @@ impl<'a> Request<'a> {
     pub fn resume(mut self, from: u64, validator: &Validator) -> Self {
         if let Ok(range) = HeaderValue::try_from(format!("bytes={from}-")) {
             self.headers.insert(RANGE, range);
-            self.headers.insert(IF_RANGE, validator.0.clone());
+            self.headers.insert(IF_RANGE, validator.condition.clone());
         }
         self
     }
@@ -264,6 +264,11 @@ impl Answer {
     /// the rest of the file.
     pub fn rest(&self) -> Option<(u64, Option<u64>)> {
         (self.status() == 206).then(|| resume::rest(self.response.headers())).flatten()
+    }
+
+    /// Whether this is of another version of the file than the answer that `first` is of.
+    pub fn contradicts(&self, first: &Validator) -> bool {
+        resume::contradicts(self.response.headers(), first)
     }
 
     /// All headers as text, those above `longest` bytes left out.

@@ -14,7 +14,12 @@ use super::date;
 
 /// Tells whether a file is still the one that began: a strong entity tag, or a date that is as good as one.
 #[derive(Clone)]
-pub struct Validator(pub(super) HeaderValue);
+pub struct Validator {
+    /// What `If-Range` says.
+    pub(super) condition: HeaderValue,
+    tag: Option<HeaderValue>,
+    modified: Option<HeaderValue>,
+}
 
 /// Tags are far shorter; nobody has to be told a long one again.
 const LONGEST: usize = 1024;
@@ -33,13 +38,40 @@ pub(super) fn validator(headers: &HeaderMap) -> Option<Validator> {
     let fits = |value: &&HeaderValue| value.len() <= LONGEST && value.to_str().is_ok();
     if let Some(tag) = headers.get(ETAG).filter(fits) {
         // A weak tag says "much the same" (RFC 9110 8.8.3), which is not enough.
-        return tag.as_bytes().starts_with(b"\"").then(|| Validator(tag.clone()));
+        return tag.as_bytes().starts_with(b"\"").then(|| of(tag, headers));
     }
     let modified = headers.get(LAST_MODIFIED).filter(fits)?;
     let read = |value: &HeaderValue| value.to_str().ok().and_then(date::parse);
     let told = headers.get(DATE).and_then(read)?;
     // Within its first second a file may change again under the same date (RFC 9110 8.8.2.2).
-    (told.duration_since(read(modified)?).as_secs() >= 1).then(|| Validator(modified.clone()))
+    (told.duration_since(read(modified)?).as_secs() >= 1).then(|| of(modified, headers))
+}
+
+fn of(condition: &HeaderValue, headers: &HeaderMap) -> Validator {
+    let kept = |name| headers.get(name).filter(|value| value.len() <= LONGEST).cloned();
+    Validator { condition: condition.clone(), tag: kept(ETAG), modified: kept(LAST_MODIFIED) }
+}
+
+/// Whether an answer names another version of the file than the first one did: peers that ignore `If-Range` send
+/// the rest of whatever they have now. What one of both does not tell contradicts nothing.
+pub(super) fn contradicts(headers: &HeaderMap, first: &Validator) -> bool {
+    // A weak tag is compared by what it says (RFC 9110 8.8.3.2).
+    let opaque = |tag: &HeaderValue| {
+        let tag = tag.as_bytes();
+        tag.strip_prefix(b"W/").unwrap_or(tag).to_owned()
+    };
+    let differs = |known: &HeaderValue, told: &HeaderValue| opaque(known) != opaque(told);
+    // One moment may be written in three ways (RFC 9110 5.6.7).
+    let moment = |value: &HeaderValue| value.to_str().ok().and_then(date::parse);
+    let moved = |known: &HeaderValue, told: &HeaderValue| {
+        known != told && (moment(known).is_none() || moment(known) != moment(told))
+    };
+    let tags = first.tag.as_ref().zip(headers.get(ETAG));
+    let dates = first.modified.as_ref().zip(headers.get(LAST_MODIFIED));
+    // Machines that share their files agree on the tag, and not always on the date.
+    tags.map(|(known, told)| differs(known, told))
+        .or_else(|| dates.map(|(known, told)| moved(known, told)))
+        .unwrap_or(false)
 }
 
 /// The first byte and the length of the whole, of a `206`; `None` if it is not one range to the end.
@@ -114,6 +146,38 @@ mod tests {
         ] {
             assert!(validator(&headers(none)).is_none(), "{none:?}");
         }
+    }
+
+    #[test]
+    fn another_version_is_noticed() {
+        let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
+        let (same_date, ranges) = ("Sun Nov  6 08:49:37 1994", ("accept-ranges", "bytes"));
+        let both = [ranges, ("etag", "\"a\""), ("last-modified", date)];
+        let both = validator(&headers(&both)).unwrap();
+        let tag = validator(&headers(&[ranges, ("etag", "\"a\"")])).unwrap();
+        for fine in [
+            &[][..],
+            &[("etag", "\"a\"")],
+            &[("etag", "W/\"a\"")],
+            &[("last-modified", date)],
+            &[("last-modified", same_date)],
+            &[("etag", "\"a\""), ("last-modified", date)],
+            &[("etag", "\"a\""), ("last-modified", later)],
+        ] {
+            assert!(!contradicts(&headers(fine), &both), "{fine:?}");
+        }
+        for other in [
+            &[("etag", "\"b\"")][..],
+            &[("etag", "W/\"b\"")],
+            &[("etag", "a")],
+            &[("etag", "\"b\""), ("last-modified", date)],
+            &[("last-modified", later)],
+            &[("last-modified", "yesterday")],
+        ] {
+            assert!(contradicts(&headers(other), &both), "{other:?}");
+        }
+        // The first answer told no date.
+        assert!(!contradicts(&headers(&[("last-modified", later)]), &tag));
     }
 
     #[test]

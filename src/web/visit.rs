@@ -62,6 +62,8 @@ pub struct Visit {
     redirects: usize,
     jar: Jar,
     recording: Option<Arc<dyn Recording>>,
+    /// A hop of the last request was answered.
+    answered: bool,
 }
 
 impl Visit {
@@ -73,6 +75,7 @@ impl Visit {
             redirects: redirects.min(MOST_REDIRECTS),
             jar,
             recording: None,
+            answered: false,
         }
     }
 
@@ -87,6 +90,12 @@ impl Visit {
         &self.jar
     }
 
+    /// Whether `error`, with which the last request ended, means that nobody saw anything of it. The error alone
+    /// speaks of the last hop only, and a redirect to it is an answer.
+    pub fn sent_nothing(&self, error: &Error) -> bool {
+        error.is_unsent() && !self.answered
+    }
+
     /// Whether a URL's host is on the list.
     pub fn reaches(&self, url: &Url) -> bool {
         let host = host_of(url);
@@ -99,6 +108,7 @@ impl Visit {
     /// Sends it and follows redirects; a POST that is answered with 301, 302 or 303 goes on as a GET, as
     /// browsers do.
     pub async fn send(&mut self, call: Call) -> Result<Answer, Error> {
+        self.answered = false;
         let origin = call.url.origin();
         let own = headers(&call)?;
         let deadline = Instant::now() + call.limits.total;
@@ -119,6 +129,7 @@ impl Visit {
             }
             let (index, response) =
                 self.hop(&url, &load, sent, from, (call.limits, deadline)).await?;
+            self.answered = true;
             for value in response.headers().get_all(SET_COOKIE) {
                 self.jar.take(&url, &String::from_utf8_lossy(value.as_bytes()));
             }

@@ -181,6 +181,32 @@ async fn what_is_missing_or_foreign_does_not_count() {
 }
 
 #[tokio::test]
+async fn without_a_list_an_answer_in_part_is_no_whole_study() {
+    const OBJECT: &str = "application/dicom";
+    let unlisted = || (404, "text/plain", "".into());
+    let partial = || (206, RELATED, whole().into());
+    let outcome = attempt(partial, unlisted).await;
+    let words = "holds 3 instances of what was asked for and handed over 2 of them";
+    assert!(outcome.sentence().contains(words), "{}", outcome.sentence());
+    // With a list it is the list that counts.
+    assert!(wado(partial).await.ended.is_ok());
+    let broken = || {
+        let parts = [object(STUDY, "1.2.3.4"), b"no object".to_vec(), b"nor this".to_vec()];
+        (200, RELATED, multipart(&parts).into())
+    };
+    let outcome = attempt(broken, unlisted).await;
+    let words = "holds 3 instances of what was asked for and handed over 1 of them";
+    assert!(outcome.sentence().contains(words), "{}", outcome.sentence());
+    // An answer that is one object.
+    let outcome = attempt(|| (200, OBJECT, object(STUDY, "1.2.3.4").into()), unlisted).await;
+    assert_eq!(outcome.ended.unwrap(), Retrieved { instances: 1, told: None });
+    let outcome = attempt(|| (206, OBJECT, object(STUDY, "1.2.3.4").into()), unlisted).await;
+    assert!(outcome.sentence().contains("handed over 1 of them"), "{}", outcome.sentence());
+    let outcome = attempt(|| (200, OBJECT, "no object".into()), unlisted).await;
+    assert!(outcome.sentence().contains("handed over 0 of them"), "{}", outcome.sentence());
+}
+
+#[tokio::test]
 async fn bodies_that_lie_are_told_apart() {
     let other = "multipart/related; type=\"application/dicom\"; boundary=other";
     let unended = || {

@@ -199,7 +199,7 @@ impl Run<'_> {
         self.keep().await?;
         match self.send(call).await {
             Ok(answer) => Ok(answer),
-            Err(Halt::Fault(Error::Web(error))) if error.is_unsent() => {
+            Err(Halt::Fault(Error::Web(error))) if self.visit.sent_nothing(&error) => {
                 self.state.in_doubt = false;
                 self.keep().await?;
                 Err(error.into())

@@ -1,9 +1,12 @@
 //! Where files of a portal go: into the spool of an import, or nowhere for a trial.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
+use crate::dicom::Uid;
 use crate::fetch::content::{self, Content};
-use crate::fetch::{Error, Halt, Observer, name, store};
+use crate::fetch::{Error, Halt, Observer, name, source, store};
 use crate::import::File;
 use crate::spool::{AsyncPack, ImportSpool};
 use crate::web::{Answer, Validator};
@@ -139,6 +142,18 @@ impl Shelf {
             Self::Spool { files, .. } => files.len(),
             Self::Nowhere { seen, .. } => seen.len(),
         }
+    }
+
+    /// Which instances the files from the `from`th on are; `None` for a trial, which keeps nothing to look at.
+    pub(super) async fn instances(&self, from: usize) -> Result<Option<BTreeSet<Uid>>, Error> {
+        let Self::Spool { spool, files, .. } = self else { return Ok(None) };
+        let mut found = BTreeSet::new();
+        for file in files.iter().skip(from) {
+            if let Ok(object) = source::look(spool, &file.blob).await? {
+                found.insert(object.sop_instance);
+            }
+        }
+        Ok(Some(found))
     }
 
     /// Syncs what was kept and hands it out.

@@ -147,5 +147,7 @@ fn a_session_is_no_text_for_a_log() {
     assert!(!format!("{bookmark:?}").contains("secret"));
 }
 
+mod dicomweb;
+mod doubt;
 mod patient;
 mod samples;

@@ -25,12 +25,15 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// How many instances there are; `None` if the peer tells neither them nor their number.
+    /// How many instances there are, the larger of list and number; `None` if the peer tells neither.
     pub(super) fn told(&self) -> Option<u64> {
-        match &self.instances {
-            Some(uids) => u64::try_from(uids.len()).ok(),
-            None => self.count,
-        }
+        let listed = self.instances.as_ref().and_then(|uids| u64::try_from(uids.len()).ok());
+        listed.max(self.count)
+    }
+
+    /// Whether the study's own number is larger: its list may be short.
+    pub(super) fn counts_more_than(&self, got: u64) -> bool {
+        self.count.is_some_and(|count| got < count)
     }
 }
 

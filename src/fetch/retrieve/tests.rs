@@ -1,6 +1,7 @@
 //! Sources that misbehave: each attempt ends in a named fault within its time, and takes nothing that was not asked
 //! for.
 
+mod counts;
 mod evil;
 mod hostile;
 

@@ -295,7 +295,7 @@ async fn give(
         response = response.header(header::ACCEPT_RANGES, "bytes");
         response = match faults.ranges {
             Ranges::ByDate => response
-                .header(header::LAST_MODIFIED, http_date(-3600))
+                .header(header::LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT")
                 .header(header::DATE, http_date(0)),
             _ => response.header(header::ETAG, TAG),
         };

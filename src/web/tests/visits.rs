@@ -132,3 +132,31 @@ async fn another_host_of_the_list_or_another_port_gets_no_answer_and_no_bearer()
         assert!(seen[0].1.get("authorization").is_some(), "{status}: at home it stays");
     }
 }
+
+/// Answers so many requests by a redirect; after them nobody is reached.
+struct Dead(Mutex<usize>);
+
+impl Recording for Dead {
+    fn answer(&self, _: &str, _: &Url, _: &HeaderMap, _: &[u8]) -> Option<Recorded> {
+        let mut left = self.0.lock().unwrap();
+        *left = left.checked_sub(1)?;
+        let headers = vec![("location".to_owned(), "/next".to_owned())];
+        Some(Recorded { status: 303, headers, body: bytes::Bytes::new() })
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_by_a_redirect_was_sent() {
+    let client = Client::new(&BTreeMap::new()).unwrap();
+    let hosts = ["portal.example.org".to_owned()];
+    let visit = Visit::new(&client, &hosts, 5, Jar::default());
+    let mut visit = visit.replayed(Arc::new(Dead(Mutex::new(1))));
+    let limits = Limits::SHORT;
+    // The second call begins anew: what the first one reached is not held against it.
+    for sent_nothing in [false, true] {
+        let call = Call { url: url(HOME), load: answer(), headers: vec![], limits };
+        let error = visit.send(call).await.err().unwrap();
+        assert!(error.is_unsent(), "{error}");
+        assert_eq!(visit.sent_nothing(&error), sent_nothing);
+    }
+}

@@ -1,7 +1,7 @@
 //! DICOMweb as a step: studies and instances by QIDO-RS, objects by WADO-RS (PS3.18 10.4, 10.6).
 //!
 //! The instances that the service lists are the completeness check: a study of which fewer come is fetched
-//! again, and never taken as whole.
+//! again, and never taken as whole, and neither is one of which others come.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::fetch::multipart::{Multipart, Step as Part};
 use crate::fetch::recipe::file::Step;
 use crate::fetch::recipe::page::Entry;
 use crate::fetch::recipe::template::Template;
-use crate::fetch::{Error, Halt, locate, store};
+use crate::fetch::{Error, Halt, SourceError, locate, store};
 use crate::web::{Call, Limits, Load};
 
 /// A list of 30,000 instances with what servers return of each; only the UIDs are kept.
@@ -188,14 +188,27 @@ impl Run<'_> {
         }
         let came = self.shelf.count().saturating_sub(before);
         self.trace.line(&format!("{came} of {} instances came", listed.len()));
-        let whole = read.and(if came < listed.len() {
-            Err(Error::Cut { host: self.host() })
-        } else {
-            Ok(())
-        });
+        let whole = match read {
+            Ok(()) if came < listed.len() => Err(Error::Cut { host: self.host() }),
+            Ok(()) => self.holds(&listed, before).await,
+            Err(fault) => Err(fault),
+        };
         if whole.is_err() {
             self.shelf.truncate(before);
         }
         Ok(whole?)
+    }
+
+    /// Whether what came is what was listed: one object twice, or one of another study, has the right number too.
+    async fn holds(&self, listed: &BTreeSet<String>, before: usize) -> Result<(), Error> {
+        let Some(came) = self.shelf.instances(before).await? else { return Ok(()) };
+        let is_here = |uid: &&String| Uid::new(uid).is_ok_and(|uid| came.contains(&uid));
+        let got = listed.iter().filter(is_here).count();
+        if got == listed.len() {
+            return Ok(());
+        }
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let (got, told) = (number(got), number(listed.len()));
+        Err(SourceError::Incomplete { name: self.host(), got, told }.into())
     }
 }

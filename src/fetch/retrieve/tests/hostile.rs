@@ -13,7 +13,7 @@ use crate::import::{File, ImportId, Selection};
 use crate::seal::Vault;
 use crate::spool::Spool;
 
-const GET: u16 = 0x8010;
+pub(super) const GET: u16 = 0x8010;
 const MOVE: u16 = 0x8021;
 
 /// Far longer than any of them takes on a busy machine, far shorter than forever.
@@ -25,7 +25,7 @@ impl Observer for Deaf {
     fn received(&self, _: u64) {}
 }
 
-fn two() -> Answers {
+pub(super) fn two() -> Answers {
     Answers {
         studies: vec![(STUDY.to_owned(), Some(2))],
         instances: vec!["1.2.3.4", "1.2.3.5"],
@@ -84,13 +84,13 @@ fn retrieval(address: SocketAddr, how: Retrieve, dir: &std::path::Path) -> Retri
     }
 }
 
-struct Outcome {
-    ended: Result<Vec<File>, Error>,
+pub(super) struct Outcome {
+    pub(super) ended: Result<Vec<File>, Error>,
     statuses: Vec<u16>,
 }
 
 impl Outcome {
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         self.ended.as_ref().map(Vec::len).unwrap_err().to_string()
     }
 
@@ -121,7 +121,7 @@ async fn attempt_on(
     Outcome { ended, statuses }
 }
 
-async fn get(answers: Answers, script: Script) -> Outcome {
+pub(super) async fn get(answers: Answers, script: Script) -> Outcome {
     attempt_on(Retrieve::Get, answers, nothing, script, |_| {}).await
 }
 
