@@ -38,9 +38,10 @@ pub use index::Index;
 pub use objection::{objection, rejected};
 pub use orders::{NotTogether, ORDER_LIMIT, Orders};
 pub use policies::MatchingSection;
+pub use study::IDENTITY_LIMIT;
 
 /// Version of these rules, kept with every decision by rule. Raise it when an outcome may change.
-pub const RULES_VERSION: u32 = 3;
+pub const RULES_VERSION: u32 = 4;
 
 /// What is matched: a study, and everything known about whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

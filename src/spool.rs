@@ -222,6 +222,15 @@ impl ImportSpool {
         &self.0.spool
     }
 
+    /// Removes all packs of an import that names no blob: what an attempt left that was broken off. Blocking.
+    pub fn clear(&self) -> Result<(), Error> {
+        for number in pack_numbers(&self.0.folder)? {
+            let path = pack_path(&self.0.folder, number);
+            fs::remove_file(&path).map_err(|source| place::explain(&path, source))?;
+        }
+        Ok(())
+    }
+
     /// A new pack file with one owner, for what is read soon. Blocking.
     pub fn pack(&self) -> Result<Pack, Error> {
         self.pack_of(BlockFile::cached)

@@ -76,8 +76,10 @@ pub struct Answer {
 /// When the items were told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// At least one source answered now.
+    /// Every source answered now, or what it told before is not needed.
     Live,
+    /// Some did; of another one the items are what was kept.
+    Mixed,
     /// None did: the items are what was kept. Nothing that they do not show is proved by that.
     Kept,
 }
@@ -249,7 +251,9 @@ impl Worklist {
             return Err(Error::Unreachable(told));
         }
         items.extend(of_local);
-        items.extend(self.matching(kept, queries).await);
+        let of_kept = self.matching(kept, queries).await;
+        let uses_kept = !of_kept.is_empty();
+        items.extend(of_kept);
         let mut items = join(items);
         let fits = items.len() <= ITEM_LIMIT;
         if !fits {
@@ -266,7 +270,11 @@ impl Worklist {
         } else {
             Completeness::Incomplete
         };
-        let freshness = if nobody && !is_local_only { Freshness::Kept } else { Freshness::Live };
+        let freshness = match (nobody && !is_local_only, uses_kept) {
+            (true, _) => Freshness::Kept,
+            (false, true) => Freshness::Mixed,
+            (false, false) => Freshness::Live,
+        };
         Ok(Answer { items, completeness, notes, freshness })
     }
 

@@ -173,7 +173,9 @@ pub enum Faulty {
     AskedFolder,
     #[error("`query-peer` names whom to ask; leave it out if `existing-study` is \"ignore\"")]
     AskedAndIgnored,
-    #[error("`commitment` and `confirm-by-query` are for a `peer`; leave them out for a `folder`")]
+    #[error(
+        "`commitment` and `confirm-by-query` are for a `peer`; leave them out for a `folder` or a `stow-url`"
+    )]
     VouchingFolder,
     #[error(
         "`commitment-peer` and `commitment-timeout` say whom to ask and how long to wait; leave them out if `commitment` is \"off\""
@@ -181,7 +183,9 @@ pub enum Faulty {
     AskedAndOff,
     #[error("`commitment-timeout` is between one minute and 48 hours")]
     CommitmentTimeout,
-    #[error("`bandwidth` and `status` are for a `peer`; leave them out for a `folder`")]
+    #[error(
+        "`bandwidth` and `status` are for a `peer`; leave them out for a `folder` or a `stow-url`"
+    )]
     BandwidthToFolder,
     #[error("`coercion.{0}`: {1}")]
     Coercion(&'static str, &'static str),
@@ -257,10 +261,11 @@ impl DestinationSection {
         let mut faults = Vec::new();
         let waits = self.commitment_peer.is_some() || self.commitment_timeout.is_some();
         let vouches = self.commitment.is_some() || self.confirm_by_query.is_some() || waits;
-        if self.folder.is_some() && vouches {
+        let is_peer = self.folder.is_none() && self.stow_url.is_none();
+        if !is_peer && vouches {
             faults.push(Faulty::VouchingFolder);
         }
-        if self.folder.is_some() && (self.bandwidth.is_some() || !self.status.is_empty()) {
+        if !is_peer && (self.bandwidth.is_some() || !self.status.is_empty()) {
             faults.push(Faulty::BandwidthToFolder);
         }
         if self.commitment == Some(Commitment::Off) && waits {

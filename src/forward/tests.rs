@@ -284,6 +284,8 @@ fn sections_have_exactly_one_target() {
         ("https://u:p@x/studies'", Faulty::StowUrl),
         ("https://x/studies'\nuser = 'a'", Faulty::Credentials),
         ("https://x/studies'\nexisting-study = 'ask'", Faulty::AskedFolder),
+        ("https://x/studies'\ncommitment = 'require'", Faulty::VouchingFolder),
+        ("https://x/studies'\nbandwidth = '20 Mbit/s'", Faulty::BandwidthToFolder),
         ("https://x/studies'\nfolder = '/x'", Faulty::NotOneTarget),
     ] {
         assert_eq!(stow(more), Err(vec![fault]), "{more}");

@@ -224,7 +224,7 @@ impl Import {
                         again: Some(Box::new(requested())),
                     }
                 } else {
-                    State::Preparing { due: (*due).max(now), attempts }
+                    State::Preparing { due: due.later(now), attempts }
                 };
                 Some(vec![])
             }

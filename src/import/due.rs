@@ -82,7 +82,9 @@ impl Import {
         match &self.state {
             State::Requested { due, .. } | State::Received { due, .. } => *due,
             State::Preparing { due, .. } => Some(*due),
-            State::Unpacked => self.studies.iter().filter_map(|s| s.state.work_due()).min(),
+            State::Unpacked => {
+                self.studies.iter().filter_map(|s| s.state.work_due()).reduce(Moment::earlier)
+            }
             State::Asking { .. }
             | State::Choosing { .. }
             | State::Downloading { .. }
@@ -100,7 +102,7 @@ impl StudyState {
             Self::AwaitingWorklist { due, .. } => *due,
             Self::Forwarding(work) | Self::Confirming(work) => {
                 let dues = |d: &Delivery| [d.due, d.commitment.due()].into_iter().flatten();
-                work.deliveries.iter().flat_map(dues).min()
+                work.deliveries.iter().flat_map(dues).reduce(Moment::earlier)
             }
             Self::Inspected
             | Self::AwaitingDecision { .. }

@@ -137,7 +137,8 @@ impl Study {
         }
         let expected = self.instances.len();
         if delivery.outcomes.len() >= expected {
-            delivery.began = false;
+            // A run beside this one may have put it off meanwhile.
+            (delivery.began, delivery.due) = (false, None);
         }
         // Whoever has stored everything is asked to vouch for it, whatever the others do.
         let assure = commitment::assure(&self.uid, &self.instances, delivery);

@@ -13,7 +13,7 @@ use super::{Agreement, Case};
 
 /// Identities of one study that are compared with each other. A study that carries more holds several
 /// patients whatever they are.
-const IDENTITY_LIMIT: usize = 32;
+pub const IDENTITY_LIMIT: usize = 7;
 
 /// Other names of one study: of before a marriage, of another country. A person has few.
 const OTHER_NAME_LIMIT: usize = 4;

@@ -93,7 +93,8 @@ const PLACEHOLDER_FAMILIES: [&str; 16] = [
     "deidentified",
 ];
 
-const NEWBORNS: [&str; 12] = [
+/// Given names that stand for a child without one; both spellings of an umlaut, because words are compared as they are.
+const NEWBORNS: [&str; 20] = [
     "baby",
     "neugeborenes",
     "neugeborene",
@@ -106,6 +107,14 @@ const NEWBORNS: [&str; 12] = [
     "boy",
     "girl",
     "drilling",
+    "saeugling",
+    "maedchen",
+    "junge",
+    "bub",
+    "sohn",
+    "tochter",
+    "son",
+    "daughter",
 ];
 
 pub(super) fn is_title(word: &str) -> bool {

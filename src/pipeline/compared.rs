@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
+use super::decisions::the_one;
 use super::handle::{Pipeline, Refusal};
 use crate::dicom::{DataSet, Item, Syntax, Uid, scan};
 use crate::import::{Blob, Import, ImportId, Instance, Origin, Study, StudyState};
@@ -40,10 +41,12 @@ impl Pipeline {
             StudyState::AwaitingDecision { outcome } => outcome.candidates.as_slice(),
             _ => &[],
         };
-        let find = |item: &String| candidates.iter().find(|known| known.item_id == *item);
         let meant: Option<Vec<&Candidate>> = match items {
             [] => candidates.first().map(|best| vec![best]),
-            items => items.iter().map(find).collect(),
+            items => {
+                let each = items.iter().map(|item| the_one(candidates, item));
+                each.collect::<Result<Option<_>, _>>()?
+            }
         };
         if let Some(meant) = meant {
             let target = Target::of_orders(meant.into_iter().map(|known| known.item.clone()))

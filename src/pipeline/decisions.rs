@@ -206,7 +206,7 @@ impl Pipeline {
         };
         let (mut items, mut candidates, mut listed) = (Vec::new(), Vec::new(), None);
         for item_id in item_ids {
-            if let Some(candidate) = known.iter().find(|known| known.item_id == *item_id) {
+            if let Some(candidate) = the_one(known, item_id)? {
                 items.push(candidate.item.clone());
                 candidates.push(candidate.clone());
                 continue;
@@ -226,6 +226,23 @@ impl Pipeline {
         }
         Ok((items, candidates))
     }
+}
+
+/// The candidate of this name. Sources that tell one order with different patients leave nobody to be meant.
+pub(super) fn the_one<'a>(
+    known: &'a [Candidate],
+    item_id: &str,
+) -> Result<Option<&'a Candidate>, Refusal> {
+    let mut meant = known.iter().filter(|known| known.item_id == item_id);
+    let Some(one) = meant.next() else { return Ok(None) };
+    if meant.any(|other| other.item.patient != one.item.patient) {
+        return Err(Refusal::NotNow(
+            "the worklist tells this order more than once, with different patients; have it corrected there, and \
+             press retry"
+                .into(),
+        ));
+    }
+    Ok(Some(one))
 }
 
 /// What held a study, contradictions or a destination, which a person's decision overrides.

@@ -1,6 +1,7 @@
 //! The one task that owns every import.
 
 mod disk;
+mod look;
 mod records;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use super::stages::{Permits, Stages};
 use super::{Gate, Pipeline, Refusal, recover};
 use crate::clock::Moment;
 use crate::forward::Brake;
-use crate::import::{Action, Due, End, Event, Illegal, Import, ImportId, Kind, State, Times};
+use crate::import::{Action, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{self, Entry, Journal};
 use crate::seal::KeysFolder;
 use crate::spool::{ImportSpool, Spool};
@@ -38,12 +39,6 @@ const BATCH: usize = 256;
 
 /// How often the due times are looked at.
 const TICK: Duration = Duration::from_millis(200);
-
-/// How often the clock's reading is kept, which bounds the running time that a crash forgets.
-const READING_EVERY: Duration = Duration::from_secs(60);
-
-/// The wall clock may drift from the running clock by this much between two looks before it counts as a jump.
-const JUMP: Duration = Duration::from_secs(300);
 
 /// How long objects that are on the wire may take to end when the gateway stops, and their answers to come. What
 /// is not answered then is sent again at the next start.
@@ -387,70 +382,6 @@ impl Scheduler {
         }
         let stage = self.stages.clone().run(id, action, slot.brake.clone());
         self.running.spawn(stage);
-    }
-
-    /// Looks at what is due, at the clocks, and keeps their reading.
-    async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
-        let now = self.shared.clock.now();
-        let times = self.times();
-        let due: Vec<_> = {
-            let imports = self.shared.imports.read().unwrap_or_else(PoisonError::into_inner);
-            let ripe = self.due.ripe(now).into_iter();
-            ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
-        };
-        for (id, due) in due {
-            match due {
-                Due::Work => drop(self.apply(id, Event::CameDue, turn)),
-                due @ (Due::Quiet | Due::Long) => {
-                    if let (Due::Long, Some(slot)) = (due, self.slots.get(&id)) {
-                        slot.gate.shut();
-                    }
-                    if self.slots.get(&id).is_none_or(|slot| slot.gate.close_if_empty()) {
-                        drop(self.apply(id, Event::BecameQuiet, turn));
-                        self.slots.entry(id).and_modify(|slot| slot.spool = None);
-                    }
-                }
-                Due::Death(end) => {
-                    let wait = self.slots.get(&id).and_then(|slot| slot.bury_after);
-                    if wait.is_none_or(|due| now.reached(due)) {
-                        turn.deaths.push((id, end, None));
-                    }
-                }
-            }
-        }
-        for (id, death) in &self.unreadable {
-            let wait = self.slots.get(id).and_then(|slot| slot.bury_after);
-            if now.reached(wait.map_or(*death, |wait| Moment::later(*death, wait))) {
-                turn.deaths.push((*id, End::Expired, None));
-            }
-        }
-        self.watch_clocks(now);
-        if now.since(self.kept) >= READING_EVERY {
-            self.kept = now;
-            match self.tidy(now).await {
-                Ok(()) => {}
-                // The next look tries again; what must be kept waits for space by itself.
-                Err(error) if error.is_full() => tracing::warn!(%error, "the clock is not kept"),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// A wall clock that jumps moves nothing here, since every due time counts in running time; but somebody
-    /// has to know, because DICOM date-times and worklist windows follow the wall.
-    fn watch_clocks(&mut self, now: Moment) {
-        let ran = i64::try_from(now.since(self.looked).as_millis()).unwrap_or(i64::MAX);
-        let jumped = now.wall_ms.saturating_sub(self.looked.wall_ms).saturating_sub(ran);
-        if jumped.unsigned_abs() > u64::try_from(JUMP.as_millis()).unwrap_or(u64::MAX) {
-            let alarm = format!(
-                "the wall clock jumped by {} s; retention goes on in running time, set the clock right",
-                jumped / 1000
-            );
-            tracing::warn!("{alarm}");
-            self.shared.log(|log| log.alarm(alarm));
-        }
-        self.looked = now;
     }
 
     /// Lets running stages end, records what they still report, and keeps the clock's reading.

@@ -59,6 +59,9 @@ pub(super) struct Stages {
     pub(super) judge: Judge,
 }
 
+/// An import keeps no more identities of a study than these. Those that it does not keep must not go unseen.
+const _: () = assert!(Study::MAX_IDENTITIES > matching::IDENTITY_LIMIT);
+
 impl Stages {
     /// Runs an action to its end.
     pub(super) async fn run(self, id: ImportId, action: Action, brake: Brake) {
@@ -146,6 +149,14 @@ impl Stages {
             }
             Err(error) => return Some(failed(Stage::Pull, None, error.to_string())),
         };
+        if import.instances.is_empty() {
+            // What earlier attempts fetched is named by nothing, and each of them may have filled the disk.
+            let packs = spool.clone();
+            let cleared = tokio::task::spawn_blocking(move || packs.clear()).await;
+            if let Ok(Err(error)) = cleared {
+                tracing::warn!(import = %import.id, %error, "what an earlier attempt left stays for now");
+            }
+        }
         let observer: Arc<dyn fetch::Observer> =
             Arc::new(Watch::new(&counters, self.pipeline.clone(), import.id));
         let mut pulling = self.pulling(import, settings, spool, cancel, observer)?;
@@ -222,6 +233,7 @@ impl Stages {
         };
         let named = targeted.accession_number.is_some() || targeted.patient_id.is_some();
         let mut judged = None;
+        let mut freshness = Freshness::Live;
         for ask in [named.then(|| targeted.clone()), Some(Ask { broad: true, ..targeted })] {
             let Some(ask) = ask else { continue };
             let answer = match settings.worklist.ask(&ask).await {
@@ -245,6 +257,7 @@ impl Stages {
                 });
                 return Some(self.postpone(study, settings, sentence));
             }
+            freshness = answer.freshness;
             let policy = settings.matching.of(source(import));
             let mut outcome = self.judged(case.clone(), answer, policy, &ask).await;
             if let Some(filed) = &filed {
@@ -256,7 +269,17 @@ impl Stages {
                 break;
             }
         }
-        let outcome = judged?;
+        let mut outcome = judged?;
+        if let (Verdict::Automatic, Freshness::Mixed, Some(best)) =
+            (outcome.verdict, freshness, outcome.candidates.first())
+        {
+            // It may be one of those that are only kept, and its source may tell otherwise by now.
+            match settings.worklist.reread(&best.item).await {
+                Ok(Some(now)) if now.patient == best.item.patient && now.is_open() => {}
+                Ok(_) => outcome.verdict = Verdict::Person,
+                Err(error) => return Some(self.postpone(study, settings, error.to_string())),
+            }
+        }
         let first = outcome.candidates.first();
         match (outcome.verdict, first) {
             (Verdict::Automatic, Some(best)) => {

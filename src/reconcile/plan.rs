@@ -244,6 +244,8 @@ impl Changes {
             Some(items(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, vec![vec![issuer]]))
         });
         self.set_or_remove(tags::ADMISSION_ID, id);
+        #[expect(deprecated, reason = "retired, and still written: whose the foreign number was")]
+        self.remove(tags::ISSUER_OF_ADMISSION_ID);
         self.set_or_remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, issuer);
     }
 
@@ -264,6 +266,7 @@ impl Changes {
         ] {
             self.set_or_remove(tag, optional(tag, vr, value));
         }
+        self.requesters();
         self.set_or_remove(tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, procedure_code(item));
         self.0.extend(referenced_studies(item).map(Change::Set));
         let requests = each.iter().flat_map(|item| {
@@ -278,8 +281,15 @@ impl Changes {
         self.set(items(tags::REFERENCED_REQUEST_SEQUENCE, requests.collect()));
     }
 
+    /// Codes and numbers that belong to the physician and the service of before.
+    fn requesters(&mut self) {
+        self.remove(tags::REQUESTING_PHYSICIAN_IDENTIFICATION_SEQUENCE);
+        self.remove(tags::REQUESTING_SERVICE_CODE_SEQUENCE);
+    }
+
     fn no_order(&mut self, coercion: &Coercion) {
         self.admission(None, coercion);
+        self.requesters();
         self.set(empty(tags::ACCESSION_NUMBER, "SH"));
         for tag in [
             tags::ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,

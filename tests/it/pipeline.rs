@@ -5,10 +5,12 @@ use std::time::Duration;
 use lotse::import::{End, State, StudyState};
 use lotse::matching::{Authority, Target};
 use lotse::sim::sample::Sample;
+use lotse::sim::world::World;
 use lotse::sim::{pacs, portal, ris};
 use serde_json::{Value, json};
 
 use crate::hospital::{Answered, Hospital, Order, actor, files_below, keys_of, until};
+use crate::support::Setup;
 
 const SLICES: u16 = 9;
 
@@ -107,6 +109,44 @@ async fn a_worklist_that_cannot_be_asked_is_never_no_match() {
     hospital.closed(id).await;
     assert_delivered(&hospital, 1);
     hospital.stop().await;
+}
+
+/// Of two sources the one that holds the order is down: what it told before may be wrong by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_only_kept_is_not_filed_under_beside_a_source_that_answers() {
+    let world = World::start(SLICES).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Setup::new()
+        .peer("ris", "RIS", world.ris.address().port(), &[])
+        .peer("pacs", "PACS", world.pacs.address().port(), &[])
+        .worklist_peer("ris")
+        .worklist_folder(folder.path())
+        .destination_peer("pacs")
+        .retry("200ms", "400ms")
+        .start()
+        .await;
+    let kept = async || {
+        let listed = daemon.api.get("/api/v1/worklist").await;
+        (!listed["items"].as_array()?.is_empty()).then_some(())
+    };
+    until("the worklist", kept).await;
+    world.ris.set_fault(ris::Fault::RefuseAssociation);
+    let item = world.sample.item();
+    let id = item.patient.id.unwrap();
+    let request = json!({
+        "patient": {"patientId": id.id, "issuer": id.issuer},
+        "accessionNumber": item.accession_number.unwrap().number,
+    });
+    let import = daemon.api.upload("cd.zip", world.sample.zip().unwrap(), &request).await;
+    daemon.api.until_studies(&import, "AwaitingWorklist").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let shown = daemon.api.import(&import).await;
+    assert_eq!(shown["studies"][0]["state"], "AwaitingWorklist", "{shown}");
+    assert!(world.pacs.received().is_empty());
+    world.ris.set_fault(ris::Fault::None);
+    daemon.api.until_state(&import, "Closed").await;
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

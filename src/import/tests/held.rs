@@ -47,6 +47,25 @@ fn a_study_of_which_something_was_sent_keeps_its_decision() {
     assert!(import.apply(&decided, Moment::default()).is_err());
 }
 
+fn began(study: &Uid, destination: &str) -> Event {
+    let destination = Some(DestinationName(destination.into()));
+    Event::Began { stage: Stage::Forward, study: Some(study.clone()), destination }
+}
+
+#[test]
+fn it_is_decided_anew_while_another_destination_waits_for_its_turn() {
+    let (mut import, study) = forwarding();
+    apply(&mut import, &held(&study, "pacs"));
+    let mut twice = order();
+    twice.destinations.push(DestinationName("archive".into()));
+    let decided = Event::Decided { study: study.clone(), order: twice };
+    apply(&mut import, &decided);
+    apply(&mut import, &held(&study, "pacs"));
+    // Outside its window, say: it has not begun, and cannot while the study is held.
+    assert!(import.apply(&began(&study, "archive"), Moment::default()).is_err());
+    assert!(import.apply(&decided, Moment::default()).is_ok());
+}
+
 #[test]
 fn it_is_not_decided_anew_while_another_destination_is_at_work() {
     let (mut import, study) = forwarding();
@@ -55,6 +74,7 @@ fn it_is_not_decided_anew_while_another_destination_is_at_work() {
     twice.destinations.push(DestinationName("archive".into()));
     let decided = Event::Decided { study: study.clone(), order: twice };
     apply(&mut import, &decided);
+    apply(&mut import, &began(&study, "archive"));
     apply(&mut import, &held(&study, "pacs"));
     assert!(import.apply(&decided, Moment::default()).is_err(), "archive may be storing it");
     apply(&mut import, &held(&study, "archive"));

@@ -99,6 +99,9 @@ fn a_named_order_is_not_enough_if_anything_is_wrong() {
         X,
         "two names",
     );
+    // As many as an import keeps of one study: there may be others that it did not keep.
+    let crowd = |c: &mut Case| c.witnesses.identities = vec![c.facts.patient.clone(); 8];
+    held(&with(&crowd), one, X, "eight identities");
     held(
         &with(&|c| c.witnesses.identities.push(person("ANONYM", BORN, Sex::Male))),
         one,

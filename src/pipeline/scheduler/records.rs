@@ -124,6 +124,16 @@ impl Scheduler {
         self.keep(Record::End(tombstone.clone())).await?;
         self.unreadable.retain(|(unreadable, _)| *unreadable != id);
         self.shared.log(|log| log.settle(id));
+        let undelivered = tombstone.counts.quarantined.saturating_add(tombstone.counts.in_flight);
+        if end == End::Expired && undelivered > 0 {
+            let received = tombstone.counts.received;
+            let alarm = format!(
+                "the time to keep import {id} was over before {undelivered} of its {received} images were \
+                 delivered: they are destroyed; fetch them again if they are needed"
+            );
+            tracing::warn!("{alarm}");
+            self.shared.log(|log| log.alarm(alarm));
+        }
         // Without its key the import takes no event any more, so it ends all the same.
         if let Left::Files(error) = left {
             let alarm = format!(

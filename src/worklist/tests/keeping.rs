@@ -156,6 +156,16 @@ async fn what_is_kept_answers_while_the_ris_is_down_and_proves_nothing() {
     // The order that was chosen is read again from the RIS, or not at all.
     assert!(matches!(worklist.reread(&answer.items[0]).await, Err(Error::Unreachable(_))));
     assert_eq!(worklist.listing().await.unwrap().items.len(), 2);
+    // Beside a source that answers, it is there, and is told apart.
+    let folder = tempfile::tempdir().unwrap();
+    let sources = vec![ris(), Source::Folder { path: folder.path().to_owned() }];
+    let beside =
+        Worklist::new(sources, options(), clock.clone()).keeping(cache, Local::in_memory());
+    let mixed = beside.ask(&narrow).await.unwrap();
+    assert_eq!((mixed.items.len(), mixed.freshness), (1, Freshness::Mixed));
+    let other = Ask { accession_number: Some("A77".to_owned()), ..Ask::default() };
+    assert_eq!(beside.ask(&other).await.unwrap().freshness, Freshness::Live);
+    assert!(matches!(beside.reread(&mixed.items[0]).await, Err(Error::Unreachable(_))));
     // Without anything kept, nobody answers.
     let empty = Worklist::new(vec![ris()], options(), clock);
     assert!(empty.ask(&broad()).await.is_err() && empty.kept().is_none());
