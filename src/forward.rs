@@ -82,7 +82,7 @@ pub enum Stored {
     Some,
 }
 
-/// Whether there were runs before.
+/// Whether there were runs before that sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
     First,
@@ -97,6 +97,8 @@ pub trait Recorder: Send + Sync {
     async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone>;
     /// For progress only: bytes that left, counted as they go.
     fn sent_bytes(&self, bytes: u64);
+    /// What was counted in this run did not leave after all: nobody was reached.
+    fn nothing_left(&self) {}
 }
 
 /// The scheduler does not want this run any more.

@@ -115,7 +115,7 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
     let (plan, facts) = (Arc::new(run.plan), Arc::new(run.facts));
     let source: Arc<dyn Source> = Arc::new(run.spool);
     let mut queue = batches(run.instances, run.compressed);
-    let mut postponing = None;
+    let (mut postponing, mut reached) = (None, false);
     while let Some(batch) = queue.pop_front() {
         let permit = tokio::select! {
             biased;
@@ -155,6 +155,7 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
             answered = uploading => answered,
         };
         drop(permit);
+        let before = std::mem::replace(&mut reached, true);
         let produced = producing.await.unwrap_or_default();
         let mut next = match (answered, produced.broken) {
             // The request broke off on purpose; the others go again.
@@ -180,6 +181,9 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
             }
             (Some(Err(error)), None) => {
                 let pause = if error.is_unsent() { Pause::Destination } else { Pause::Study };
+                if error.is_unsent() && !before {
+                    run.recorder.nothing_left();
+                }
                 return postponed(format!("{name}: {}", told(&error)), pause);
             }
         };

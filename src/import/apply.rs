@@ -119,9 +119,12 @@ impl Import {
                 let study = self.study_mut(study).ok_or(illegal)?;
                 study.sent(destination, outcomes).ok_or(illegal)
             }
-            Event::DeliveryPostponed { study, destination, due, sentence } => {
+            Event::DeliveryPostponed { study, destination, due, sentence, unsent } => {
                 let study = self.study_mut(study).ok_or(illegal)?;
-                study.delivery_postponed(destination, *due, sentence, now).ok_or(illegal)
+                let delivery = study.delivery_postponed(destination, *due, sentence, now);
+                let delivery = delivery.ok_or(illegal)?;
+                delivery.may_hold |= !unsent;
+                Ok(vec![])
             }
             Event::Held { study, destination, sentence } => {
                 let study = self.study_mut(study).ok_or(illegal)?;

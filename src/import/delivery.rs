@@ -30,6 +30,9 @@ pub struct Delivery {
     /// Whether a run is sending, not only waiting for its turn.
     #[serde(default)]
     pub began: bool,
+    /// Whether the destination may hold an object that no answer has reached us for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_hold: bool,
     /// What the destination does beyond answering.
     #[serde(default)]
     pub commitment: Commitment,
@@ -53,6 +56,7 @@ impl Delivery {
             outcomes: Outcomes::default(),
             attempts: 0,
             interrupted: 0,
+            may_hold: false,
             due: None,
             fails_since: None,
             last_error: None,

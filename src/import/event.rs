@@ -135,6 +135,9 @@ pub enum Event {
         destination: DestinationName,
         due: Moment,
         sentence: String,
+        /// Not a byte of an object left in it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsent: bool,
     },
     /// A destination holds this study for somebody else: nothing was sent, a person decides.
     Held {

@@ -162,7 +162,7 @@ impl Study {
         due: Moment,
         sentence: &str,
         now: Moment,
-    ) -> Option<Vec<Action>> {
+    ) -> Option<&mut Delivery> {
         // In quarantine, because another destination failed, it is noted so that it is known to rest.
         let (StudyState::Forwarding(work) | StudyState::Quarantined { work: Some(work), .. }) =
             &mut self.state
@@ -175,7 +175,7 @@ impl Study {
         delivery.due = Some(due);
         delivery.fails_since.get_or_insert(now);
         delivery.last_error = Some(sentence.to_owned());
-        Some(vec![])
+        Some(delivery)
     }
 
     pub(super) fn held(
@@ -245,6 +245,7 @@ impl Study {
                     delivery
                         .outcomes
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
+                    delivery.may_hold |= delivery.began;
                     (delivery.interrupted, delivery.began) = (0, false);
                     (delivery.due, delivery.fails_since) = (None, None);
                     delivery.held = None;
@@ -288,6 +289,7 @@ impl Study {
                     if delivery.due.is_some() || delivery.outcomes.len() >= expected {
                         continue;
                     }
+                    delivery.may_hold |= delivery.began;
                     if how.counts(std::mem::take(&mut delivery.began), &mut delivery.interrupted) {
                         return self.quarantine(&cut_off("sending it"));
                     }

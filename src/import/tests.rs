@@ -182,6 +182,7 @@ fn events() -> impl Strategy<Value = Event> {
             destination: pacs(),
             due: Moment::default(),
             sentence: "busy".into(),
+            unsent: n % 2 == 0,
         }),
         study.clone().prop_map(move |n| Event::Held {
             study: study_uid(n),

@@ -1,6 +1,7 @@
 //! One run of a delivery: its turn in the lane, what is sent, what is recorded of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,7 +67,14 @@ impl Stages {
                 let wait =
                     settings.backoff.jittered(delivery.attempts.saturating_add(1), seed(import.id));
                 let (due, sentence) = (shared.clock.now().after(wait), error.to_string());
-                return Some(Event::DeliveryPostponed { study: uid, destination, due, sentence });
+                let unsent = true;
+                return Some(Event::DeliveryPostponed {
+                    study: uid,
+                    destination,
+                    due,
+                    sentence,
+                    unsent,
+                });
             }
             Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
         };
@@ -74,6 +82,14 @@ impl Stages {
         let instances = waiting.filter_map(|number| {
             let index = usize::try_from(*number).ok()?;
             Some((*number, Arc::clone(import.instances.get(index)?)))
+        });
+        let outcomes = Arc::new(Outcomes {
+            pipeline: self.pipeline.clone(),
+            counters: shared.counters(import.id),
+            left: AtomicBool::new(false),
+            import: import.id,
+            study: uid.clone(),
+            destination: destination.clone(),
         });
         let run = Run {
             study: uid.clone(),
@@ -87,24 +103,19 @@ impl Stages {
                 0 => Stored::Nothing,
                 _ => Stored::Some,
             },
-            runs: match (delivery.attempts, delivery.interrupted, delivery.commitment.resent) {
-                (0, 0, 0) => Runs::First,
+            runs: match (delivery.may_hold, delivery.commitment.resent) {
+                (false, 0) => Runs::First,
                 _ => Runs::Again,
             },
             overridden: work.decision.overridden.clone(),
             instances: instances.collect(),
             spool,
             brake: brake.clone(),
-            recorder: Arc::new(Outcomes {
-                pipeline: self.pipeline.clone(),
-                counters: shared.counters(import.id),
-                import: import.id,
-                study: uid.clone(),
-                destination: destination.clone(),
-            }),
+            recorder: Arc::clone(&outcomes) as Arc<dyn Recorder>,
         };
         let attempts = delivery.attempts;
         let ended = settings.destinations.deliver(&destination, run).await;
+        let unsent = !outcomes.left.load(Ordering::Acquire);
         let found = settings.destinations.get(&destination).map(|found| &found.retries);
         let retry = found.and_then(|found| found.whole.as_ref());
         let retry_objects = found.and_then(|found| found.objects.as_ref()).or(retry);
@@ -146,7 +157,13 @@ impl Stages {
         };
         let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
         let Some(end) = ends.filter(|_| !brake.is_stopped()) else {
-            return Some(Event::DeliveryPostponed { study: uid, destination, due, sentence });
+            return Some(Event::DeliveryPostponed {
+                study: uid,
+                destination,
+                due,
+                sentence,
+                unsent,
+            });
         };
         let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
         if now.since(since) >= end {
@@ -158,7 +175,7 @@ impl Stages {
         }
         // The last time at the end, not after it.
         let due = due.earlier(since.after(end));
-        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence })
+        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence, unsent })
     }
 
     /// The destination took something.
@@ -235,6 +252,8 @@ pub(super) fn seed(id: ImportId) -> u64 {
 struct Outcomes {
     pipeline: Pipeline,
     counters: Arc<Counters>,
+    /// Whether a byte of an object has left.
+    left: AtomicBool,
     import: ImportId,
     study: Uid,
     destination: DestinationName,
@@ -249,6 +268,11 @@ impl Recorder for Outcomes {
     }
 
     fn sent_bytes(&self, bytes: u64) {
+        self.left.store(true, Ordering::Release);
         self.counters.add_bytes(bytes);
+    }
+
+    fn nothing_left(&self) {
+        self.left.store(false, Ordering::Release);
     }
 }

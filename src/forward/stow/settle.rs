@@ -100,8 +100,8 @@ fn failed(status: Status, runs: Runs) -> Result<InstanceOutcome, (String, Pause)
         }
         Verdict::Doubtful => Ok(InstanceOutcome::Refused {
             status: Some(status.0),
-            sentence: "the destination says that it has this instance already; look for which patient, then \
-                       press retry"
+            sentence: "the destination says that it has this instance already; look there for which patient: remove \
+                       it there and press retry, or reject the study here"
                 .to_owned(),
         }),
         Verdict::Later(sentence) => Err((sentence, Pause::Study)),

@@ -51,11 +51,43 @@ fn one_run_of_a_delivery_at_a_time() {
         destination,
         due,
         sentence: "busy".into(),
+        unsent: false,
     };
     import.apply(&postponed, Moment::default()).unwrap();
     assert!(import.apply(&began(&study), Moment::default()).is_err(), "it waits");
     import.apply(&Event::CameDue, Moment::default()).unwrap();
     import.apply(&began(&study), Moment::default()).unwrap();
+}
+
+/// An archive that says "I have it already" is believed only if it may have it from us.
+#[test]
+fn a_run_that_sent_nothing_leaves_nothing_there() {
+    let (mut import, study) = forwarding();
+    let may_hold = |import: &Import| {
+        import.study(&study).unwrap().work().unwrap().deliveries.iter().any(|one| one.may_hold)
+    };
+    let due = Moment::default();
+    let postponed = |unsent| Event::DeliveryPostponed {
+        study: study.clone(),
+        destination: pacs(),
+        due,
+        sentence: "busy".into(),
+        unsent,
+    };
+    import.apply(&began(&study), due).unwrap();
+    import.apply(&postponed(true), due).unwrap();
+    assert!(!may_hold(&import), "nobody was reached");
+    import.apply(&Event::CameDue, due).unwrap();
+    import.apply(&began(&study), due).unwrap();
+    let mut cut = import.clone();
+    cut.apply(&Event::Resumed { after: Stop::CutOff }, due).unwrap();
+    assert!(may_hold(&cut), "a kill may have come between an object and its answer");
+    import.apply(&postponed(false), due).unwrap();
+    assert!(may_hold(&import));
+    import.apply(&Event::CameDue, due).unwrap();
+    import.apply(&began(&study), due).unwrap();
+    import.apply(&postponed(true), due).unwrap();
+    assert!(may_hold(&import), "what an earlier run left stays there");
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn keep_three(at: &TempDir) {
 #[tokio::test]
 async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
     let at = folder();
-    let dead = live_and_let_die(&at, 500);
+    let dead = live_and_let_die(&at, 800);
     keep_three(&at).await;
     let before = records(&path(&at));
     assert!(holds(&path(&at), &dead[..64]), "sled keeps what was deleted");
@@ -105,7 +105,7 @@ async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
     assert_eq!(compact(&path(&at)).unwrap(), None);
 
     let (journal, recovered) = open(&at);
-    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 500));
+    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 800));
     assert_eq!((recovered.unreadable.len(), recovered.cut), (0, 0));
     assert_eq!(recovered.reading.map(|reading| reading.boot_ms), Some(3));
     let import = recovered.imports[0].0;
@@ -118,7 +118,7 @@ async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
 #[tokio::test]
 async fn a_journal_that_tells_of_a_loss_is_left_as_it_is() {
     let at = folder();
-    live_and_let_die(&at, 500);
+    live_and_let_die(&at, 800);
     keep_three(&at).await;
     let (journal, _) = open(&at);
     // Keys are away, say: no record was cut, and yet every later start has to know.
@@ -186,7 +186,7 @@ async fn a_new_folder_that_is_half_done_never_counts() {
 #[tokio::test]
 async fn a_running_journal_makes_itself_small() {
     let at = folder();
-    live_and_let_die(&at, 500);
+    live_and_let_die(&at, 800);
     keep_three(&at).await;
     let large = size(&path(&at));
     let (journal, recovered) = open(&at);
@@ -204,7 +204,7 @@ async fn a_running_journal_makes_itself_small() {
     let small = size(&path(&at));
     assert!(large > 8 << 20 && small < 6 << 20, "{large} to {small}");
     let (_, recovered) = open(&at);
-    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 564));
+    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 864));
     assert_eq!((recovered.imports[0].1.len(), recovered.cut), (3, 0));
     assert_eq!(compact(&path(&at)).unwrap(), None);
 }
