@@ -304,3 +304,32 @@ fn destinations(
     }
     Ok((names, not_back))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::{AccessionNumber, Patient, PersonName};
+
+    fn candidate(number: &str, name: &str) -> Candidate {
+        let item = Item {
+            patient: Patient { name: PersonName::new(name), ..Patient::default() },
+            accession_number: Some(AccessionNumber { number: number.into(), issuer: None }),
+            ..Item::default()
+        };
+        let item_id = item.item_id();
+        let (evidence, contradictions) = (vec![], vec![]);
+        Candidate { item_id, item, rank: 1, score: 1, evidence, contradictions }
+    }
+
+    #[test]
+    fn of_two_patients_under_one_order_nobody_is_meant() {
+        let (eva, ida) = (candidate("A1", "Muster^Eva"), candidate("A1", "Muster^Ida"));
+        let other = candidate("A2", "Muster^Ida");
+        assert_eq!(eva.item_id, ida.item_id);
+        let known = [eva.clone(), ida, other.clone(), other.clone()];
+        assert!(matches!(the_one(&known, &eva.item_id), Err(Refusal::NotNow(_))));
+        let found = the_one(&known, &other.item_id).unwrap().unwrap();
+        assert_eq!(found.item.patient, other.item.patient);
+        assert!(the_one(&known, "elsewhere").unwrap().is_none());
+    }
+}

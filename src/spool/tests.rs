@@ -68,6 +68,24 @@ fn keep(pack: &mut Pack, bytes: &[u8]) -> Blob {
 const LENGTHS: [usize; 9] = [0, 1, 100, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 5 * CHUNK, 700_001];
 
 #[test]
+fn a_spool_that_is_cleared_is_empty_and_goes_on() {
+    let world = World::new();
+    let import = world.import();
+    for _ in 0..2 {
+        let mut pack = import.pack().unwrap();
+        pack.append(&mut &*sample(100_000), u64::MAX).unwrap();
+        pack.sync().unwrap();
+    }
+    assert!(world.spool.usage().unwrap().used > 200_000);
+    import.clear().unwrap();
+    assert!(world.spool.usage().unwrap().used < 10_000);
+    let mut pack = import.pack().unwrap();
+    let blob = pack.append(&mut &b"later"[..], u64::MAX).unwrap();
+    pack.sync().unwrap();
+    assert_eq!(all(&import, &blob).unwrap(), b"later");
+}
+
+#[test]
 fn an_import_that_gets_no_folder_leaves_no_key() {
     let at = tempfile::tempdir().unwrap();
     let keys = at.path().join("keys");

@@ -123,6 +123,13 @@ async fn after_a_week_nothing_of_an_unfinished_import_is_readable() {
     assert_eq!(stone.end, End::Expired);
     assert_unreadable(&hospital, id, before.path(), &blobs).await;
     assert_listed(&hospital, id, "Expired").await;
+    // Nothing of it was delivered, and somebody has to know.
+    hospital.turns().await;
+    let told =
+        |alarm: &String| alarm.contains("images were delivered") && alarm.contains(&id.to_string());
+    assert!(hospital.gateway.pipeline.snapshot().alarms.iter().any(told));
+    let next = hospital.show(id).await["nextStep"].to_string();
+    assert!(next.contains("before everything was delivered"), "{next}");
 
     // It stays dead over a restart, and the tombstone stays.
     let hospital = hospital.restart(ClockSource::Given(clock)).await;
@@ -148,6 +155,8 @@ async fn what_is_delivered_dies_after_its_grace() {
     clock.advance(Duration::from_secs(1));
     let stone = hospital.buried(id).await;
     assert_eq!((stone.end, stone.counts.delivered), (End::Expired, u64::from(SLICES)));
+    hospital.turns().await;
+    assert!(hospital.gateway.pipeline.snapshot().alarms.is_empty());
     assert_unreadable(&hospital, id, before.path(), &blobs).await;
     assert_listed(&hospital, id, "Expired").await;
     assert_eq!(hospital.world.pacs.received().len(), usize::from(SLICES) + 1);

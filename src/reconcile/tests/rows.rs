@@ -25,7 +25,7 @@ const COERCED: Then = Is("20260304050607.089+0100");
 const NAMESPACE: Tag = tags::LOCAL_NAMESPACE_ENTITY_ID;
 
 /// What the local side decides: attribute, VR, foreign value, with an order, without one.
-const LOCAL: [Row; 29] = [
+const LOCAL: [Row; 32] = [
     (tags::PATIENT_NAME, VR::PN, "Fremd^Eva", Is("Muster^Erika"), Is("Muster^Erika")),
     (tags::PATIENT_ID, VR::LO, "F-1", Is("4711"), Is("4711")),
     (tags::ISSUER_OF_PATIENT_ID, VR::LO, "FREMD", Is("KLINIK"), Is("HAUS")),
@@ -52,6 +52,9 @@ const LOCAL: [Row; 29] = [
     (tags::REFERRING_PHYSICIAN_IDENTIFICATION_SEQUENCE, VR::SQ, "x", Gone, Kept),
     (tags::REQUESTING_PHYSICIAN, VR::PN, "Fern^Fritz", Is("Station^Stefan"), Gone),
     (tags::REQUESTING_SERVICE, VR::LO, "x", Is("Chirurgie"), Gone),
+    // What they belong to is another's now.
+    (tags::REQUESTING_PHYSICIAN_IDENTIFICATION_SEQUENCE, VR::SQ, "x", Gone, Gone),
+    (tags::REQUESTING_SERVICE_CODE_SEQUENCE, VR::SQ, "x", Gone, Gone),
     (tags::REQUESTED_PROCEDURE_DESCRIPTION, VR::LO, "x", Is("CT extern einlesen"), Gone),
     (tags::REQUESTED_PROCEDURE_CODE_SEQUENCE, VR::SQ, "x", Has(tags::CODE_VALUE, "IMP"), Gone),
     (
@@ -62,6 +65,7 @@ const LOCAL: [Row; 29] = [
         Gone,
     ),
     (tags::ADMISSION_ID, VR::LO, "F-77", Is("FALL-1"), Gone),
+    (Tag(0x0038, 0x0011), VR::LO, "FERN", Gone, Gone),
     (tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, VR::SQ, "x", Has(NAMESPACE, "KIS"), Gone),
     (
         tags::REFERENCED_STUDY_SEQUENCE,
