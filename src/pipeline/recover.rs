@@ -156,8 +156,9 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
             recovery.loss = Loss::Over;
         }
     }
-    if recovered.keeps_orphans {
-        // Their records may be among those that were cut off; they die with their time, not now.
+    if recovered.keeps_orphans || is_other {
+        // Their records may be among those that were cut off, or in the journal that the other folder belongs to; they
+        // die with their time, not now.
         recovery.alarms.extend((!orphans.is_empty()).then(|| {
             format!(
                 "{} imports have bytes but no records any more; restore the journal from a backup, or erase them",

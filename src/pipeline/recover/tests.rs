@@ -39,3 +39,32 @@ fn a_spool_that_cannot_be_listed_is_not_an_empty_one() {
     assert_eq!(recovery.loss, Loss::Keep);
     assert_eq!(fs::read_dir(at.path().join("keys")).unwrap().count(), 1);
 }
+
+#[test]
+fn what_lies_in_another_folder_of_keys_is_left_alone() {
+    let at = tempfile::tempdir().unwrap();
+    let vault = || Vault::open_or_create(&at.path().join("keys"), &at.path().join("master.key"));
+    let known = vault().unwrap().name_folder().unwrap();
+    let spool = Spool::open(&at.path().join("spool"), vault().unwrap()).unwrap();
+    let recovered = |keys| {
+        let reading = Some(Reading { moment: late(), ..Reading::default() });
+        Recovered { reading, keys: Some(keys), ..Recovered::default() }
+    };
+    let here = |id| spool.list().unwrap().contains(&id);
+    // Without a record in the folder that is known, it was never acknowledged.
+    let upload = spool.create(ImportId::new()).unwrap().id();
+    recover(recovered(known), &spool, late());
+    assert!(!here(upload));
+    let other = Vault::open_or_create(&at.path().join("other"), &at.path().join("master.key"));
+    let other = other.unwrap().name_folder().unwrap();
+    let upload = spool.create(ImportId::new()).unwrap().id();
+    let recovery = recover(recovered(other), &spool, late());
+    assert!(here(upload));
+    assert_eq!((recovery.unreadable, recovery.loss), (vec![upload], Loss::Keep));
+}
+
+/// Later than any import that a test makes.
+fn late() -> Moment {
+    let wall_ms = jiff::Timestamp::now().as_millisecond() + 3_600_000;
+    Moment { wall_ms, running_ms: 1_000_000 }
+}
