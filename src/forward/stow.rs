@@ -155,7 +155,6 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
             answered = uploading => answered,
         };
         drop(permit);
-        let before = std::mem::replace(&mut reached, true);
         let produced = producing.await.unwrap_or_default();
         let mut next = match (answered, produced.broken) {
             // The request broke off on purpose; the others go again.
@@ -181,12 +180,13 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
             }
             (Some(Err(error)), None) => {
                 let pause = if error.is_unsent() { Pause::Destination } else { Pause::Study };
-                if error.is_unsent() && !before {
+                if error.is_unsent() && !reached {
                     run.recorder.nothing_left();
                 }
                 return postponed(format!("{name}: {}", told(&error)), pause);
             }
         };
+        reached = true;
         let refusals = produced.refused.into_iter();
         next.outcomes.extend(refusals.map(|(number, why)| (number, refused(why))));
         if !next.outcomes.is_empty() && run.recorder.record(next.outcomes).await.is_err() {

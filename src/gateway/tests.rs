@@ -26,6 +26,14 @@ async fn import(gateway: &Gateway) -> ImportId {
     gateway.pipeline.admit(request, Actor("test".into())).await.unwrap()
 }
 
+/// One whose pull has ended: it makes the folder, and would make it again.
+async fn failed(gateway: &Gateway) -> ImportId {
+    let id = import(gateway).await;
+    let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
+    until("the pull does not fail", ended).await;
+    id
+}
+
 fn keys(config: &Config) -> usize {
     let files = std::fs::read_dir(config.below("keys")).unwrap();
     files.filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "key")).count()
@@ -69,10 +77,7 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     let home = tempfile::tempdir().unwrap();
     let (config, clock) = (config(home.path()), clock());
     let gateway = started(&config, &clock).await;
-    let id = import(&gateway).await;
-    // The pull makes the folder, and would make it again.
-    let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
-    until("the pull does not fail", ended).await;
+    let id = failed(&gateway).await;
     // What is a folder cannot be overwritten.
     let key = config.below("keys").join(format!("{id}.key"));
     std::fs::remove_file(&key).unwrap();
@@ -96,9 +101,7 @@ async fn an_import_ends_with_its_key_though_its_files_stay() {
     let home = tempfile::tempdir().unwrap();
     let (config, clock) = (config(home.path()), clock());
     let gateway = started(&config, &clock).await;
-    let id = import(&gateway).await;
-    let ended = || matches!(gateway.pipeline.import(id).unwrap().state, State::Failed { .. });
-    until("the pull does not fail", ended).await;
+    let id = failed(&gateway).await;
     // What is no folder cannot be removed as one.
     let spool = config.below("spool").join(id.to_string());
     std::fs::remove_dir_all(&spool).unwrap();
@@ -131,7 +134,7 @@ async fn a_journal_from_a_backup_destroys_nothing_that_came_after_it() {
     started(&config, &early).await.stop().await.unwrap();
     let (journal, backup, newer) =
         (config.below("journal"), home.path().join("backup"), home.path().join("newer"));
-    copy(&journal, &backup);
+    std::fs::rename(&journal, &backup).unwrap();
     let late = Clock::simulated(Moment { wall_ms: now, running_ms: 5_000 + hour.unsigned_abs() });
     let gateway = started(&config, &late).await;
     let id = import(&gateway).await;
@@ -153,18 +156,6 @@ async fn a_journal_from_a_backup_destroys_nothing_that_came_after_it() {
     assert!(gateway.pipeline.import(id).is_some());
     assert!(gateway.pipeline.snapshot().alarms.is_empty());
     gateway.stop().await.unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            std::fs::copy(&path, &to).unwrap();
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

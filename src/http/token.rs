@@ -1,15 +1,16 @@
 //! The token that opens the API and the console until accounts exist, and random secrets in general.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::seal::place;
 
 /// 256 bits: guessing is hopeless at any rate.
 const BYTES: usize = 32;
@@ -68,26 +69,8 @@ impl ApiToken {
     fn create(path: &Path) -> Result<Self, Error> {
         let failed = |cause| unusable(path, cause);
         let token = random_hex().map_err(failed)?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        if let Err(cause) = std::fs::remove_file(&beside)
-            && cause.kind() != ErrorKind::NotFound
-        {
-            return Err(failed(cause));
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(failed)?;
-        file.write_all(token.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        std::fs::rename(&beside, path).map_err(failed)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        }
+        let line = Zeroizing::new(format!("{}\n", *token));
+        place::replace(path, line.as_bytes()).map_err(failed)?;
         Ok(Self(Arc::new(token)))
     }
 }

@@ -146,7 +146,7 @@ pub(crate) fn of_import(import: &Import, progress: Option<Progress>, detail: Det
 /// What is left of an import whose key is gone.
 pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
     let (state, next_step) = match tombstone.end {
-        End::Expired if tombstone.counts.quarantined + tombstone.counts.in_flight > 0 => (
+        End::Expired if tombstone.counts.undelivered() > 0 => (
             "Expired",
             "The time to keep it was over before everything was delivered, and its data is destroyed. Fetch or \
              upload it again if it is needed.",

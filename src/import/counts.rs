@@ -25,6 +25,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Received, and neither delivered nor given up by a person.
+    pub fn undelivered(&self) -> u64 {
+        self.quarantined.saturating_add(self.in_flight)
+    }
+
     /// Whether every received instance is in exactly one place.
     pub fn is_conserved(&self) -> bool {
         self.received

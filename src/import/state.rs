@@ -294,11 +294,9 @@ impl Work {
 
     /// Whether nothing was sent and no run is under way, so that the study may still be filed elsewhere.
     pub(super) fn is_untouched(&self) -> bool {
-        // What waits for its turn and has not begun is refused its beginning, and looks at the work anew then.
-        let rests = |delivery: &Delivery| {
-            delivery.held.is_some() || delivery.due.is_some() || !delivery.began
-        };
-        self.deliveries.iter().all(|delivery| rests(delivery) && delivery.outcomes.is_empty())
+        // What has not begun (it is held, put off, or waits for its turn) is refused its beginning, and looks at the
+        // work anew then.
+        self.deliveries.iter().all(|delivery| !delivery.began && delivery.outcomes.is_empty())
     }
 }
 

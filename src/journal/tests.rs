@@ -82,20 +82,21 @@ fn same(left: &[Entry], right: &[Entry]) -> bool {
     parts(left) == parts(right)
 }
 
-/// What a machine would find that stopped now.
-fn copy_as_it_is(at: &TempDir) -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &to);
-            } else {
-                fs::copy(entry.path(), to).unwrap();
-            }
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
         }
     }
+}
+
+/// What a machine would find that stopped now.
+fn copy_as_it_is(at: &TempDir) -> TempDir {
     let to = folder();
     copy(at.path(), to.path());
     to

@@ -156,25 +156,20 @@ impl Stages {
             now.after(wait)
         };
         let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
-        let Some(end) = ends.filter(|_| !brake.is_stopped()) else {
-            return Some(Event::DeliveryPostponed {
-                study: uid,
-                destination,
-                due,
-                sentence,
-                unsent,
-            });
-        };
-        let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
-        if now.since(since) >= end {
-            let end = humantime::format_duration(end);
-            let sentence = format!(
-                "{sentence}; {destination} was tried for {end}, as its `retry` says; mend the cause and press retry"
-            );
-            return Some(failed(Stage::Forward, Some(uid), sentence));
+        let mut due = due;
+        if let Some(end) = ends.filter(|_| !brake.is_stopped()) {
+            let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
+            if now.since(since) >= end {
+                let end = humantime::format_duration(end);
+                let sentence = format!(
+                    "{sentence}; {destination} was tried for {end}, as its `retry` says; mend the cause and press \
+                     retry"
+                );
+                return Some(failed(Stage::Forward, Some(uid), sentence));
+            }
+            // The last time at the end, not after it.
+            due = due.earlier(since.after(end));
         }
-        // The last time at the end, not after it.
-        let due = due.earlier(since.after(end));
         Some(Event::DeliveryPostponed { study: uid, destination, due, sentence, unsent })
     }
 

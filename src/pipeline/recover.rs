@@ -1,6 +1,7 @@
 //! What a start makes of the journal and the spool.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,32 +58,30 @@ pub(super) enum Loss {
 }
 
 /// Replays every import, restarts it, and clears away keys that belong to nothing.
-pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recovery {
+pub(super) fn recover(mut recovered: Recovered, spool: &Spool, now: Moment) -> Recovery {
     // A journal that was in use holds a reading at least, since every start keeps one.
     let is_new = recovered.reading.is_none()
         && recovered.imports.is_empty()
         && recovered.unreadable.is_empty()
         && recovered.tombstones.is_empty();
-    let mut recovery = Recovery { tombstones: recovered.tombstones, ..Recovery::default() };
-    let keyed: Option<Vec<ImportId>> = match spool.list() {
-        Ok(found) => Some(found),
-        Err(error) => {
-            recovery.alarms.push(format!(
-                "what the spool holds cannot be listed ({error}); nothing is removed before the next start"
-            ));
-            None
-        }
-    };
+    let mut recovery =
+        Recovery { tombstones: take(&mut recovered.tombstones), ..Recovery::default() };
+    let keyed = spool.list().inspect_err(|error| {
+        recovery.alarms.push(format!(
+            "what the spool holds cannot be listed ({error}); nothing is removed before the next start"
+        ));
+    });
+    let keyed = keyed.ok();
     if is_new && keyed.as_ref().is_none_or(|keyed| !keyed.is_empty()) {
         // The journal was lost, the imports were not: destroying them would make that final.
-        recovery.alarms.extend(keyed.as_ref().map(|keyed| {
-            format!(
+        if let Some(keyed) = keyed {
+            recovery.alarms.push(format!(
                 "the journal is empty, but the spool holds {} imports; stop the gateway and restore the journal \
                  from a backup, or erase them",
                 keyed.len()
-            )
-        }));
-        recovery.unreadable.extend(keyed.unwrap_or_default());
+            ));
+            recovery.unreadable.extend(keyed);
+        }
         recovery.loss = Loss::Keep;
         return recovery;
     }
@@ -92,7 +91,7 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     let in_order = recovered.reading.as_ref().is_some_and(|reading| reading.is_last);
     let stop = if in_order { Stop::InOrder } else { Stop::CutOff };
     let mut accounts = vec![];
-    for (id, entries) in recovered.imports {
+    for (id, entries) in take(&mut recovered.imports) {
         if let Some(import) = replay(&mut recovery, id, entries) {
             match verify::account(&import, spool) {
                 Ok(account) => accounts.push(account),
@@ -103,7 +102,7 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
     }
     verify::tell(&accounts);
     let (keyless, unreadable): (Vec<_>, Vec<_>) =
-        recovered.unreadable.into_iter().partition(|(id, _)| spool.is_keyless(*id));
+        take(&mut recovered.unreadable).into_iter().partition(|(id, _)| spool.is_keyless(*id));
     for (id, reason) in unreadable {
         // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
         recovery.alarms.push(format!(
@@ -113,79 +112,107 @@ pub(super) fn recover(recovered: Recovered, spool: &Spool, now: Moment) -> Recov
         recovery.unreadable.push(id);
     }
     let keyless: Vec<_> = keyless.into_iter().map(|(id, _)| id).collect();
-    let is_other = match (&recovered.keys, spool.keys_folder()) {
-        (Some(known), KeysFolder::Named(found)) => known != found,
-        (Some(_), KeysFolder::Unnamed | KeysFolder::Bare) => true,
-        // A journal of an earlier version knows none.
-        (None, KeysFolder::Named(_) | KeysFolder::Unnamed) => false,
-        (None, KeysFolder::Bare) => !keyless.is_empty(),
+    let folder = match (&recovered.keys, spool.keys_folder()) {
+        (Some(known), KeysFolder::Named(found)) if known == found => Folder::Known,
+        (Some(_), _) => Folder::Other,
+        (None, KeysFolder::Bare) if !keyless.is_empty() => Folder::Other,
+        // A journal that is new, or of an earlier version.
+        (None, _) => Folder::First,
     };
-    match keyless.as_slice() {
-        [] if is_other => {
-            // Whatever comes now gets its key here, and with the other folder back it is missing there.
-            recovery.alarms.push(
-                "the folder of keys is not the one of the last start; if that one lies on a disk of its own, mount \
-                 it and start the gateway again"
-                    .to_owned(),
-            );
-            recovery.loss = Loss::Keep;
-        }
-        [] => {}
-        [id] if !recovered.keeps_orphans && !is_other => {
-            bury(&mut recovery, spool, *id, now);
-        }
-        // One death is cut short at a time, so this is none: keys are missing that nobody destroyed.
-        _ => {
-            recovery.alarms.push(format!(
-                "the keys of {} imports are missing; if their folder lies on a disk of its own, mount it and start \
-                 the gateway again, or erase the imports",
-                keyless.len()
-            ));
-            recovery.unreadable.extend(keyless);
-            recovery.loss = Loss::Keep;
-        }
-    }
-    let Some(keyed) = keyed else { return recovery };
-    let kept =
-        |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
-    let orphans: Vec<_> = keyed.into_iter().filter(|id| !kept(id)).collect();
-    if orphans.is_empty() && recovery.unreadable.is_empty() {
-        let is_known = matches!(spool.keys_folder(), KeysFolder::Named(found) if recovered.keys.as_ref() == Some(found));
-        recovery.keys = if is_known { Keys::AsBefore } else { Keys::Remember };
-        if recovered.keeps_orphans && recovery.loss == Loss::Known {
-            recovery.loss = Loss::Over;
-        }
-    }
-    if recovered.keeps_orphans || is_other {
-        // Their records may be among those that were cut off, or in the journal that the other folder belongs to; they
-        // die with their time, not now.
-        recovery.alarms.extend((!orphans.is_empty()).then(|| {
-            format!(
-                "{} imports have bytes but no records any more; restore the journal from a backup, or erase them",
-                orphans.len()
-            )
-        }));
-        recovery.unreadable.extend(orphans);
-        return recovery;
-    }
-    if let Some(reading) = &recovered.reading
-        && orphans.iter().any(|id| came_after(*id, reading))
-    {
-        // They were acknowledged, for all that is known, by a gateway whose records this journal has not.
-        recovery.alarms.push(format!(
-            "the journal is older than the spool, as one from a backup is: {} imports have bytes but no records; they \
-             are kept until their time is over; ask their senders for them again, or erase them",
-            orphans.len()
-        ));
-        recovery.unreadable.extend(orphans);
-        recovery.loss = Loss::Keep;
-        return recovery;
-    }
-    for id in orphans {
-        // An upload that was never acknowledged.
-        remove(spool, id);
+    let start = Start { recovered: &recovered, folder, spool, now };
+    start.clear_keyless(keyless, &mut recovery);
+    if let Some(keyed) = keyed {
+        start.clear_orphans(keyed, &mut recovery);
     }
     recovery
+}
+
+/// The folder of keys beside the one that the journal knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folder {
+    Known,
+    First,
+    Other,
+}
+
+/// What a start has found, and clears away as far as it can account for it.
+struct Start<'a> {
+    recovered: &'a Recovered,
+    folder: Folder,
+    spool: &'a Spool,
+    now: Moment,
+}
+
+impl Start<'_> {
+    /// Imports whose records are there and whose keys are not.
+    fn clear_keyless(&self, keyless: Vec<ImportId>, recovery: &mut Recovery) {
+        match keyless.as_slice() {
+            [] if self.folder != Folder::Other => {}
+            [] => {
+                // Whatever comes now gets its key here, and with the other folder back it is missing there.
+                recovery.alarms.push(
+                    "the folder of keys is not the one of the last start; if that one lies on a disk of its own, \
+                     mount it and start the gateway again"
+                        .to_owned(),
+                );
+                recovery.loss = Loss::Keep;
+            }
+            [id] if !self.recovered.keeps_orphans && self.folder != Folder::Other => {
+                bury(recovery, self.spool, *id, self.now);
+            }
+            // One death is cut short at a time, so this is none: keys are missing that nobody destroyed.
+            _ => {
+                recovery.alarms.push(format!(
+                    "the keys of {} imports are missing; if their folder lies on a disk of its own, mount it and \
+                     start the gateway again, or erase the imports",
+                    keyless.len()
+                ));
+                recovery.unreadable.extend(keyless);
+                recovery.loss = Loss::Keep;
+            }
+        }
+    }
+
+    /// Of what the spool holds, that which no record tells of.
+    fn clear_orphans(&self, keyed: Vec<ImportId>, recovery: &mut Recovery) {
+        let keeps = self.recovered.keeps_orphans;
+        let kept =
+            |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
+        let orphans: Vec<_> = keyed.into_iter().filter(|id| !kept(id)).collect();
+        if orphans.is_empty() && recovery.unreadable.is_empty() {
+            if self.folder != Folder::Known {
+                recovery.keys = Keys::Remember;
+            }
+            if keeps && recovery.loss == Loss::Known {
+                recovery.loss = Loss::Over;
+            }
+        }
+        let reading = self.recovered.reading.as_ref();
+        let came_after = |id: &ImportId| reading.is_some_and(|reading| came_after(*id, reading));
+        if keeps || self.folder == Folder::Other {
+            // Their records may be among those that were cut off, or in the journal that the other folder belongs to;
+            // they die with their time, not now.
+            recovery.alarms.extend((!orphans.is_empty()).then(|| {
+                format!(
+                    "{} imports have bytes but no records any more; restore the journal from a backup, or erase them",
+                    orphans.len()
+                )
+            }));
+            recovery.unreadable.extend(orphans);
+        } else if orphans.iter().any(came_after) {
+            // They were acknowledged, for all that is known, by a gateway whose records this journal has not.
+            recovery.alarms.push(format!(
+                "the journal is older than the spool, as one from a backup is: {} imports have bytes but no records; \
+                 they are kept until their time is over; ask their senders for them again, or erase them",
+                orphans.len()
+            ));
+            recovery.unreadable.extend(orphans);
+            recovery.loss = Loss::Keep;
+        } else {
+            // Uploads that were never acknowledged.
+            orphans.into_iter().for_each(|id| remove(self.spool, id));
+        }
+    }
 }
 
 /// Whether an import came when the gateway that kept this reading, as it does every minute, cannot have run any more.

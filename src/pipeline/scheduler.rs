@@ -102,10 +102,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         moves: Default::default(),
         lanes,
     });
-    for alarm in recovery.alarms {
-        tracing::warn!("{alarm}");
-        shared.log(|log| log.alarm(alarm));
-    }
+    recovery.alarms.into_iter().for_each(|alarm| shared.alarm(alarm));
     let limit = shared.settings().times.limit;
     let dying = |id: ImportId| (id, recover::death_of_unreadable(id, limit, now));
     let unreadable = recovery.unreadable.into_iter().map(dying).collect();

@@ -37,6 +37,12 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Has a person see it, in the log too.
+    pub(super) fn alarm(&self, alarm: String) {
+        tracing::warn!("{alarm}");
+        self.log(|log| log.alarm(alarm));
+    }
+
     pub(super) fn is_buried(&self, id: ImportId) -> bool {
         let tombstones = self.tombstones.read().unwrap_or_else(PoisonError::into_inner);
         tombstones.iter().any(|tombstone| tombstone.id == id)

@@ -4,7 +4,7 @@
 //! random digits in a file. Who relies on the folder remembers the name, and sees that it is another one.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::{Error, hex, place, wrapped};
 
 const FILE: &str = "lotse-keys";
-const FRESH: &str = "lotse-keys.new";
 /// Digits of a name.
 const LENGTH: usize = 32;
 
@@ -50,25 +49,14 @@ impl KeysFolder {
 }
 
 impl FolderId {
-    /// A new name, written as a whole or not at all.
+    /// A new name.
     pub(super) fn give(folder: &Path) -> Result<Self, Error> {
         let mut random = [0; LENGTH / 2];
         SystemRandom::new().fill(&mut random).map_err(|_| Error::Random)?;
         let name = hex::encode(&random);
-        let fresh = folder.join(FRESH);
-        let written = (|| {
-            // One that was broken off.
-            match fs::remove_file(&fresh) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = place::create_file(&fresh)?;
-            file.write_all(format!("{name}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&fresh, folder.join(FILE))?;
-            place::sync_folder(folder)
-        })();
-        written.map_err(|source| place::explain(&fresh, source))?;
+        let path = folder.join(FILE);
+        let written = place::replace(&path, format!("{name}\n").as_bytes());
+        written.map_err(|source| place::explain(&path, source))?;
         Ok(Self(name))
     }
 }

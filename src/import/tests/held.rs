@@ -52,14 +52,20 @@ fn began(study: &Uid, destination: &str) -> Event {
     Event::Began { stage: Stage::Forward, study: Some(study.clone()), destination }
 }
 
-#[test]
-fn it_is_decided_anew_while_another_destination_waits_for_its_turn() {
+/// A study on its way to two destinations, and the decision that sent it.
+fn decided_for_two() -> (Import, Uid, Event) {
     let (mut import, study) = forwarding();
     apply(&mut import, &held(&study, "pacs"));
     let mut twice = order();
     twice.destinations.push(DestinationName("archive".into()));
     let decided = Event::Decided { study: study.clone(), order: twice };
     apply(&mut import, &decided);
+    (import, study, decided)
+}
+
+#[test]
+fn it_is_decided_anew_while_another_destination_waits_for_its_turn() {
+    let (mut import, study, decided) = decided_for_two();
     apply(&mut import, &held(&study, "pacs"));
     // Outside its window, say: it has not begun, and cannot while the study is held.
     assert!(import.apply(&began(&study, "archive"), Moment::default()).is_err());
@@ -68,12 +74,7 @@ fn it_is_decided_anew_while_another_destination_waits_for_its_turn() {
 
 #[test]
 fn it_is_not_decided_anew_while_another_destination_is_at_work() {
-    let (mut import, study) = forwarding();
-    apply(&mut import, &held(&study, "pacs"));
-    let mut twice = order();
-    twice.destinations.push(DestinationName("archive".into()));
-    let decided = Event::Decided { study: study.clone(), order: twice };
-    apply(&mut import, &decided);
+    let (mut import, study, decided) = decided_for_two();
     apply(&mut import, &began(&study, "archive"));
     apply(&mut import, &held(&study, "pacs"));
     assert!(import.apply(&decided, Moment::default()).is_err(), "archive may be storing it");

@@ -68,12 +68,10 @@ impl Scheduler {
         let ran = i64::try_from(now.since(self.looked).as_millis()).unwrap_or(i64::MAX);
         let jumped = now.wall_ms.saturating_sub(self.looked.wall_ms).saturating_sub(ran);
         if jumped.unsigned_abs() > u64::try_from(JUMP.as_millis()).unwrap_or(u64::MAX) {
-            let alarm = format!(
+            self.shared.alarm(format!(
                 "the wall clock jumped by {} s; retention goes on in running time, set the clock right",
                 jumped / 1000
-            );
-            tracing::warn!("{alarm}");
-            self.shared.log(|log| log.alarm(alarm));
+            ));
         }
         self.looked = now;
     }

@@ -93,22 +93,21 @@ impl Scheduler {
             expire::purge(&spool, id).map(Some)
         });
         let now = self.shared.clock.now();
-        let mut left = Left::Nothing;
-        let failed = match self.disk(destroyed).await {
-            Ok(Ok(Some(found))) => {
-                left = found;
-                None
-            }
+        let destroyed = match self.disk(destroyed).await {
+            Ok(Ok(Some(left))) => Ok(left),
             Ok(Ok(None)) => return Ok(Err(Refusal::Unknown)),
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("destroying the key broke off; look into the log".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("destroying the key broke off; look into the log".to_owned()),
         };
-        if let Some(sentence) = failed {
-            // The import stays; one whose time has come is tried again after a while.
-            self.shared.note(id, "Expire", &sentence);
-            self.slots.entry(id).or_default().bury_after = Some(now.after(BURY_WAIT));
-            return Ok(Err(Refusal::NotNow(sentence)));
-        }
+        let left = match destroyed {
+            Ok(left) => left,
+            Err(sentence) => {
+                // The import stays; one whose time has come is tried again after a while.
+                self.shared.note(id, "Expire", &sentence);
+                self.slots.entry(id).or_default().bury_after = Some(now.after(BURY_WAIT));
+                return Ok(Err(Refusal::NotNow(sentence)));
+            }
+        };
         if let Some(slot) = self.slots.get(&id) {
             slot.brake.cancel();
             slot.gate.shut();
@@ -124,24 +123,20 @@ impl Scheduler {
         self.keep(Record::End(tombstone.clone())).await?;
         self.unreadable.retain(|(unreadable, _)| *unreadable != id);
         self.shared.log(|log| log.settle(id));
-        let undelivered = tombstone.counts.quarantined.saturating_add(tombstone.counts.in_flight);
+        let undelivered = tombstone.counts.undelivered();
         if end == End::Expired && undelivered > 0 {
             let received = tombstone.counts.received;
-            let alarm = format!(
+            self.shared.alarm(format!(
                 "the time to keep import {id} was over before {undelivered} of its {received} images were \
                  delivered: they are destroyed; fetch them again if they are needed"
-            );
-            tracing::warn!("{alarm}");
-            self.shared.log(|log| log.alarm(alarm));
+            ));
         }
         // Without its key the import takes no event any more, so it ends all the same.
         if let Left::Files(error) = left {
-            let alarm = format!(
+            self.shared.alarm(format!(
                 "the files of import {id} could not be removed ({error}); nobody can read them any more, and the \
                  next start removes them"
-            );
-            tracing::warn!("{alarm}");
-            self.shared.log(|log| log.alarm(alarm));
+            ));
         }
         self.slots.remove(&id);
         self.imports().remove(&id);

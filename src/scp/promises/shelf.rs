@@ -1,6 +1,6 @@
 //! The file of open requests: sealed, written anew as a whole, and put in place by its name.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::Promise;
@@ -46,15 +46,5 @@ pub(super) fn write(vault: &Vault, path: &Path, open: &[Promise]) -> Result<(), 
     let (key, wrapped) = vault.file_key(PURPOSE)?;
     let plain = serde_json::to_vec(open).map_err(|error| io(error.into()))?;
     let sealed = key.seal(0, &plain)?;
-    let new = path.with_extension("new");
-    if let Err(error) = std::fs::remove_file(&new)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(io(error));
-    }
-    let mut file = place::create_file(&new).map_err(io)?;
-    file.write_all(&wrapped).and_then(|()| file.write_all(&sealed)).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&new, path).map_err(io)?;
-    place::sync_folder(place::above(path)).map_err(io)
+    place::replace(path, &[wrapped, sealed].concat()).map_err(io)
 }

@@ -125,27 +125,28 @@ async fn an_empty_folder_in_the_place_of_several_keys_destroys_nothing() {
     away_and_back(2, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_only_key_that_is_gone_is_a_death_cut_short() {
+/// Without the key of the first of so many imports, killed, and started again: its bytes are gone, and nobody is alarmed.
+async fn first_key_gone(imports: usize) -> (World, Daemon, Vec<String>) {
     let world = World::start(3).await.unwrap();
-    let (daemon, ids) = holding(&world, 1).await;
+    let (daemon, ids) = holding(&world, imports).await;
     let site = daemon.kill().await;
     fs::remove_file(site.data_dir().join(format!("keys/{}.key", ids[0]))).unwrap();
     let daemon = site.start().await;
     assert_eq!(bytes_of(&site, &ids[0]), 0);
     assert_eq!(alarms(&daemon).await, "[]");
+    (world, daemon, ids)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_key_that_is_gone_is_a_death_cut_short() {
+    let (world, daemon, _) = first_key_gone(1).await;
     assert_eq!(daemon.stop().await.0, 0);
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_that_is_gone_among_others_is_a_death_cut_short() {
-    let world = World::start(3).await.unwrap();
-    let (daemon, ids) = holding(&world, 2).await;
-    let site = daemon.kill().await;
-    fs::remove_file(site.data_dir().join(format!("keys/{}.key", ids[0]))).unwrap();
-    let daemon = site.start().await;
-    assert_eq!(bytes_of(&site, &ids[0]), 0);
+    let (world, daemon, ids) = first_key_gone(2).await;
     daemon.api.until_studies(&ids[1], "AwaitingDecision").await;
     assert_eq!(alarms(&daemon).await, "[]");
     assert_eq!(daemon.stop().await.0, 0);
