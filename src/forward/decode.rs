@@ -13,6 +13,7 @@ mod jpegls;
 mod lossless;
 mod rle;
 mod shape;
+mod walk;
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! JPEG streams (ITU-T T.81): lossless and 12-bit ones are decoded here, 8-bit ones by `zune-jpeg`.
+//! JPEG streams (ITU-T T.81): lossless and 12-bit ones are decoded here, 8-bit ones by `zune-jpeg`, which fills up what
+//! ends early and therefore gets only what was walked through here to its last block.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -7,7 +8,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::bits::Table;
 use super::shape::Colours;
-use super::{Broken, Shape, dct, lossless};
+use super::{Broken, Shape, dct, lossless, walk};
 
 const TRUNCATED: Broken = Broken::Stream("ends too early");
 const NO_TABLE: Broken = Broken::Stream("uses a table that it does not have");
@@ -19,6 +20,15 @@ struct Frame {
     precision: u32,
     /// Identifier and quantisation table of each component.
     components: Vec<(u8, u8)>,
+    /// Horizontal and vertical sampling factors of each.
+    factors: Vec<(usize, usize)>,
+}
+
+impl Frame {
+    /// Whether its scans are only walked through.
+    fn is_of_eight_bits(&self) -> bool {
+        self.process != 3 && self.precision == 8
+    }
 }
 
 /// What has been defined so far.
@@ -43,16 +53,23 @@ pub(super) fn decode(stream: &[u8], shape: &Shape) -> Result<Vec<u8>, Broken> {
             (0xDD, _) => tables.restart = usize::from(two(body, 0)?),
             (0xC0 | 0xC1 | 0xC3, None) => {
                 let found = frame_header(marker & 0x0F, body, shape)?;
-                if found.process != 3 && found.precision == 8 {
-                    return of_eight_bits(stream, shape);
+                if !found.is_of_eight_bits() {
+                    pixels = vec![0; shape.pixels().saturating_mul(shape.samples)];
                 }
-                pixels = vec![0; shape.pixels().saturating_mul(shape.samples)];
                 frame = Some(found);
             }
             (0xC0..=0xCF, _) => return Err(Broken::Unsupported("a JPEG process of another kind")),
             (0xDA, Some(frame)) => {
-                decoded = decoded.saturating_add(one(body, 0).map(usize::from)?);
+                // A scan without components, or one too many, would cost a walk over all pixels for eight bytes.
+                let components = usize::from(one(body, 0)?);
+                decoded = decoded.saturating_add(components);
+                if components == 0 || decoded > shape.samples {
+                    return Err(Broken::Stream("has scans that its image does not need"));
+                }
                 segments.at = scan(frame, &tables, body, &segments, shape, &mut pixels)?;
+                if frame.is_of_eight_bits() && decoded == shape.samples {
+                    return of_eight_bits(stream, shape);
+                }
             }
             (0xDA, None) => return Err(TRUNCATED),
             _ => {}
@@ -117,12 +134,18 @@ fn frame_header(process: u8, body: &[u8], shape: &Shape) -> Result<Frame, Broken
         return Err(TRUNCATED);
     }
     // One component has nothing to be sampled against (T.81 A.2.2).
-    let sampled =
-        body.get(6..).unwrap_or_default().chunks_exact(3).any(|c| c.get(1) != Some(&0x11));
-    if process == 3 && count > 1 && sampled {
+    let factors: Vec<(usize, usize)> = body
+        .get(6..)
+        .unwrap_or_default()
+        .chunks_exact(3)
+        .filter_map(|c| c.get(1))
+        .map(|both| if count == 1 { (1, 1) } else { ((both >> 4).into(), (both & 0x0F).into()) })
+        .take(count)
+        .collect();
+    if process == 3 && factors.iter().any(|both| *both != (1, 1)) {
         return Err(Broken::Unsupported("lossless JPEG with components of several sizes"));
     }
-    Ok(Frame { process, precision, components })
+    Ok(Frame { process, precision, components, factors })
 }
 
 fn scan(
@@ -162,6 +185,15 @@ fn scan(
             restart,
         };
         return scan.decode(segments.stream, segments.at, pixels);
+    }
+    if frame.is_of_eight_bits() {
+        let own = components.iter().map(|(place, used)| {
+            let factors = *frame.factors.get(*place).ok_or(NO_TABLE)?;
+            Ok((factors, table(&tables.dc, used >> 4)?, table(&tables.ac, used & 0x0F)?))
+        });
+        let own = own.collect::<Result<Vec<_>, Broken>>()?;
+        let walk = walk::Scan { columns, rows, frame: &frame.factors, components: own, restart };
+        return walk.to_end(segments.stream, segments.at);
     }
     let ([(_, used)], [(_, quantisation)]) = (components.as_slice(), frame.components.as_slice())
     else {

@@ -87,8 +87,10 @@ fn modest(stream: &[u8]) -> Result<(), Broken> {
         let marker = two(stream, at)?;
         match marker {
             // Start of data: the next tile-part begins where this one says that it ends.
+            // Never back, or a few bytes would be walked over and over.
             0xFF93 => match part.take() {
-                Some(next) => at = next,
+                Some(next) if next > at => at = next,
+                Some(_) => return Err(Broken::Stream("has parts that end before their data")),
                 None => return Ok(()),
             },
             0xFFD9 => return Ok(()),

@@ -318,6 +318,35 @@ fn a_stream_that_ends_early_is_never_filled_up() {
     }
 }
 
+/// The library that decodes such streams takes an end that comes early for gray, whatever was cut.
+#[test]
+fn jpeg_of_eight_bits_ends_where_the_image_ends() {
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+    let rgb: Vec<u8> = (0..120_u32 * 100 * 3).map(|n| (n * 7 % 251) as u8).collect();
+    let made = Made { rows: 100, columns: 120, samples: 3, ..EIGHT };
+    let read = |stream: Vec<u8>| {
+        decoded(&made, uids::JPEG_BASELINE8_BIT, vec![vec![], even(stream)]).map(|_| ())
+    };
+    for factor in [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_2_2] {
+        for restart in [0, 5] {
+            let mut stream = Vec::new();
+            let mut encoder = Encoder::new(&mut stream, 80);
+            encoder.set_sampling_factor(factor);
+            encoder.set_restart_interval(restart);
+            encoder.encode(&rgb, 120, 100, ColorType::Rgb).unwrap();
+            read(stream.clone()).unwrap();
+            // The end of the image may be missing, but nothing of it.
+            read(stream[..stream.len() - 2].to_vec()).unwrap();
+            for cut in [4, 40, 400] {
+                let mut short = stream[..stream.len() - 2 - cut].to_vec();
+                short.extend([0xFF, 0xD9]);
+                let told = why(read(short));
+                assert!(told.contains("its compressed stream"), "{restart} {cut}: {told}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -369,6 +398,53 @@ fn an_image_in_crumbs_is_refused_before_it_costs_anything() {
         let told = why(decoded(&EIGHT, uids::JPEG2000_LOSSLESS, vec![vec![], stream]));
         assert!(told.contains("precincts or code-blocks"), "{told}");
     }
+}
+
+/// A header of four million pixels, and eight bytes for each walk over all of them.
+#[test]
+fn scans_that_hold_nothing_are_refused() {
+    let made = Made { rows: 2000, columns: 2000, bits: 16, ..EIGHT };
+    let mut stream = vec![0xFF, 0xD8, 0xFF, 0xC3, 0, 11, 16, 7, 208, 7, 208, 1, 1, 0x11, 0];
+    for _ in 0..100_000 {
+        stream.extend([0xFF, 0xDA, 0, 6, 0, 1, 0, 0]);
+    }
+    let refused = |made: &Made, stream: Vec<u8>| {
+        let told = why(decoded(made, uids::JPEG_LOSSLESS, vec![vec![], stream]));
+        assert!(told.contains("does not need"), "{told}");
+    };
+    refused(&made, even(stream));
+    let gray: Vec<u16> = picture().into_iter().map(u16::from).collect();
+    let mut twice = lossless(&gray, 8, 8, 1, 0, 0);
+    let scan = twice.windows(2).position(|two| two == [0xFF, 0xDA]).unwrap();
+    let again = twice[scan..].to_vec();
+    twice.truncate(twice.len() - 2);
+    twice.extend(again);
+    refused(&EIGHT, even(twice));
+}
+
+/// Each of the first parts ends where the next one begins, in front of the data: a walk back for twelve bytes.
+#[test]
+fn parts_that_lead_back_are_refused() {
+    let mut stream = j2k();
+    stream.truncate(stream.windows(2).position(|two| two == [0xFF, 0x90]).unwrap());
+    let first = stream.len();
+    let parts: Vec<usize> = (0..4_000).map(|n| first + n * 16).collect();
+    let end = first + parts.len() * 16;
+    for at in &parts {
+        stream.extend([0xFF, 0x90, 0, 10, 0, 0]);
+        stream.extend(16_u32.to_be_bytes());
+        stream.extend([0, 1]);
+        // A comment over everything up to the markers behind.
+        stream.extend([0xFF, 0x64]);
+        stream.extend(((end - at - 14) as u16).to_be_bytes());
+    }
+    while stream.len() < 1 << 20 {
+        stream.extend([0xFF, 0x64, 0, 2]);
+    }
+    stream.extend([0xFF, 0x93, 0xFF, 0xD9]);
+    let shape = Shape::read(&header(&EIGHT), Codec::Jpeg2000).unwrap();
+    let told = jpeg2000::decode(&stream, &shape).unwrap_err().to_string();
+    assert!(told.contains("end before their data"), "{told}");
 }
 
 #[test]
