@@ -98,15 +98,12 @@ pub(super) fn prepare<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<P
 
 /// The header as it would leave, for a query; of a document made into an object, what stands before it.
 pub(super) fn header<R: Read + Seek>(reader: &mut R, job: &Job<'_>) -> Result<DataSet, Fault> {
-    /// Tag, VR, reserved bytes and length of the element that holds a document.
-    const HEAD: usize = 12;
     let lost = |error| object(reconcile::Error::Header(error));
     let (bytes, syntax) = match &job.instance.origin {
         Origin::Created { kind, title } => {
             let around = around(job, kind, title)?;
-            let end = around.before.len().saturating_sub(HEAD);
             let mut before = around.before;
-            before.truncate(end);
+            before.truncate(around.header);
             (before, Syntax::ExplicitLittle)
         }
         Origin::Received { layout } if route::is_re_encoded(&layout.transfer_syntax) => {

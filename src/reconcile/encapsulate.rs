@@ -92,6 +92,8 @@ pub struct DocumentFacts<'a> {
 pub struct Encapsulation {
     /// Up to and with tag and length of the document.
     pub before: Vec<u8>,
+    /// Bytes of the data set in `before` that stand in front of the element which holds the document.
+    pub header: usize,
     /// Padding if the document's length is odd, and what follows it.
     pub after: Vec<u8>,
     /// Bytes of the whole data set.
@@ -146,6 +148,7 @@ pub fn encapsulate(
         }
     }
     let mut before = writer.data_set.write(Syntax::ExplicitLittle);
+    let header = before.len();
     before.extend(frame.opens);
     let mut after = if padding == 1 { vec![frame.padding] } else { Vec::new() };
     after.extend(frame.closes);
@@ -153,7 +156,7 @@ pub fn encapsulate(
 
     let around = before.len().saturating_add(after.len());
     let length = u64::try_from(around).ok().and_then(|around| around.checked_add(document.length));
-    Ok(Encapsulation { before, after, length: length.ok_or(too_large)? })
+    Ok(Encapsulation { before, header, after, length: length.ok_or(too_large)? })
 }
 
 /// The element that holds the document: what opens it up to the first byte, and what closes it.
@@ -373,4 +376,4 @@ fn digits(text: &str, range: std::ops::Range<usize>) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

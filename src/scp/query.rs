@@ -168,3 +168,6 @@ fn count(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,12 @@ impl Sieve {
         Ok(Self(question))
     }
 
+    #[cfg(test)]
+    pub(super) fn of(identifier: &DataSet) -> Self {
+        let (names, level) = (dimse::NameMatching::Literal, attributes::Level::Held);
+        Self(Question::parse_at(identifier, names, level).unwrap())
+    }
+
     pub(super) fn pending(&self) -> Status {
         self.0.pending()
     }

@@ -190,3 +190,26 @@ fn derived_uids_are_written_and_traced() {
     let old = modified[0].get(Tag(0x0008, 0x0018)).and_then(|element| element.bytes());
     assert!(old.is_some_and(|old| old.starts_with(b"not.a.uid")));
 }
+
+/// A query answers from it, so it has to be readable on its own, whatever opens behind it.
+#[test]
+fn the_header_of_every_created_object_can_be_read() {
+    for (kind, bytes) in encapsulate::tests::kinds() {
+        let mut instance = instance(&object(0, EXPLICIT, &pixels(8)), EXPLICIT);
+        instance.sop_class = kind.sop_class();
+        instance.blob.length = u64::try_from(bytes.len()).unwrap();
+        let title = "Befund".to_owned();
+        instance.origin = Origin::Created { kind: kind.clone(), title };
+        let (plan, facts, to) = (plan("Müller^Jörg"), facts(), kind.transfer_syntax());
+        let (plan, facts, instance) = (&plan, &facts, &instance);
+        let job = Job { plan, facts, number: 0, instance, transfer_syntax: &to };
+        let header = header(&mut Cursor::new(&bytes), &job).unwrap_or_else(|fault| {
+            panic!("{kind:?}: {fault}");
+        });
+        assert_eq!(header.uid(tags::SOP_CLASS_UID), Some(kind.sop_class()), "{kind:?}");
+        assert_eq!(header.text(tags::PATIENT_NAME).as_deref(), Some("Müller^Jörg"));
+        for held in [tags::PIXEL_DATA, tags::ENCAPSULATED_DOCUMENT, tags::CONTENT_SEQUENCE] {
+            assert!(header.get(held).is_none(), "{kind:?}");
+        }
+    }
+}

@@ -121,7 +121,7 @@ fn video(codec: Codec) -> FileKind {
 }
 
 /// Every kind, with bytes that fit it as far as a header tells.
-fn kinds() -> Vec<(FileKind, Vec<u8>)> {
+pub(crate) fn kinds() -> Vec<(FileKind, Vec<u8>)> {
     let code = DocumentCode { value: "11490-0".into(), meaning: "Arztbrief".into() };
     let cda = Cda { id: "1.2.276.0.76.4.1^ä-77".into(), code: Some(code) };
     let mut kinds = vec![
