@@ -143,10 +143,14 @@ fn walk(
         Err(error) => return Err((error, walk.elements())),
     };
     let (pixel_data, ends_at) = (found.pixel_data, found.ends_at);
-    // Neither the elements nor the pixels are what the label says: it was put on something else.
-    let lies = is_implicit && !found.is_compressed;
+    // The pixels, or if there are none the elements, are not what the label says: it was put on something else.
+    let lies = match found.pixels {
+        Pixels::Fragments => false,
+        Pixels::Native => is_implicit || syntax::is_encapsulated(&transfer_syntax),
+        Pixels::None => is_implicit,
+    };
     let native = lies.then(|| Uid::new(syntax.native_uid()).ok()).flatten();
-    let is_implicit = is_implicit && found.is_compressed;
+    let is_implicit = is_implicit && !lies;
     Ok(Scan {
         layout: Layout {
             transfer_syntax: native.unwrap_or(transfer_syntax),
@@ -165,9 +169,17 @@ fn walk(
 /// What a walk to the end found.
 struct Walked {
     pixel_data: Option<PixelData>,
-    /// Whether the pixels lie in fragments.
-    is_compressed: bool,
+    pixels: Pixels,
     ends_at: u64,
+}
+
+/// How the value of the pixel data is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pixels {
+    /// There is no such element, or it is empty.
+    None,
+    Native,
+    Fragments,
 }
 
 fn find_pixel_data(
@@ -176,7 +188,7 @@ fn find_pixel_data(
     (bulk, most_bulk): (&mut Vec<Bulk>, usize),
 ) -> Result<Walked, Error> {
     walk.keep();
-    let mut is_compressed = false;
+    let mut pixels = Pixels::None;
     let mut pixel_data: Option<PixelData> = None;
     let mut is_open = false;
     loop {
@@ -204,12 +216,16 @@ fn find_pixel_data(
             is_open = false;
         }
         match (tag, pixel_data) {
-            (None, _) => return Ok(Walked { pixel_data, is_compressed, ends_at: at }),
+            (None, _) => return Ok(Walked { pixel_data, pixels, ends_at: at }),
             (Some(tag), None) if is_pixel_data(tag) => {
                 walk.stop_keeping(at);
                 pixel_data = Some(PixelData { element_at: at, ends_at: at });
                 is_open = true;
-                is_compressed = matches!(step, Step::FragmentsBegin(_));
+                pixels = match step {
+                    Step::FragmentsBegin(_) => Pixels::Fragments,
+                    Step::Element(header) if header.length > 0 => Pixels::Native,
+                    _ => Pixels::None,
+                };
             }
             // Identity that stands behind the pixels would escape coercion (PS3.5 7.1: ascending order).
             (Some(Tag(group, element)), None) if bulk.len() < most_bulk => {

@@ -74,6 +74,13 @@ impl Syntax {
     }
 }
 
+/// Whether the standard says of `transfer_syntax` that pixels lie in fragments (PS3.5 A.4). What private ones mean
+/// is not known.
+pub(super) fn is_encapsulated(transfer_syntax: &Uid) -> bool {
+    let uid = transfer_syntax.as_str();
+    uid == uids::RLE_LOSSLESS || uid.starts_with("1.2.840.10008.1.2.4.")
+}
+
 /// Whether the data set behind the meta group is deflated (1.2.840.10008.1.2.1.99, PS3.5 A.5).
 pub fn is_deflated(transfer_syntax: &Uid) -> bool {
     transfer_syntax.as_str() == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN

@@ -70,6 +70,27 @@ fn syntax_may_be_mislabelled() {
 }
 
 #[test]
+fn native_pixels_are_native_whatever_the_label_says() {
+    let explicit = explicit_image();
+    for label in [JPEG, "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5"] {
+        let found = scan(&file(label, &explicit)).unwrap();
+        assert_eq!(found.layout.transfer_syntax, uid(EXPLICIT), "{label}");
+        assert_eq!(found.layout.syntax(), Syntax::ExplicitLittle);
+        let (length, limits) = (explicit.len() as u64, Limits::default());
+        let bare = scan_data_set(&mut &*explicit, length, &uid(label), &limits).unwrap();
+        assert_eq!(bare.layout.transfer_syntax, uid(EXPLICIT), "{label}");
+    }
+    // What a private syntax means nobody here knows, and no pixels are as good as fragments.
+    let private = "1.2.840.113619.5.99";
+    let found = scan(&file(private, &explicit)).unwrap();
+    assert_eq!(found.layout.transfer_syntax, uid(private));
+    let mut image = sample::image();
+    image.put_bytes(Tag(0x7FE0, 0x0010), crate::dicom::VR::OB, vec![]);
+    let found = scan(&file(JPEG, &image.write(Syntax::ExplicitLittle))).unwrap();
+    assert_eq!(found.layout.transfer_syntax, uid(JPEG));
+}
+
+#[test]
 fn implicit_lengths_may_look_like_letters() {
     // 0x00004853 is "SH" as the VR of a LO element.
     let data_set = implicit(0x0008, 0x0070, &vec![b' '; 0x4853]);
