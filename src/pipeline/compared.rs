@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 
 use super::decisions::the_one;
 use super::handle::{Pipeline, Refusal};
-use crate::dicom::{DataSet, Item, Syntax, Uid, scan};
+use crate::dicom::{DataSet, Item, Uid, scan};
 use crate::import::{Blob, Import, ImportId, Instance, Origin, Study, StudyState};
 use crate::matching::{Candidate, Target};
 use crate::reconcile::{self, Local, Plan, Shown};
@@ -104,5 +104,30 @@ pub(super) fn header(
     let length = blob.length.checked_sub(*at)?;
     let limits = scan::Limits::default();
     let found = scan::scan_data_set(&mut reader.by_ref(), length, syntax, &limits).ok()?;
-    DataSet::read(&found.header, Syntax::of(&found.layout.transfer_syntax)).ok()
+    DataSet::read(&found.header, found.layout.syntax()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::{Syntax, Tag, sample};
+    use crate::seal::Vault;
+    use crate::spool::Spool;
+
+    #[test]
+    fn headers_are_read_as_they_are_written_and_not_as_they_are_labelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        let vault = Vault::open_or_create(&keys, &folder.path().join("master")).unwrap();
+        let spool = Spool::open(&folder.path().join("spool"), vault).unwrap();
+        let spool = spool.create(ImportId::new()).unwrap();
+        let mut pack = spool.pack().unwrap();
+        for syntax in [Syntax::ImplicitLittle, Syntax::ExplicitLittle] {
+            let bytes = sample::encapsulated().write(syntax);
+            let blob = pack.append(&mut &*bytes, u64::MAX).unwrap();
+            pack.sync().unwrap();
+            let header = header(&spool, &(blob, 0, sample::uid(sample::JPEG))).unwrap();
+            assert_eq!(header.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+        }
+    }
 }

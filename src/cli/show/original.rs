@@ -109,7 +109,7 @@ fn read(file: &mut std::fs::File, path: &Path) -> anyhow::Result<Object> {
     };
     let front = part(0, layout.data_set_at).map_err(|error| unreadable(path, &error))?;
     let header = part(layout.data_set_at, rest_at).map_err(|error| unreadable(path, &error))?;
-    let syntax = Syntax::of(&layout.transfer_syntax);
+    let syntax = layout.syntax();
     let header = DataSet::read(&header, syntax).map_err(|error| unusable(&error.to_string()))?;
     Ok(Object { front, header, syntax, rest_at })
 }
@@ -178,5 +178,27 @@ fn table(changes: &[Value]) {
             value("/before"),
             value("/after"),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::{Tag, sample};
+
+    #[test]
+    fn what_is_labelled_wrongly_is_restored_as_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for syntax in [Syntax::ImplicitLittle, Syntax::ExplicitLittle] {
+            let bytes = sample::file(sample::JPEG, &sample::encapsulated().write(syntax));
+            let path = folder.path().join(format!("{syntax:?}"));
+            std::fs::write(&path, &bytes).unwrap();
+            let mut file = std::fs::File::open(&path).unwrap();
+            let object = read(&mut file, &path).unwrap();
+            assert_eq!(object.header.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+            let restored = folder.path().join(format!("{syntax:?} restored"));
+            restore(&mut file, &object, &object.header, &restored).unwrap();
+            assert!(std::fs::read(&restored).unwrap() == bytes);
+        }
     }
 }
