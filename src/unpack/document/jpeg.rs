@@ -7,7 +7,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::canvas::{Picture, Size};
+use super::canvas::{Picture, Size, turn_up};
 use super::exif::Exif;
 use super::{IN_MEMORY, Refused};
 use crate::reconcile::encapsulate::{Pixels, Shot};
@@ -266,30 +266,4 @@ fn decode(
         Some(turn) => turn_up(&data, size, samples, turn),
         None => (data, size),
     })
-}
-
-/// Turns and mirrors so that what Exif says is up is up (Exif 2.3, Orientation).
-fn turn_up(data: &[u8], size: Size, samples: usize, turn: u8) -> (Vec<u8>, Size) {
-    let (width, height) = (usize::from(size.columns), usize::from(size.rows));
-    let swapped = turn >= 5;
-    let out_size = if swapped { Size { columns: size.rows, rows: size.columns } } else { size };
-    let (right, bottom) = (width.saturating_sub(1), height.saturating_sub(1));
-    let mut out = Vec::with_capacity(data.len());
-    for row in 0..usize::from(out_size.rows) {
-        for column in 0..usize::from(out_size.columns) {
-            let (x, y) = match turn {
-                2 => (right.saturating_sub(column), row),
-                3 => (right.saturating_sub(column), bottom.saturating_sub(row)),
-                4 => (column, bottom.saturating_sub(row)),
-                5 => (row, column),
-                6 => (row, bottom.saturating_sub(column)),
-                7 => (right.saturating_sub(row), bottom.saturating_sub(column)),
-                8 => (right.saturating_sub(row), column),
-                _ => (column, row),
-            };
-            let at = y.saturating_mul(width).saturating_add(x).saturating_mul(samples);
-            out.extend(data.get(at..at.saturating_add(samples)).unwrap_or_default());
-        }
-    }
-    (out, out_size)
 }

@@ -1,14 +1,15 @@
 //! TIFF: every page becomes a frame, decoded strip by strip. Pages of different sizes are put on white.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Seek, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 
 use ::tiff::ColorType;
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 
-use super::canvas::{Bits, Picture, Size, narrow, on_white};
-use super::palette::{self, AsGray};
+use super::canvas::{Bits, Picture, Size, narrow, on_white, turn_up};
+use super::patched::{Directories, Patched};
+use super::strips::{self, Strips};
 use super::{IN_MEMORY, Refused};
 use crate::reconcile::encapsulate::{Pixels, Shot};
 
@@ -25,16 +26,39 @@ const AS_BYTES: u64 = 100_000_000;
 const BROKEN: Refused = Refused("a TIFF that cannot be decoded; save it anew or as PNG");
 const STRIP: Refused = Refused("a TIFF whose strips are too large; save it with smaller ones");
 const STRANGE: Refused = Refused("a TIFF of a rare kind; save it as PNG");
+const LYING: Refused =
+    Refused("a TIFF that lies on its side and is too large to be turned; turn it and save it anew");
+const OVERLAPPING: Refused =
+    Refused("a TIFF whose pages together are longer than the file; save it anew or as PNG");
+
+/// JPEG in the form of Technical Note 2.
+const JPEG: u16 = 7;
+
+/// The decoder of a file.
+type Pages<R> = Decoder<BufReader<Patched<R>>>;
 
 /// A page as its directory tells it.
 #[derive(Clone)]
 struct Page {
     /// Its place in the file.
     index: usize,
+    /// As it is shown, and as it is stored.
     size: Size,
+    stored: Size,
+    /// How it is turned to be shown, 2 to 8 as in Exif.
+    turn: Option<u8>,
     color: ColorType,
     /// Red, green, blue of a palette, 16 bits each, one after the other.
     palette: Vec<u16>,
+    compression: u16,
+    order: BitOrder,
+}
+
+/// Which bit of a byte is the first pixel (TIFF 6.0, FillOrder).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BitOrder {
+    HighestFirst,
+    LowestFirst,
 }
 
 pub(super) fn read<R: BufRead + Seek>(
@@ -46,10 +70,12 @@ pub(super) fn read<R: BufRead + Seek>(
     limits.decoding_buffer_size = buffer;
     limits.intermediate_buffer_size = buffer;
     limits.ifd_value_size = TAG_BYTES;
-    let palettes = palette::pages(&mut input);
-    let input = BufReader::new(AsGray::new(input, &palettes)?);
+    let length = input.seek(SeekFrom::End(0))?;
+    let directories = Directories::read(&mut input);
+    let palettes = directories.palettes.clone();
+    let input = BufReader::new(Patched::new(input, directories)?);
     let mut decoder = Decoder::new(input).map_err(|_| BROKEN)?.with_limits(limits);
-    let pages = pages(&mut decoder, &palettes)?;
+    let pages = pages(&mut decoder, &palettes, length)?;
     let pixels = common(&pages)?;
     let rows = pages.iter().map(|page| page.size.rows).max().ok_or(BROKEN)?;
     let columns = pages.iter().map(|page| page.size.columns).max().ok_or(BROKEN)?;
@@ -75,10 +101,12 @@ pub(super) fn read<R: BufRead + Seek>(
 }
 
 fn pages<R: BufRead + Seek>(
-    decoder: &mut Decoder<R>,
-    palettes: &BTreeMap<usize, u64>,
+    decoder: &mut Pages<R>,
+    palettes: &BTreeSet<usize>,
+    length: u64,
 ) -> Result<Vec<Page>, Refused> {
     let mut pages = Vec::new();
+    let mut left = length;
     for index in 0.. {
         if index >= PAGES {
             return Err(Refused("a TIFF of more than 2000 pages; split it"));
@@ -88,6 +116,10 @@ fn pages<R: BufRead + Seek>(
             decoder.find_tag_unsigned(Tag::NewSubfileType).map_err(|_| BROKEN)?.unwrap_or(0);
         if kind & 0b101 == 0 {
             pages.push(page(decoder, index, palettes)?);
+            // A few bytes that every page names as its own would be decoded as often.
+            for length in strips::lengths(decoder)? {
+                left = left.checked_sub(length).ok_or(OVERLAPPING)?;
+            }
         }
         if !decoder.more_images() {
             break;
@@ -98,13 +130,22 @@ fn pages<R: BufRead + Seek>(
 }
 
 fn page<R: BufRead + Seek>(
-    decoder: &mut Decoder<R>,
+    decoder: &mut Pages<R>,
     index: usize,
-    palettes: &BTreeMap<usize, u64>,
+    palettes: &BTreeSet<usize>,
 ) -> Result<Page, Refused> {
     let (width, height) = decoder.dimensions().map_err(|_| BROKEN)?;
-    let size = Size::new(width, height)?;
-    let color = match (decoder.colortype().map_err(|_| STRANGE)?, palettes.contains_key(&index)) {
+    let stored = Size::new(width, height)?;
+    let mut number = |tag| decoder.find_tag_unsigned::<u16>(tag).map_err(|_| BROKEN);
+    let compression = number(Tag::Compression)?.unwrap_or(1);
+    let turn = number(Tag::Orientation)?.and_then(|turn| u8::try_from(turn).ok());
+    let turn = turn.filter(|turn| (2..=8).contains(turn));
+    let size = match turn {
+        Some(5..=8) => Size { columns: stored.rows, rows: stored.columns },
+        _ => stored,
+    };
+    let is_reversed = number(Tag::FillOrder)? == Some(2);
+    let color = match (decoder.colortype().map_err(|_| STRANGE)?, palettes.contains(&index)) {
         (ColorType::Gray(bits), true) => ColorType::Palette(bits),
         (color, _) => color,
     };
@@ -115,7 +156,12 @@ fn page<R: BufRead + Seek>(
     }
     let palette = match color {
         ColorType::Palette(1 | 2 | 4 | 8) => {
-            decoder.get_tag_u16_vec(Tag::ColorMap).map_err(|_| BROKEN)?
+            let palette = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(|_| BROKEN)?;
+            // Thousands of pages keep theirs.
+            if palette.len() != 3_usize << color.bit_depth() {
+                return Err(BROKEN);
+            }
+            palette
         }
         ColorType::Gray(1 | 2 | 4 | 8 | 16)
         | ColorType::RGB(8 | 16)
@@ -125,7 +171,13 @@ fn page<R: BufRead + Seek>(
         | ColorType::YCbCr(8) => Vec::new(),
         _ => return Err(STRANGE),
     };
-    Ok(Page { index, size, color, palette })
+    // Of the streams that the order of bits is said of, those of which everybody reads the same.
+    let order = match (is_reversed, color.bit_depth(), compression) {
+        (false, ..) | (true, _, JPEG) => BitOrder::HighestFirst,
+        (true, 1, 1 | 4 | 32773) => BitOrder::LowestFirst,
+        (true, ..) => return Err(STRANGE),
+    };
+    Ok(Page { index, size, stored, turn, color, palette, compression, order })
 }
 
 /// The one form that all pages fit into.
@@ -147,16 +199,48 @@ fn bytes_each(pixels: Pixels) -> usize {
     }
 }
 
-/// Writes one page, in bands as high as its strips or tiles, on a canvas of `size`.
+/// Writes one page as it is shown, on a canvas of `size`.
 fn one<R: BufRead + Seek>(
-    decoder: &mut Decoder<R>,
+    decoder: &mut Pages<R>,
+    page: &Page,
+    size: Size,
+    pixels: Pixels,
+    output: &mut impl Write,
+) -> Result<(), Refused> {
+    let Some(turn) = page.turn else {
+        return as_stored(decoder, page, size, pixels, output);
+    };
+    let each = bytes_each(pixels);
+    let cost = page.stored.pixels().saturating_mul(u64::try_from(each).map_err(|_| BROKEN)?);
+    if cost > IN_MEMORY / 2 {
+        return Err(LYING);
+    }
+    let mut lying = Vec::new();
+    as_stored(decoder, page, page.stored, pixels, &mut lying)?;
+    let (turned, _) = turn_up(&lying, page.stored, each, turn);
+    let row_bytes = usize::from(size.columns).saturating_mul(each);
+    let own_bytes = usize::from(page.size.columns).saturating_mul(each);
+    let blank = vec![0xFF; row_bytes];
+    for line in turned.chunks_exact(own_bytes.max(1)) {
+        output.write_all(line)?;
+        output.write_all(blank.get(own_bytes..).unwrap_or_default())?;
+    }
+    for _ in page.size.rows..size.rows {
+        output.write_all(&blank)?;
+    }
+    Ok(())
+}
+
+/// Writes one page as it lies, in bands as high as its strips or tiles.
+fn as_stored<R: BufRead + Seek>(
+    decoder: &mut Pages<R>,
     page: &Page,
     size: Size,
     pixels: Pixels,
     output: &mut impl Write,
 ) -> Result<(), Refused> {
     let each = bytes_each(pixels);
-    let (width, height) = (u32::from(page.size.columns), u32::from(page.size.rows));
+    let (width, height) = (u32::from(page.stored.columns), u32::from(page.stored.rows));
     let (chunk_width, chunk_height) = decoder.chunk_dimensions();
     if chunk_width == 0 || chunk_height == 0 {
         return Err(BROKEN);
@@ -178,12 +262,19 @@ fn one<R: BufRead + Seek>(
         return Err(STRIP);
     }
     let mut band = vec![0xFF; band_bytes];
-    let mut left = usize::from(page.size.rows);
+    let strips = Strips::read(decoder)?;
+    let mut left = usize::from(page.stored.rows);
     for row in 0..down {
         band.fill(0xFF);
         for column in 0..across {
             let index = row.saturating_mul(across).saturating_add(column);
             let (data_width, data_rows) = decoder.chunk_data_dimensions(index);
+            if page.compression == JPEG {
+                strips.check_jpeg(decoder.inner(), index, (chunk_width, chunk_height))?;
+            }
+            if page.order == BitOrder::LowestFirst {
+                decoder.inner().get_mut().reversed = strips.place(index)?;
+            }
             let data = decoder.read_chunk(index).map_err(|_| BROKEN)?;
             let samples = samples(&data, page, data_width)?;
             let at = column.saturating_mul(chunk_width);
@@ -201,8 +292,9 @@ fn one<R: BufRead + Seek>(
         left = left.saturating_sub(rows);
         output.write_all(band.get(..rows.saturating_mul(row_bytes)).unwrap_or_default())?;
     }
+    decoder.inner().get_mut().reversed = 0..0;
     let blank = vec![0xFF; row_bytes];
-    for _ in page.size.rows..size.rows {
+    for _ in page.stored.rows..size.rows {
         output.write_all(&blank)?;
     }
     Ok(())
