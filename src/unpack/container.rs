@@ -5,7 +5,7 @@
 
 use std::io::Read;
 
-use super::content::{Content, HEAD};
+use super::content::{Content, HEAD, OFFICE};
 use super::intake::Outcome;
 use super::meter::Budget;
 use super::name::Name;
@@ -145,6 +145,7 @@ pub(super) fn recognise(
     name: &Name,
 ) -> Result<Content, Error> {
     Ok(match content {
+        Content::Aside(OFFICE) => content,
         Content::Aside(_) if archive::is_listed(reader, name)? => Content::Container(Kind::Zip),
         Content::Aside(_) if iso::is_image(reader)? => Content::Container(Kind::Iso),
         content => content,

@@ -17,6 +17,8 @@ const CLASS_ELEMENT: &[u8] = b"\x02\x00\x02\x00UI";
 /// The first element of a bare implicit data set is short: a group length, a character set or a class.
 const FIRST_VALUE: u32 = 1024;
 
+pub(super) const OFFICE: &str =
+    "a Word, Excel or other office file, which no PACS shows; save it as PDF and import that";
 const PROGRAM: &str = "a program; programs are never run or imported";
 const WEB: &str = "a page or part of the medium's viewer";
 const TEXT: &str = "a text file of the medium, by its name or kind";
@@ -58,6 +60,9 @@ impl Content {
         if name.is_litter() {
             return Self::Aside("a file that an operating system left behind");
         }
+        if let Some(reason) = packed(head, name) {
+            return Self::Aside(reason);
+        }
         if let Some(kind) = container(head) {
             return Self::Container(kind);
         }
@@ -96,6 +101,31 @@ fn container(head: &[u8]) -> Option<Kind> {
         return Some(Kind::Gzip);
     }
     head.get(257..).is_some_and(|rest| rest.starts_with(b"ustar")).then_some(Kind::Tar)
+}
+
+/// What is written as a ZIP and is none to a person: by its extension, or by what such files begin with. A name
+/// further behind says nothing, since patients' archives may hold anything.
+fn packed(head: &[u8], name: &Name) -> Option<&'static str> {
+    if !is_zip(head) {
+        return None;
+    }
+    let extension = name.extension();
+    match extension.as_str() {
+        "docx" | "docm" | "dotx" | "xlsx" | "xlsm" | "xltx" | "pptx" | "pptm" | "ppsx" | "vsdx"
+        | "odt" | "ott" | "ods" | "odp" | "odg" | "epub" => return Some(OFFICE),
+        "jar" | "war" | "ear" | "apk" => return Some(PROGRAM),
+        _ => {}
+    }
+    // Length of the name at 26, of the extra field at 28, then the two (APPNOTE 4.3.7).
+    let two = |at: usize| Some(usize::from(u16::from_le_bytes(*head.get(at..)?.first_chunk()?)));
+    let (name_ends, extra) = (two(26)?.saturating_add(30), two(28)?);
+    let content = head.get(name_ends.saturating_add(extra)..).unwrap_or_default();
+    match head.get(30..name_ends)? {
+        b"[Content_Types].xml" | b"_rels/.rels" => Some(OFFICE),
+        b"mimetype" if content.starts_with(b"application/") => Some(OFFICE),
+        b"META-INF/" | b"META-INF/MANIFEST.MF" if extension != "zip" => Some(PROGRAM),
+        _ => None,
+    }
 }
 
 /// Whether an archive begins here; an archive without files is only its end record.

@@ -8,14 +8,12 @@ const COMPARED: usize = 400;
 
 /// Words in a file's or folder's name that say: this PDF belongs to the medium, not to the patient.
 /// A word counts if a part of the name (split at everything but letters and digits) begins or ends with it.
-const LEAFLET_WORDS: [&str; 13] = [
+const LEAFLET_WORDS: [&str; 11] = [
     "viewer",
-    "help",
     "manual",
     "license",
     "licence",
     "lizenz",
-    "eula",
     "readme",
     "liesmich",
     "handbuch",
@@ -24,15 +22,17 @@ const LEAFLET_WORDS: [&str; 13] = [
     "userguide",
 ];
 
+/// The same, but names of people begin with these, so that a part has to be the word itself.
+const LEAFLET_WHOLE: [&str; 2] = ["help", "eula"];
+
 /// The same for pictures: what decorates pages and viewers, and previews of the images themselves.
-const DECORATION_WORDS: [&str; 13] = [
+const DECORATION_WORDS: [&str; 12] = [
     "icon",
     "logo",
     "thumb",
     "thumbnail",
     "preview",
     "button",
-    "skin",
     "splash",
     "background",
     "banner",
@@ -107,7 +107,9 @@ impl Name {
     pub(super) fn is_leaflet(&self) -> bool {
         let lower = self.shown.to_lowercase();
         lower.split(|c: char| !c.is_alphanumeric()).any(|part| {
-            LEAFLET_WORDS.iter().any(|word| part.starts_with(word) || part.ends_with(word))
+            let whole = part.trim_end_matches(|c: char| c.is_ascii_digit());
+            LEAFLET_WHOLE.contains(&whole)
+                || LEAFLET_WORDS.iter().any(|word| part.starts_with(word) || part.ends_with(word))
         })
     }
 

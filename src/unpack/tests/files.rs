@@ -79,7 +79,13 @@ fn documents_are_known_by_their_first_bytes() {
 
 #[test]
 fn leaflets_are_told_from_reports() {
-    for name in ["BEFUND.PDF", "IHE_PDI/Arztbrief Müller.pdf", "docs/Thorax.pdf"] {
+    for name in [
+        "BEFUND.PDF",
+        "IHE_PDI/Arztbrief Müller.pdf",
+        "docs/Thorax.pdf",
+        "Garcia_Eulalia_Befund.pdf",
+        "Befund_Helpertz.pdf",
+    ] {
         assert_eq!(content(name, b"%PDF-1.4"), Content::Pdf, "{name}");
     }
     for name in [
@@ -89,8 +95,61 @@ fn leaflets_are_told_from_reports() {
         "MicroViewer_Manual.pdf",
         "LICENSE.pdf",
         "Bedienungsanleitung.PDF",
+        "EULA.pdf",
+        "docs/help2.pdf",
     ] {
         is_aside(name, b"%PDF-1.4", "leaflet");
+    }
+    assert_eq!(content("skin.jpg", b"\xff\xd8\xff\xe0"), Content::Document(Form::Jpeg));
+}
+
+/// Their pictures without the letter would be worse than nothing.
+#[test]
+fn office_files_are_set_aside_whole() {
+    let world = World::new();
+    let png = b"\x89PNG\r\n\x1a\n";
+    let entries =
+        [stored("[Content_Types].xml", b"<Types/>"), stored("word/media/image1.png", png)];
+    let word = zip(&entries);
+    let other = zip(&[stored("docProps/app.xml", b"<a/>"), entries[1].clone()]);
+    let open = stored("mimetype", b"application/vnd.oasis.opendocument.text");
+    let calc = zip(&[open, entries[1].clone()]);
+    for (name, bytes) in [
+        ("Brief.docx", &word),
+        ("Brief.zip", &word),
+        ("Brief", &word),
+        ("Brief.DOCX", &other),
+        ("Werte.ods", &calc),
+        ("Werte", &calc),
+    ] {
+        for (outer, bytes) in [(name, bytes.clone()), ("a.zip", zip(&[stored(name, bytes)]))] {
+            let unpacked = world.unpack_one(outer, &bytes).unwrap();
+            assert!(unpacked.documents.is_empty() && unpacked.set_aside.len() == 1, "{name}");
+            assert!(reason_of(&unpacked, name).contains("save it as PDF"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn programs_in_archives_are_programs_and_patients_archives_are_opened() {
+    let world = World::new();
+    let (manifest, image) = (stored("META-INF/MANIFEST.MF", b"Main: x"), stored("I1", &object(1)));
+    let program = zip(&[manifest.clone(), image.clone()]);
+    for name in ["viewer.jar", "viewer"] {
+        let unpacked = world.unpack_one(name, &program).unwrap();
+        assert!(unpacked.instances.is_empty());
+        assert!(reason_of(&unpacked, name).contains("program"));
+    }
+    let types = stored("[Content_Types].xml", b"<Types/>");
+    let mimetype = stored("mimetype", b"notes");
+    for entries in [
+        [image.clone(), manifest.clone()],
+        [image.clone(), types],
+        [mimetype, image.clone()],
+        [manifest, image],
+    ] {
+        let unpacked = world.unpack_one("study.zip", &zip(&entries)).unwrap();
+        assert_eq!(unpacked.instances.len(), 1);
     }
 }
 
