@@ -33,6 +33,7 @@ mod vocabulary;
 mod weights;
 mod words;
 
+pub use compare::patients;
 pub use decide::decide;
 pub use index::Index;
 pub use objection::{objection, rejected};

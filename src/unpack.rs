@@ -20,9 +20,11 @@ mod medium;
 mod meter;
 mod name;
 mod tar;
+mod whose;
 
 use std::io::{self, Read};
 use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,8 @@ use self::intake::Outcome;
 use self::medium::Medium;
 use self::meter::Budget;
 use self::name::Name;
+use self::whose::Whose;
+use crate::dicom::Patient;
 use crate::import::{Blob, File, FileKind, Inspected, SetAside};
 use crate::spool::{self, ImportSpool, Pack};
 
@@ -195,7 +199,7 @@ fn unpack_into<'a>(
 ) -> Result<Unpacked, Error> {
     let spool = pack.spool;
     let scanner = Scanner::new(terms.scan);
-    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0, patients: vec![] };
     let mut loose = Medium::default();
     let mut inflated = 0;
     for (number, file) in (1_usize..).zip(files) {
@@ -260,6 +264,8 @@ struct Ledger {
     found: Unpacked,
     /// Files set aside beyond those that are listed.
     unlisted: u64,
+    /// Of documents that name one: their places, their names, and the patient.
+    patients: Vec<(usize, String, Patient)>,
 }
 
 impl Ledger {
@@ -271,9 +277,16 @@ impl Ledger {
                 }
                 self.found.instances.push(*instance);
             }
-            Outcome::Document(kind, title, blob) => {
-                medium.holds(self.found.documents.len(), name);
-                let title = title.unwrap_or_else(|| name.title());
+            Outcome::Document(kind, told, blob) => {
+                let place = self.found.documents.len();
+                medium.holds(place, name);
+                if let Some(patient) = told.patient {
+                    self.patients.push((place, name.shown().to_owned(), patient));
+                }
+                if let Some(remark) = told.remark {
+                    self.set_aside(name.shown().to_owned(), remark);
+                }
+                let title = told.title.unwrap_or_else(|| name.title());
                 self.found.documents.push((kind, title, blob));
             }
             Outcome::Titles(titles) => {
@@ -311,7 +324,26 @@ impl Ledger {
         }
     }
 
+    /// Documents that name their patient do not ride with images of another.
+    fn part(&mut self) {
+        let Some(facts) = self.found.instances.first().map(|first| Arc::clone(&first.facts)) else {
+            return;
+        };
+        // From behind, so that places stay.
+        for (place, name, patient) in std::mem::take(&mut self.patients).into_iter().rev() {
+            match Whose::of(&patient, &facts.patient) {
+                Whose::Theirs => {}
+                Whose::Doubtful(remark) => self.set_aside(name, remark),
+                Whose::Anothers(reason) => {
+                    self.found.documents.remove(place);
+                    self.set_aside(name, reason);
+                }
+            }
+        }
+    }
+
     fn finish(mut self) -> Unpacked {
+        self.part();
         if self.unlisted > 0 {
             self.found.set_aside.push(SetAside {
                 name: format!("{} more files", self.unlisted),

@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::dicom::{BirthDate, Sex};
+use crate::dicom::{BirthDate, Patient, Sex};
 
 use super::Agreement;
-use super::lexicon::{Token, within_slips};
+use super::lexicon::{Lexicon, Token, within_slips};
 use super::normalise::{Form, Name, is_unnamed};
 use super::script::{Fidelity, Script, skeleton};
 
@@ -386,6 +386,15 @@ pub(super) fn birth_dates(a: Option<BirthDate>, b: Option<BirthDate>) -> Agreeme
     } else {
         Agreement::Different
     }
+}
+
+/// Birth dates and names of two patients.
+pub fn patients(a: &Patient, b: &Patient) -> (Agreement, Agreement) {
+    let mut lexicon = Lexicon::default();
+    let mut name = |of: &Patient| of.name.as_ref().map(|name| Name::new(name, &mut lexicon));
+    let (one, other) = (name(a), name(b));
+    let names = names(one.as_ref(), other.as_ref());
+    (birth_dates(a.birth_date, b.birth_date), names.agreement)
 }
 
 /// Digits of YYYYMMDD that are not the same.

@@ -9,6 +9,7 @@ mod exif;
 mod film;
 mod jpeg;
 mod patched;
+pub(super) mod pdf;
 mod png;
 mod strips;
 mod text;
@@ -22,7 +23,7 @@ use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(super) use self::xml::Titles;
-use super::intake::Outcome;
+use super::intake::{Outcome, Told};
 use super::meter::{CHUNK, Source};
 use super::name::Name;
 use super::{Error, LazyPack};
@@ -70,7 +71,7 @@ enum Made {
     /// The bytes that were written are what is sent.
     Written(FileKind),
     /// The file is sent as it came.
-    Same(FileKind, Option<String>),
+    Same(FileKind, Told),
     Titles(Titles),
 }
 
@@ -99,9 +100,9 @@ pub(super) fn form(
         }
         (_, Some(error), _) => Err(error.into()),
         (_, None, Ok(Made::Written(kind))) => {
-            return Ok(Outcome::Document(kind, None, pack.finish()?));
+            return Ok(Outcome::Document(kind, Told::default(), pack.finish()?));
         }
-        (_, None, Ok(Made::Same(kind, title))) => Ok(Outcome::Document(kind, title, blob.clone())),
+        (_, None, Ok(Made::Same(kind, told))) => Ok(Outcome::Document(kind, told, blob.clone())),
         (_, None, Ok(Made::Titles(titles))) => Ok(Outcome::Titles(titles)),
         (_, None, Err(Refused(reason))) => Ok(Outcome::Aside(reason.to_owned())),
     };
@@ -143,7 +144,10 @@ fn make(
             Made::Written(FileKind::Video(Video { source, ..film.video }))
         }
         Form::Xml => match xml::read(input, blob.length, name)? {
-            xml::Document::Clinical(cda, title) => Made::Same(FileKind::Cda(cda), title),
+            xml::Document::Clinical(cda, title, patient) => {
+                let told = Told { title, patient: Some(patient), remark: None };
+                Made::Same(FileKind::Cda(cda), told)
+            }
             xml::Document::Titles(titles) => Made::Titles(titles),
         },
     })

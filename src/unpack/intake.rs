@@ -11,7 +11,7 @@ use super::medium::Directory;
 use super::meter::{CHUNK, Fault, Meter, Tee};
 use super::name::Name;
 use super::{Error, LazyPack};
-use crate::dicom::{inspect, scan};
+use crate::dicom::{Patient, inspect, scan};
 use crate::import::{Blob, FileKind, Inspected};
 use crate::spool::{ImportSpool, Pack};
 
@@ -23,14 +23,23 @@ const DIRECTORY_BYTES: u64 = 16 << 20;
 const WITH_OTHERS: u64 = (48 << 20) / 3;
 
 pub(super) const DAMAGED: &str = "damaged in the archive: its bytes do not fit its length or checksum; fetch the archive again if it is needed";
+const LOCKED: &str = "an encrypted PDF, which is sent as it came; if it asks for a password, ask its sender for that or for an open copy";
 const DIRECTORY_UNREADABLE: &str =
     "the DICOMDIR cannot be read, so completeness was not checked; the files were read without it";
+
+/// What a document says of itself.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) title: Option<String>,
+    pub(super) patient: Option<Patient>,
+    /// What people should know of it, although it is taken.
+    pub(super) remark: Option<&'static str>,
+}
 
 /// What became of a file.
 pub(super) enum Outcome {
     Instance(Box<Inspected>),
-    /// With the title that it gives itself, if it does.
-    Document(FileKind, Option<String>, Blob),
+    Document(FileKind, Told, Blob),
     /// What a medium says its documents are called.
     Titles(Titles),
     Directory(Directory),
@@ -114,7 +123,7 @@ fn sort(
         Content::Dicom => instance(entry, head, meter, pack),
         Content::Directory => directory(entry, head, meter),
         Content::Pdf => Ok(match kept(entry, head, meter, pack)? {
-            Ok(blob) => Outcome::Document(FileKind::Pdf, None, blob),
+            Ok(blob) => pdf(spool, blob)?,
             Err(outcome) => outcome,
         }),
         Content::Document(form) => match kept(entry, head, meter, pack)? {
@@ -131,6 +140,12 @@ fn sort(
         }),
         Content::Aside(reason) => Ok(Outcome::aside(reason)),
     }
+}
+
+fn pdf(spool: &ImportSpool, blob: Blob) -> Result<Outcome, Error> {
+    let locked = document::pdf::is_encrypted(&mut spool.read(&blob)?, blob.length);
+    let remark = locked.map_err(Error::Read)?.then_some(LOCKED);
+    Ok(Outcome::Document(FileKind::Pdf, Told { remark, ..Told::default() }, blob))
 }
 
 /// Why reading an entry ended early: a bound of the import, a bound of the entry, or damage.
@@ -277,7 +292,7 @@ pub(super) fn judge_stored(
             spool.read(blob)?.take(DIRECTORY_BYTES).read_to_end(&mut bytes).map_err(Error::Read)?;
             Ok(read_directory(&bytes, name))
         }
-        Content::Pdf => Ok(Outcome::Document(FileKind::Pdf, None, blob.clone())),
+        Content::Pdf => pdf(spool, blob.clone()),
         Content::Document(form) => document::form_stored(blob, name, form, pack),
         Content::Container(_) => Ok(Outcome::aside(DAMAGED)),
         Content::Aside(reason) => Ok(Outcome::aside(reason)),

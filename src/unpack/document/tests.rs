@@ -7,7 +7,8 @@ use std::io::Cursor;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::canvas::Picture;
-use super::{Refused, film, jpeg, png, text, tiff, xml};
+use super::{Refused, film, jpeg, pdf, png, text, tiff, xml};
+use crate::dicom::{BirthDate, Patient};
 use crate::reconcile::encapsulate::{Codec, Pixels, Shot};
 use crate::unpack::name::Name;
 
@@ -491,10 +492,91 @@ const CDA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 
 #[test]
 fn clinical_documents_tell_their_identity() {
-    let Ok(xml::Document::Clinical(cda, title)) = read_xml("a.xml", CDA) else { panic!("CDA") };
+    let Ok(xml::Document::Clinical(cda, title, patient)) = read_xml("a.xml", CDA) else {
+        panic!("CDA")
+    };
+    assert_eq!(patient, Patient::default());
     assert_eq!(cda.id, "1.2.276.0.76^A&7");
     assert_eq!(cda.code.unwrap().meaning, "Arztbrief");
     assert_eq!(title.as_deref(), Some("Brief <1> Müller"));
+}
+
+#[test]
+fn clinical_documents_tell_their_patient() {
+    let told = |targets: &str| {
+        let target = "<component><section>";
+        let text = CDA.replace(target, &format!("{targets}{target}"));
+        match read_xml("a.xml", &text) {
+            Ok(xml::Document::Clinical(_, _, patient)) => patient,
+            other => panic!("{other:?}"),
+        }
+    };
+    let target = |inner: &str| {
+        let role = format!("<patientRole><id root=\"1.2\"/><patient>{inner}</patient>");
+        format!("<recordTarget>{role}</patientRole></recordTarget>")
+    };
+    let erika = target(
+        "<name><given>Erika</given> <given>Anna</given><family>Muster</family></name>
+         <name use=\"BIR\"><family>Beispiel</family></name><birthTime value=\"19640812103000+0100\"/>",
+    );
+    let found = told(&erika);
+    assert_eq!(found.birth_date, BirthDate::parse("19640812"));
+    assert_eq!(found.name.unwrap().as_str(), "Muster^Erika Anna");
+    // Twins say nothing, and neither does half a date.
+    assert_eq!(told(&erika.repeat(2)), Patient::default());
+    let half = target("<name>Erika Muster</name><birthTime value=\"1964\"/>");
+    assert_eq!(told(&half), Patient::default());
+    let author = erika.replace("recordTarget", "author");
+    assert_eq!(told(&author), Patient::default());
+}
+
+/// A walk over all attributes for each that stands there twice would take minutes.
+#[test]
+fn attributes_by_the_hundred_thousand_are_read_once() {
+    let many: String = (0..200_000).map(|n| format!(" a{n}=\"\"")).collect();
+    let text = CDA.replace("<title>", &format!("<code{many}{many}/><title>"));
+    let begun = std::time::Instant::now();
+    assert!(matches!(read_xml("a.xml", &text), Ok(xml::Document::Clinical(..))));
+    assert!(begun.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn encrypted_pdfs_are_known() {
+    let is_encrypted = |bytes: &[u8]| {
+        let length = u64::try_from(bytes.len()).unwrap();
+        pdf::is_encrypted(&mut Cursor::new(bytes), length).unwrap()
+    };
+    let filling = "x".repeat(200_000);
+    let classic = |key: &str| {
+        format!(
+            "%PDF-1.4\n{filling}\nxref\n0 1\ntrailer\n<</Size 1{key}>>\nstartxref\n200010\n%%EOF\n"
+        )
+    };
+    let stream = |key: &str| {
+        format!(
+            "\n%PDF-1.5\n{filling}\n9 0 obj<</Type/XRef{key}/W[1 2 1]>>stream\n{}endstream\nstartxref\n200010\n%%EOF",
+            "\u{1}".repeat(70_000)
+        )
+    };
+    let linear = |key: &str| {
+        let first = format!("xref\n0 1\ntrailer\n<</Size 1{key}>>\nstartxref\n0\n%%EOF\n");
+        format!("%PDF-1.4\n{first}{filling}trailer\n<</Size 1>>\nstartxref\n9\n%%EOF")
+    };
+    for key in ["/Encrypt 5 0 R", "/Encrypt<</V 2>>"] {
+        assert!(is_encrypted(classic(key).as_bytes()));
+        assert!(is_encrypted(stream(key).as_bytes()));
+        assert!(is_encrypted(linear(key).as_bytes()));
+        assert!(is_encrypted(format!("%PDF-1.4\ntrailer\n<<{key}>>").as_bytes()));
+    }
+    for key in ["", "/EncryptMetadata false"] {
+        assert!(!is_encrypted(classic(key).as_bytes()));
+        assert!(!is_encrypted(stream(key).as_bytes()));
+        assert!(!is_encrypted(linear(key).as_bytes()));
+    }
+    let told = format!("%PDF-1.4\n(the key /Encrypt in a text){}", classic(""));
+    for odd in ["", "%PDF-1.4", "startxref", "startxref\n99999999999999999999", told.as_str()] {
+        assert!(!is_encrypted(odd.as_bytes()), "{odd}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::Refused;
+use crate::dicom::{BirthDate, Patient, PersonName};
 use crate::reconcile::encapsulate::{Cda, DocumentCode};
 use crate::unpack::name::Name;
 
@@ -39,8 +40,8 @@ pub(crate) struct Titles(pub(crate) BTreeMap<String, String>);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Document {
-    /// With its title, if it has one.
-    Clinical(Cda, Option<String>),
+    /// With its title, if it has one, and the patient that it names.
+    Clinical(Cda, Option<String>, Patient),
     Titles(Titles),
 }
 
@@ -145,8 +146,10 @@ impl<'a> Walk<'a> {
 }
 
 fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found =
-        start.attributes().flatten().find(|a| a.key.local_name().as_ref() == name.as_bytes())?;
+    // Whether one stands there twice costs a walk for each, and says nothing here: the first counts.
+    let mut attributes = start.attributes();
+    attributes.with_checks(false);
+    let found = attributes.flatten().find(|a| a.key.local_name().as_ref() == name.as_bytes())?;
     let value = String::from_utf8_lossy(&found.value).into_owned();
     let value = quick_xml::escape::unescape(&value).ok()?.trim().to_owned();
     (!value.is_empty()).then_some(value)
@@ -155,8 +158,11 @@ fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
 /// Header of a clinical document (HL7 CDA R2, 4.2), and to the end, so that a cut one is known.
 fn clinical(walk: &mut Walk<'_>) -> Result<Document, Refused> {
     let (mut id, mut code, mut title) = (None, None, String::new());
+    let mut target = Target::default();
     loop {
-        match walk.step()? {
+        let step = walk.step()?;
+        target.take(walk, &step);
+        match step {
             Step::Open(start) if walk.is_at(&["ClinicalDocument", "id"]) && id.is_none() => {
                 let root = attribute(&start, "root").filter(|root| root.len() <= TOKEN);
                 let extension = attribute(&start, "extension").unwrap_or_default();
@@ -184,7 +190,59 @@ fn clinical(walk: &mut Walk<'_>) -> Result<Document, Refused> {
     let id =
         id.ok_or(Refused("a clinical document without an identifier, so no valid one (CDA)"))?;
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    Ok(Document::Clinical(Cda { id, code }, (!title.is_empty()).then_some(title)))
+    let title = (!title.is_empty()).then_some(title);
+    Ok(Document::Clinical(Cda { id, code }, title, target.patient()))
+}
+
+/// Who a clinical document is about (HL7 CDA R2, 4.2.2.11).
+#[derive(Default)]
+struct Target {
+    /// More than one, as for twins, says nothing.
+    count: usize,
+    birth_date: Option<BirthDate>,
+    /// The first one counts; further ones are former or other ways to write it.
+    names: usize,
+    family: String,
+    given: String,
+}
+
+impl Target {
+    fn take(&mut self, walk: &Walk<'_>, step: &Step<'_>) {
+        const PATIENT: [&str; 4] = ["ClinicalDocument", "recordTarget", "patientRole", "patient"];
+        let [document, target, ..] = PATIENT;
+        if matches!(step, Step::Open(_)) && walk.is_at(&[document, target]) {
+            self.count = self.count.saturating_add(1);
+        }
+        let mut path = walk.path.iter().map(String::as_str);
+        if !PATIENT.iter().all(|name| path.next() == Some(*name)) {
+            return;
+        }
+        match (step, path.next(), path.next(), path.next()) {
+            (Step::Open(start), Some("birthTime"), None, _) => {
+                let time = attribute(start, "value");
+                self.birth_date = time.and_then(|time| BirthDate::parse(time.get(..8)?));
+            }
+            (Step::Open(_), Some("name"), None, _) => self.names = self.names.saturating_add(1),
+            (Step::Text(text), Some("name"), Some(part), None) if self.names == 1 => {
+                let part = match part {
+                    "family" => &mut self.family,
+                    "given" => &mut self.given,
+                    _ => return,
+                };
+                *part = short(format!("{part} {text}").trim(), TOKEN);
+            }
+            _ => {}
+        }
+    }
+
+    fn patient(self) -> Patient {
+        if self.count != 1 {
+            return Patient::default();
+        }
+        let plain = |text: &str| text.replace(['^', '=', '\\'], " ");
+        let name = PersonName::new(&format!("{}^{}", plain(&self.family), plain(&self.given)));
+        Patient { name, birth_date: self.birth_date, ..Patient::default() }
+    }
 }
 
 /// `ExtrinsicObject`s with a slot `URI` and a `Name` (IHE ITI TF-3 4.2); files are told from where the metadata

@@ -374,7 +374,7 @@ fn folders_of_an_image_stop_at_once() {
     let (scanner, size) = (Scanner::new(&section), (1, file.blob.length));
     let budget = Budget::new(&limits, &world.cancel, 0, size, &scanner, &world.seen);
     let mut pack = LazyPack { spool: &world.spool, pack: None };
-    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0 };
+    let mut ledger = Ledger { found: Unpacked::default(), unlisted: 0, patients: vec![] };
     let mut desk = Desk { budget: &budget, pack: &mut pack, more: &mut [], ledger: &mut ledger };
     let container = Container {
         spool: &world.spool,

@@ -1,6 +1,6 @@
 //! Judging single files by their content.
 
-use super::build::{World, aside, data_set, meta, object, reason_of, stored, zip};
+use super::build::{World, aside, data_set, element, meta, object, reason_of, stored, zip};
 use crate::unpack::content::Content;
 use crate::unpack::document::Form;
 use crate::unpack::name::Name;
@@ -151,6 +151,64 @@ fn programs_in_archives_are_programs_and_patients_archives_are_opened() {
         let unpacked = world.unpack_one("study.zip", &zip(&entries)).unwrap();
         assert_eq!(unpacked.instances.len(), 1);
     }
+}
+
+#[test]
+fn encrypted_pdfs_are_taken_with_a_remark() {
+    let world = World::new();
+    let locked = b"%PDF-1.4\ntrailer\n<</Encrypt 5 0 R>>\nstartxref\n0\n%%EOF";
+    for (name, bytes) in
+        [("Brief.pdf", locked.to_vec()), ("a.zip", zip(&[stored("Brief.pdf", locked)]))]
+    {
+        let unpacked = world.unpack_one(name, &bytes).unwrap();
+        assert_eq!((unpacked.documents.len(), unpacked.set_aside.len()), (1, 1));
+        assert!(reason_of(&unpacked, "Brief.pdf").contains("sent as it came"));
+    }
+}
+
+fn letter(name: &str, birth_date: &str) -> Vec<u8> {
+    let (family, given) = name.split_once('^').unwrap();
+    format!(
+        "<?xml version=\"1.0\"?><ClinicalDocument><id root=\"1.2.3\"/><recordTarget><patientRole><patient><name>\
+         <given>{given}</given><family>{family}</family></name><birthTime value=\"{birth_date}\"/></patient>\
+         </patientRole></recordTarget></ClinicalDocument>"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn clinical_documents_ride_only_with_their_patient() {
+    let world = World::new();
+    let born = element(0x10, 0x30, b"DA", b"19640812");
+    let image = data_set(1);
+    let at = image.windows(4).position(|tag| tag == b"\x20\0\x0d\0").unwrap();
+    let image = [&image[..at], &born, &image[at..]].concat();
+    for (name, birth_date, taken, words) in [
+        ("Beispiel^Otto", "19640812", 1, ""),
+        ("Beispiel^Otto", "19500101", 0, "another birth date"),
+        ("Muster^Erika", "19710523", 0, "another birth date"),
+        ("Beispiel^Otto", "19640813", 1, "only similar"),
+        ("Muster^Erika", "19640812", 1, "another name"),
+        ("Muster^Erika", "", 1, "another name"),
+    ] {
+        let archive = zip(&[
+            stored("BRIEF.XML", &letter(name, birth_date)),
+            stored("IM1", &image),
+            stored("BEFUND.PDF", b"%PDF-1.4"),
+        ]);
+        let unpacked = world.unpack_one("a.zip", &archive).unwrap();
+        let titles: Vec<&str> =
+            unpacked.documents.iter().map(|(_, title, _)| title.as_str()).collect();
+        assert_eq!(titles.len(), taken + 1, "{name} {birth_date}");
+        assert_eq!(titles.last(), Some(&"BEFUND"));
+        assert_eq!(unpacked.set_aside.len(), usize::from(!words.is_empty()), "{words}");
+        if !words.is_empty() {
+            assert!(reason_of(&unpacked, "BRIEF.XML").contains(words), "{words}");
+        }
+    }
+    // Without images there is nothing to hold it against.
+    let unpacked = world.unpack_one("BRIEF.XML", &letter("Muster^Erika", "19710523")).unwrap();
+    assert_eq!(unpacked.documents.len(), 1);
 }
 
 #[test]
