@@ -10,6 +10,9 @@ use crate::reconcile::encapsulate::{Codec, Video};
 /// Boxes beside each other; a film has a handful, one in fragments has thousands.
 const BOXES: usize = 4_096;
 
+/// Brands that are read; a film names about five.
+const BRANDS: u64 = 1024;
+
 /// The tables of all samples: hours of film.
 const TABLES: u64 = 32 << 20;
 
@@ -21,8 +24,22 @@ const BROKEN: Refused =
 
 pub(super) struct Film {
     pub(super) video: Video,
-    /// Where boxes lie that are blanked, in order, from their type to their end.
-    blanks: Vec<(u64, u64)>,
+    /// Boxes that are blanked, in order.
+    blanks: Vec<Blank>,
+}
+
+/// Where the type of a box lies, its body, and its end. Between type and body stands the length of a large one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Blank {
+    kind: u64,
+    body: u64,
+    end: u64,
+}
+
+impl Blank {
+    fn of(at: u64, body: u64, end: u64) -> Self {
+        Self { kind: at.saturating_add(4), body, end }
+    }
 }
 
 /// One box in memory.
@@ -61,7 +78,19 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut R, length: u64) -> Result<Film
             }
             b"mdat" => media = true,
             b"moof" => fragmented = true,
-            b"uuid" | b"udta" | b"meta" => blanks.push((at.saturating_add(4), end)),
+            b"uuid" | b"udta" | b"meta" => {
+                blanks.push(Blank::of(at, at.saturating_add(head), end));
+            }
+            b"ftyp" => {
+                let mut brands = Vec::new();
+                let most = size.saturating_sub(head).min(BRANDS);
+                input.take(most).read_to_end(&mut brands)?;
+                if is_quicktime(&brands) {
+                    return Err(Refused(
+                        "a QuickTime film, which DICOM has no name for; save it as MP4",
+                    ));
+                }
+            }
             _ => {}
         }
         at = end;
@@ -78,6 +107,14 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut R, length: u64) -> Result<Film
     let video = movie_facts(&movie, body_at, &mut blanks)?;
     blanks.sort_unstable();
     Ok(Film { video, blanks })
+}
+
+/// Whether the brands (ISO/IEC 14496-12 4.3) are those of QuickTime and none of an MP4.
+fn is_quicktime(brands: &[u8]) -> bool {
+    let (brands, _) = brands.as_chunks::<4>();
+    let mut other = brands.iter().skip(2);
+    brands.first() == Some(b"qt  ")
+        && !other.any(|brand| brand.starts_with(b"mp4") || brand.starts_with(b"iso"))
 }
 
 /// Type, length of the head, and length of a box of which `most` bytes are there.
@@ -131,15 +168,15 @@ fn child<'a>(part: Part<'a>, kind: &[u8; 4]) -> Result<Part<'a>, Refused> {
     inner.into_iter().find(|inner| inner.kind == *kind).ok_or(BROKEN)
 }
 
-fn movie_facts(movie: &[u8], body_at: u64, blanks: &mut Vec<(u64, u64)>) -> Result<Video, Refused> {
+fn movie_facts(movie: &[u8], body_at: u64, blanks: &mut Vec<Blank>) -> Result<Video, Refused> {
     let mut found = None;
     for part in parts(movie, body_at)? {
         match &part.kind {
-            b"udta" | b"meta" | b"uuid" => blanks.push((part.at.saturating_add(4), part.end)),
+            b"udta" | b"meta" | b"uuid" => blanks.push(Blank::of(part.at, part.body_at, part.end)),
             b"trak" => {
                 for inner in parts(part.body, part.body_at)? {
                     if matches!(&inner.kind, b"udta" | b"meta" | b"uuid") {
-                        blanks.push((inner.at.saturating_add(4), inner.end));
+                        blanks.push(Blank::of(inner.at, inner.body_at, inner.end));
                     }
                 }
                 let media = child(part, b"mdia")?;
@@ -243,16 +280,15 @@ pub(super) fn copy(
     output: &mut impl Write,
 ) -> Result<(), Refused> {
     let mut at = 0;
-    for (from, to) in &film.blanks {
-        pass(input, from.saturating_sub(at), output)?;
-        let blank = to.saturating_sub(*from);
-        let skipped = std::io::copy(&mut input.by_ref().take(blank), &mut std::io::sink())?;
-        if skipped != blank {
-            return Err(BROKEN);
-        }
+    for Blank { kind, body, end } in &film.blanks {
+        pass(input, kind.saturating_sub(at), output)?;
+        pass(input, 4, &mut std::io::sink())?;
         output.write_all(b"free")?;
-        std::io::copy(&mut std::io::repeat(0).take(blank.saturating_sub(4)), output)?;
-        at = *to;
+        pass(input, body.saturating_sub(kind.saturating_add(4)), output)?;
+        let blank = end.saturating_sub(*body);
+        pass(input, blank, &mut std::io::sink())?;
+        std::io::copy(&mut std::io::repeat(0).take(blank), output)?;
+        at = *end;
     }
     std::io::copy(input, output)?;
     Ok(())

@@ -666,6 +666,29 @@ fn films_tell_codec_and_frames_and_lose_their_place() {
 }
 
 #[test]
+fn boxes_with_a_large_length_keep_it() {
+    let large = b"\0\0\0\x01udta\0\0\0\0\0\0\0\x20+52.5+013.4/////";
+    let bytes = [avc(100, 31), large.to_vec(), boxed(b"free", b"")].concat();
+    let film = read_film(&bytes).unwrap();
+    let mut out = Vec::new();
+    film::copy(&film, &mut bytes.as_slice(), &mut out).unwrap();
+    assert!(out.len() == bytes.len() && !contains(&out, b"+52.5"));
+    assert_eq!(read_film(&out).unwrap().video, film.video);
+    assert!(contains(&out, b"\0\0\0\x01free\0\0\0\0\0\0\0\x20\0\0"));
+}
+
+#[test]
+fn quicktime_is_not_called_mp4() {
+    let with = |brands: &[u8]| {
+        let rest = avc(100, 31)[16..].to_vec();
+        read_film(&[boxed(b"ftyp", brands), rest].concat()).map(|_| ()).err()
+    };
+    assert_eq!(with(b"isom\0\0\0\0qt  "), None);
+    assert_eq!(with(b"qt  \0\0\0\0qt  mp42"), None);
+    assert!(with(b"qt  \0\0\0\0qt  ").unwrap().0.contains("QuickTime"));
+}
+
+#[test]
 fn hostile_films_are_refused() {
     for (profile, level) in [(66, 30), (77, 31), (100, 51), (110, 40), (0, 0)] {
         assert!(read_film(&avc(profile, level)).is_err_and(|error| error.0.contains("profile")));
