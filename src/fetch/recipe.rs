@@ -133,6 +133,11 @@ impl Recipe {
         hosts
     }
 
+    /// Whether a step before this one brings files. No bookmark stands there, but one that an earlier release kept.
+    fn brought_before(&self, step: usize) -> bool {
+        self.file.steps.iter().take(step).any(|step| step.get_ref().brings())
+    }
+
     /// The state before the first step.
     fn start(&self, link: &Link) -> State {
         let groups =
@@ -164,6 +169,7 @@ impl Recipe {
             visit,
             state,
             shelf: Shelf::nowhere(),
+            before_files: None,
             pace: Pace::Real,
             requests: 0,
             announced: false,
@@ -329,7 +335,10 @@ fn resumed(recipe: &Recipe, bookmark: Option<&Bookmark>) -> Resumed {
         return Resumed::Start;
     };
     match State::unpack(bookmark) {
-        Some(state) if (&state.recipe, &state.digest) == (&recipe.name, &recipe.digest) => {
+        Some(state)
+            if (&state.recipe, &state.digest) == (&recipe.name, &recipe.digest)
+                && !recipe.brought_before(state.next) =>
+        {
             Resumed::From(Box::new(State { answered: bookmark.answered, ..state }))
         }
         // Nothing was sent that must not be sent again.

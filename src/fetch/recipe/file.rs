@@ -207,8 +207,16 @@ fn check(file: &File) -> Result<(), Wrong> {
     let mut lists: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut names = BTreeSet::new();
     let mut paged = false;
+    let mut brought = false;
     for step in &file.steps {
         let at = step.span().start;
+        if brought && step.get_ref().asks(&inputs) {
+            let key = if step.get_ref().ask.is_some() { "ask" } else { "steps" };
+            let sentence = "an answer is sent once, and what is downloaded before it would have to be fetched again \
+                            with it; move this step before the first that downloads";
+            return wrong(at, key, sentence);
+        }
+        brought |= step.get_ref().brings();
         step.get_ref()
             .check(&inputs, &known, &lists, paged)
             .map_err(|(key, sentence)| (at, key, sentence))?;
@@ -222,10 +230,7 @@ fn check(file: &File) -> Result<(), Wrong> {
         }
         paged |= step.get.is_some() || step.post.is_some() || step.submit.is_some();
     }
-    let brings = |step: &Spanned<Step>| {
-        step.get_ref().download.is_some() || step.get_ref().dicomweb.is_some()
-    };
-    if !file.steps.iter().any(brings) {
+    if !brought {
         return wrong(0, "steps", "no step brings a file; end with `download` or `dicomweb`");
     }
     for rule in &file.outcomes {
@@ -282,6 +287,16 @@ impl Step {
         self.templates().iter().flat_map(|(_, names)| names).any(|name| is(name))
     }
 
+    /// Whether files come by it.
+    pub(super) fn brings(&self) -> bool {
+        self.download.is_some() || self.dicomweb.is_some()
+    }
+
+    /// Whether it needs an answer of a person that is then used up.
+    fn asks(&self, inputs: &BTreeSet<String>) -> bool {
+        self.ask.is_some() || (!self.brings() && self.uses(&|name| inputs.contains(name)))
+    }
+
     fn check(
         &self,
         inputs: &BTreeSet<String>,
@@ -291,7 +306,7 @@ impl Step {
     ) -> Result<(), (String, String)> {
         let wrong = |key: &str, sentence: &str| Err((key.to_owned(), sentence.to_owned()));
         let requests = self.get.is_some() || self.post.is_some();
-        let brings = self.download.is_some() || self.dicomweb.is_some();
+        let brings = self.brings();
         let actions = [
             self.get.is_some(),
             self.post.is_some(),

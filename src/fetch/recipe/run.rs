@@ -2,7 +2,8 @@
 //!
 //! Invariants: an answer of a person goes out once, after it was recorded that it will, and an attempt that
 //! cannot know whether it arrived ends instead of sending it again; after that the visit goes on where it
-//! stood, or ends. What the portal answers is held against the outcomes before anything is read from it.
+//! stood, or ends. What the portal answers is held against the outcomes before anything is read from it. What
+//! one attempt brings is whole: no bookmark stands behind a file, because the next attempt has none of them.
 
 mod asking;
 mod dicomweb;
@@ -44,6 +45,9 @@ pub(super) enum Pace {
     Real,
     /// For a recorded exchange, whose answers are all there.
     Recorded,
+    /// Counted as if they had been.
+    #[cfg(test)]
+    Counted,
 }
 
 /// How a run ended without a fault.
@@ -64,6 +68,8 @@ pub(super) struct Run<'a> {
     pub(super) visit: Visit,
     pub(super) state: State,
     pub(super) shelf: Shelf,
+    /// As it was before the first step that brings files: they are lost with the attempt.
+    pub(super) before_files: Option<Box<State>>,
     pub(super) pace: Pace,
     pub(super) requests: u32,
     pub(super) announced: bool,
@@ -120,6 +126,9 @@ impl Run<'_> {
         }
         while let Some(step) = recipe.file.steps.get(self.state.next).map(toml::Spanned::get_ref) {
             trace::step(self.trace, self.state.next, step);
+            if step.brings() && self.before_files.is_none() {
+                self.before_files = Some(Box::new(self.state.clone()));
+            }
             let ended = if let Some(inputs) = &step.ask {
                 self.ask(inputs).await?
             } else if let Some(template) = &step.download {
@@ -135,7 +144,7 @@ impl Run<'_> {
             self.state.next = self.state.next.saturating_add(1);
             self.state.polls = 0;
             // What brings files is begun anew after a fault; everything before it is not.
-            if self.state.spent && step.download.is_none() && step.dicomweb.is_none() {
+            if self.state.spent && !step.brings() {
                 self.keep().await?;
             }
         }
@@ -151,10 +160,13 @@ impl Run<'_> {
     }
 
     pub(super) async fn keep(&mut self) -> Result<(), Error> {
-        self.state.jar = self.visit.jar().clone();
-        let what = "a page is too large to be kept";
-        let host = || self.host();
-        let bookmark = self.state.pack().ok_or_else(|| Error::Answer { host: host(), what })?;
+        let (host, what) = (self.host(), "a page is too large to be kept");
+        let state = match &mut self.before_files {
+            Some(before) if !self.shelf.is_empty() => before.as_mut(),
+            _ => &mut self.state,
+        };
+        state.jar = self.visit.jar().clone();
+        let bookmark = state.pack().ok_or(Error::Answer { host, what })?;
         if self.observer.keep(&bookmark).await { Ok(()) } else { Err(Error::Cancelled) }
     }
 
@@ -290,6 +302,7 @@ impl Run<'_> {
                     questions = self.questions(&|_| true);
                 }
                 self.state = State { refused: true, spent: true, ..self.recipe.start(self.link) };
+                self.before_files = None;
                 self.keep().await?;
                 Ok(Some(Ending::Asked { questions, note }))
             }
@@ -405,9 +418,10 @@ impl Run<'_> {
         if self.pace == Pace::Recorded {
             return Ok(None);
         }
-        if waited.saturating_add(every) <= PATIENCE {
+        // What is here already would be fetched again, and what was asked for would be begun anew.
+        if waited.saturating_add(every) <= PATIENCE || !self.shelf.is_empty() {
             *waited = waited.saturating_add(every);
-            tokio::time::sleep(every).await;
+            self.rest(every).await;
             return Ok(None);
         }
         let polls = rest.as_secs().checked_div(every.as_secs().max(1)).unwrap_or(1);

@@ -151,3 +151,4 @@ mod dicomweb;
 mod doubt;
 mod patient;
 mod samples;
+mod whole;
