@@ -53,7 +53,7 @@ pub struct Pull {
     pub answers: BTreeMap<String, String>,
     /// What is wanted of a list, if that was said.
     pub chosen: Option<Chosen>,
-    /// A session that was left open for the choice.
+    /// A session that was left open, for the choice or while the portal prepares.
     pub session: Option<Session>,
     pub spool: ImportSpool,
     pub cancel: CancellationToken,
@@ -87,8 +87,8 @@ pub enum Pulled {
     Asked { questions: Vec<Question>, note: Option<String> },
     /// There are several examinations, and nobody said which are wanted. The session stays open for the choice.
     Listed { listing: Box<Listing>, session: Option<Session> },
-    /// The portal is fetching the examination itself; ask again after `wait`.
-    Preparing { wait: Duration },
+    /// The portal is fetching the examination itself; ask again after `wait`. The session stays open for that.
+    Preparing { wait: Duration, session: Option<Session> },
     /// Files are synced in the spool. `portal`: the patient as the portal's list told it.
     Done { files: Vec<File>, portal: Option<Patient> },
 }

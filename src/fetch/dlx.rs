@@ -64,7 +64,8 @@ pub(super) async fn pull(
     }
 }
 
-/// Goes on with the session that was left open for a person's choice; `None` if it has ended.
+/// Goes on with the session that was left open for a person's choice, or while the portal prepared; `None` if it
+/// has ended.
 pub(super) async fn go_on(
     client: &web::Client,
     pull: &Pull,
@@ -76,6 +77,8 @@ pub(super) async fn go_on(
     }
     match (Work { session, dicomweb: None }).download().await {
         Err(Halt::Fault(Error::SessionLost { .. })) => Ok(None),
+        // What some servers say of an ended session; a login tells whether it is more.
+        Err(Halt::Fault(Error::Refused { status: 403, .. })) if !kept.one_time => Ok(None),
         Err(Halt::Fault(cause)) if kept.one_time && !matches!(cause, Error::Cancelled) => {
             let host = kept.base.host().to_owned();
             Err(Error::OneTime { host, cause: Box::new(cause) }.into())

@@ -316,7 +316,7 @@ pub(super) async fn pull(
     let time = recipe.file.limits.time.unwrap_or(pull.section.deadline).min(pull.section.deadline);
     Ok(match Box::pin(run.within(time)).await? {
         Ending::Asked { questions, note } => Pulled::Asked { questions, note },
-        Ending::Preparing { wait } => Pulled::Preparing { wait },
+        Ending::Preparing { wait } => Pulled::Preparing { wait, session: None },
         Ending::Done { files, portal, .. } => Pulled::Done { files, portal },
     })
 }

@@ -36,7 +36,7 @@ pub(super) async fn follow(client: &web::Client, pull: &Pull) -> Result<Pulled, 
         404 | 410 => return Err(Error::Unknown { host }.into()),
         429 | 503 => {
             return Err(match told_wait(&mut answer).await {
-                Some(wait) => Halt::Ended(Pulled::Preparing { wait }),
+                Some(wait) => Halt::Ended(Pulled::Preparing { wait, session: None }),
                 None => Error::Unavailable { host, status: answer.status() }.into(),
             });
         }

@@ -214,7 +214,10 @@ impl Import {
                 self.bookmark = Some(bookmark.clone());
                 Some(vec![])
             }
-            Event::Preparing { due } if pulling => {
+            Event::Preparing { due, session } if pulling => {
+                if session.is_some() {
+                    self.session.clone_from(session);
+                }
                 let attempts = match self.state {
                     State::Requested { attempts, .. } => attempts + 1,
                     _ => 1,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::commitment::{Assurance, CommitmentFault};
 use super::link::Bookmark;
 use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
-use super::{Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session, Way};
+use super::{
+    Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session, Way,
+};
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
 use crate::matching::{Decision, Outcome};
@@ -70,6 +72,9 @@ pub enum Event {
     /// The portal wants more time.
     Preparing {
         due: Moment,
+        /// Stays open until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<Session>,
     },
     /// Login succeeded, bytes are coming.
     Downloading,

@@ -406,7 +406,7 @@ pub struct Import {
     /// Remarks on what came, for people.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// At the portal, open while a person chooses.
+    /// At the portal, open while a person chooses or the portal prepares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
     /// The same object again, byte for byte or at least by UID.

@@ -129,7 +129,8 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Event::Asked { questions: vec![], note: None }),
         Just(Event::Answered { answers: BTreeMap::new(), actor: actor() }),
         any::<u16>().prop_map(|ms| Event::Preparing {
-            due: Moment { wall_ms: ms.into(), running_ms: ms.into() }
+            due: Moment { wall_ms: ms.into(), running_ms: ms.into() },
+            session: None,
         }),
         Just(Event::Downloading),
         Just(Event::Received { files: vec![file()], portal: None }),

@@ -1,6 +1,7 @@
 //! Which way an import is pulled: by its link, or from the source that it names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -48,5 +49,27 @@ impl Stages {
         };
         let client = &settings.client;
         Some(Box::pin(async move { fetch::pull(client, &pull).await }))
+    }
+}
+
+/// The least time until a portal that prepares is asked again, for an import so old: seconds at first, as it may ask
+/// for, later a minute. Attempts are counted, and a portal may need an hour.
+pub(super) fn least_wait(age: Duration) -> Duration {
+    (age / 5).min(Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::PULL_ATTEMPTS;
+
+    #[test]
+    fn a_portal_that_prepares_has_more_than_half_an_hour() {
+        let mut age = Duration::ZERO;
+        for _ in 0..PULL_ATTEMPTS {
+            age += least_wait(age).max(Duration::from_secs(2));
+        }
+        assert!(age > Duration::from_secs(1800), "{age:?}");
+        assert!(least_wait(Duration::from_secs(10)) <= Duration::from_secs(2));
     }
 }

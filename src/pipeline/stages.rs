@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::earlier::{self, Earlier};
 use super::judge::Judge;
 use super::progress::Watch;
+use super::pulling::least_wait;
 use super::{Pipeline, Settings};
 use crate::confirm;
 use crate::dicom::Uid;
@@ -177,7 +178,10 @@ impl Stages {
         Some(match pulled {
             Ok(Pulled::Asked { questions, note }) => Event::Asked { questions, note },
             Ok(Pulled::Listed { listing, session }) => Event::Listed { listing: *listing, session },
-            Ok(Pulled::Preparing { wait }) => Event::Preparing { due: now.after(wait) },
+            Ok(Pulled::Preparing { wait, session }) => {
+                let wait = wait.max(least_wait(now.since(import.created)));
+                Event::Preparing { due: now.after(wait), session }
+            }
             Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },
             Err(error) => self.unpulled(import, settings, cancel, &error),
         })

@@ -17,7 +17,7 @@ use crate::import::{self, File, Link, Question};
 use crate::spool::AsyncPack;
 use crate::web::{self, Answer, Bearer, Limits, Validator};
 
-/// Logins of one pull, the first included: a short-lived session costs one per file in the worst case.
+/// Logins until a file is here, the first included: a short-lived session costs one per file in the worst case.
 const MAX_LOGINS: u32 = 10;
 
 /// A session token is below a kilobyte or two.
@@ -58,6 +58,7 @@ pub(super) struct Session<'a> {
     bearer: Option<(Bearer, String)>,
     /// When the session ends, as far as its token tells.
     until: Option<Instant>,
+    /// Since the last file that was stored.
     logins: u32,
     /// The login was repeated and nothing has succeeded since.
     renewed: bool,
@@ -135,7 +136,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             // 401 tells neither link nor answer apart, by design; older servers say 400 or 404.
-            400 | 401 | 404 | 422 if self.logins == 1 => Err(Halt::Ended(Pulled::Asked {
+            400 | 401 | 404 | 422 if self.bearer.is_none() => Err(Halt::Ended(Pulled::Asked {
                 questions: login.questions.iter().map(answers::shown).collect::<Vec<Question>>(),
                 note: Some(REJECTED.to_owned()),
             })),
@@ -150,7 +151,10 @@ impl<'a> Session<'a> {
             }
             // The password may be used up by now.
             429 | 503 if self.one_time => Err(in_doubt()),
-            429 | 503 => Err(Halt::Ended(Pulled::Preparing { wait: wait(&mut answer).await })),
+            429 | 503 => {
+                let wait = wait(&mut answer).await;
+                Err(Halt::Ended(Pulled::Preparing { wait, session: None }))
+            }
             _ => Err(in_doubt()),
         }
     }
@@ -198,7 +202,9 @@ impl<'a> Session<'a> {
             if matches!(answer.status(), 429 | 503) {
                 let wait = wait(&mut answer).await;
                 if waits == Waits::ComesBack && self.kept == 0 && !self.one_time {
-                    return Err(Halt::Ended(Pulled::Preparing { wait }));
+                    // The session goes along, so that the answers need not be posted for each look.
+                    let session = self.handed_over();
+                    return Err(Halt::Ended(Pulled::Preparing { wait, session }));
                 }
                 tokio::time::sleep(wait).await;
                 continue;
@@ -243,6 +249,7 @@ impl<'a> Session<'a> {
         }
         let mut source = Item { session: self, url };
         let stored = store::file(answer, &mut source, pack, description, observer).await?;
+        self.logins = 0;
         self.kept = self.kept.saturating_add(stored.file.blob.length);
         let note = shortfall(&stored.file.name, announce.files(), stored.entries);
         Ok((stored.file, note))

@@ -326,7 +326,9 @@ impl Run<'_> {
             Some(Ending::Asked { questions, note }) => {
                 Err(Halt::Ended(Pulled::Asked { questions, note }))
             }
-            Some(Ending::Preparing { wait }) => Err(Halt::Ended(Pulled::Preparing { wait })),
+            Some(Ending::Preparing { wait }) => {
+                Err(Halt::Ended(Pulled::Preparing { wait, session: None }))
+            }
         }
     }
 

@@ -108,6 +108,9 @@ fn records_of_earlier_versions_are_read() {
     let old = r#"{"link":"https://p.example/","answers":{},"patient":null,"accession_number":null,"destination":null}"#;
     let request: Request = serde_json::from_str(old).unwrap();
     assert!(request.choices.is_none() && request.one_time.is_empty());
+    let old = r#"{"preparing":{"due":{"wall_ms":1,"running_ms":2}}}"#;
+    let event: Event = serde_json::from_str(old).unwrap();
+    assert!(matches!(event, Event::Preparing { session: None, .. }));
     let listed = Event::Listed { listing: listing(), session: session() };
     let text = serde_json::to_string(&listed).unwrap();
     assert!(serde_json::from_str::<Event>(&text).unwrap() == listed);

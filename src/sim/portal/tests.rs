@@ -186,7 +186,7 @@ impl Desk {
 
     async fn wait(&self) -> u64 {
         match self.pull().await {
-            Ok(Pulled::Preparing { wait }) => wait.as_secs(),
+            Ok(Pulled::Preparing { wait, .. }) => wait.as_secs(),
             Ok(_) => panic!("not preparing"),
             Err(error) => panic!("{error}"),
         }
