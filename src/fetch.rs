@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::dicom::Patient;
-use crate::import::{Bookmark, Chosen, File, Link, Listing, Question, Session};
+use crate::import::{Bookmark, Chosen, File, Link, Listing, Promised, Question, Session};
 use crate::spool::ImportSpool;
 use crate::web;
 
@@ -74,6 +74,8 @@ pub trait Observer: Send + Sync {
     fn received(&self, bytes: u64);
     /// Remarks on what came, for people.
     fn noted(&self, _notes: Vec<String>) {}
+    /// Studies that a list promises of what came: whether they are in it shows when it is unpacked.
+    fn promised(&self, _studies: Vec<Promised>) {}
     /// Makes durable where the visit stands, before what follows from it; `false` if that cannot be, and the
     /// pull has to stop.
     async fn keep(&self, _session: &Bookmark) -> bool {

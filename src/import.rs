@@ -34,7 +34,7 @@ mod state;
 mod study;
 pub use apply::PULL_ATTEMPTS;
 pub use blob::{Blob, Digest};
-pub use choice::{Chosen, DicomWeb, Listing, Offer, Session};
+pub use choice::{Chosen, DicomWeb, Listing, Offer, Promised, Session};
 mod restart;
 pub use commitment::{
     Asked, Assurance, COMMITMENT_BATCH, COMMITMENT_REFUSALS, COMMITMENT_REQUESTS, Commitment,

@@ -7,7 +7,10 @@ use super::answers::{self, Prepared};
 use super::section::Choose;
 use super::wire::{self, Asked, Item, Questions};
 use super::{Error, Halt, Pull, Pulled, locate, store};
-use crate::import::{self, Chosen, DicomWeb, File, Link, Listing, Offer, Question, QuestionKind};
+use crate::dicom::Uid;
+use crate::import::{
+    self, Chosen, DicomWeb, File, Link, Listing, Offer, Promised, Question, QuestionKind,
+};
 use crate::spool::AsyncPack;
 use crate::web;
 use session::{Login, Session, Waits};
@@ -133,6 +136,10 @@ impl Work<'_> {
             .iter()
             .filter(|item| pull.chosen.as_ref().is_none_or(|chosen| chosen.takes(&item.id)))
             .collect();
+        // Everything would be more than was chosen, and there is nothing to choose from.
+        if wanted.is_empty() && matches!(pull.chosen, Some(Chosen::Only(_))) {
+            return Err(Error::Unlisted { host: self.session.host.clone() }.into());
+        }
         let mut pack = store::pack(&pull.spool).await?;
         let mut notes = Vec::new();
         // A session that cannot be renewed may end between two files, so everything comes in one.
@@ -154,6 +161,8 @@ impl Work<'_> {
         if !notes.is_empty() {
             pull.observer.noted(notes);
         }
+        let studies: Vec<Promised> = wanted.iter().filter_map(|item| promised(item)).collect();
+        pull.observer.promised(studies);
         Ok(Pulled::Done { files, portal: wire::common_patient(&wanted) })
     }
 
@@ -188,7 +197,7 @@ impl Work<'_> {
         Some(Listing { offers, dicomweb: self.dicomweb.clone(), note })
     }
 
-    /// The list; empty if the portal has none, which leaves `/downloadall`.
+    /// The list; empty if the portal has none, which leaves `/downloadall` if nothing was chosen.
     async fn list(&mut self) -> Result<Vec<Item>, Halt> {
         let url = locate::call(&self.session.base, &["list"]);
         let limits = self.session.pull.section.short();
@@ -236,8 +245,7 @@ impl Work<'_> {
                 _ => Announce::Files(item.files),
             };
             let url = locate::call(&self.session.base, &["download", &item.id]);
-            let description = item.description.as_deref();
-            let (file, note) = self.session.file(pack, url, description, announce).await?;
+            let (file, note) = self.session.file(pack, url, Some(item), announce).await?;
             notes.extend(note);
             files.push(file);
         }
@@ -268,6 +276,21 @@ fn shortfall(name: &str, told: Option<u64>, found: Option<u64>) -> Option<String
     Some(format!(
         "{name}: the portal announced {told} files, {found} came; ask the sender whether something is missing"
     ))
+}
+
+/// The study that an entry of the list promises; a report or a picture promises none.
+fn promised(item: &Item) -> Option<Promised> {
+    let media_type = item.media_type.as_deref().unwrap_or("").to_ascii_lowercase();
+    if ["application/pdf", "image/", "text/"].iter().any(|other| media_type.starts_with(other)) {
+        return None;
+    }
+    let study = Uid::new(item.study_uid.as_deref()?).ok()?;
+    let description = item.description.as_deref().map(|text| super::name::clean(text, 200));
+    let date = item.date.map(|date| format!("of {date}"));
+    let shown = [description.or_else(|| item.modalities.clone()), date].into_iter().flatten();
+    let shown = shown.collect::<Vec<_>>().join(" ");
+    let shown = if shown.is_empty() { format!("study {study}") } else { shown };
+    Some(Promised { study, shown })
 }
 
 /// An entry of the list as a person sees it.

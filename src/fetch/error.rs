@@ -66,6 +66,10 @@ pub enum Error {
     )]
     Nothing { host: String },
     #[error(
+        "{host} does not list any more what was chosen; press retry to look again, and ask the sender if it stays so"
+    )]
+    Unlisted { host: String },
+    #[error(
         "{host} sent a web page instead of the examination; open the link in a browser and upload the file here"
     )]
     Page { host: String },
@@ -122,6 +126,7 @@ impl Error {
             | Self::OneTime { .. }
             | Self::Missing { .. }
             | Self::Nothing { .. }
+            | Self::Unlisted { .. }
             | Self::Page { .. }
             | Self::Deadline { .. }
             | Self::TooLarge => Class::Quarantine,

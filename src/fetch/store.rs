@@ -75,6 +75,22 @@ pub(super) async fn file(
     }
 }
 
+/// Whether a success is a sentence for people, such as that a study is not in the archive: what is labelled as
+/// text, or is nothing else and short. A clinical document is one of XML, and no sentence.
+pub(super) async fn is_sentence(answer: &mut Answer) -> Result<bool, Error> {
+    /// Error pages and sentences are shorter.
+    const LONGEST: usize = 4 << 10;
+    let label = answer.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
+    let head = answer.peek(LONGEST.saturating_add(1)).await.map_err(too_large)?;
+    if content::judge(head.get(..content::HEAD).unwrap_or(head)) != Content::Other {
+        return Ok(false);
+    }
+    let text = String::from_utf8_lossy(head);
+    let is_text = !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+    let is_short = head.len() <= LONGEST;
+    Ok(is_text && (is_short || label.starts_with("text/")) && !text.contains("ClinicalDocument"))
+}
+
 async fn stream(
     mut answer: Answer,
     source: &mut impl Source,

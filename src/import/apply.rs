@@ -44,6 +44,7 @@ impl Import {
             instances: Instances::default(),
             set_aside: vec![],
             notes: vec![],
+            promised: vec![],
             session: None,
             duplicates: 0,
         };
@@ -69,6 +70,10 @@ impl Import {
             }
             Event::Chosen { chosen, .. } => self.chosen(chosen).ok_or(illegal),
             Event::Noted { notes } => Ok(self.noted(notes)),
+            Event::Promised { studies } => {
+                self.promised.clone_from(studies);
+                Ok(vec![])
+            }
             Event::Stored { instance } => self.stored(instance, now).ok_or(illegal),
             Event::BecameQuiet => match (&self.state, &self.kind) {
                 (State::Receiving { .. }, Kind::Association { .. }) => Ok(self.open_studies()),
@@ -283,6 +288,7 @@ impl Import {
             self.add(instance);
         }
         documents::attach(self, documents);
+        self.hold_promises();
         if self.instances.is_empty() {
             self.state = State::Failed {
                 sentence: "no DICOM object was found in what arrived; look at the files that were \

@@ -12,7 +12,7 @@ use super::event::Action;
 use super::link::Link;
 use super::question::QuestionKind;
 use super::state::{Import, Request, State};
-use crate::dicom::Patient;
+use crate::dicom::{Patient, Uid};
 
 /// One entry of a portal's list, as the portal tells it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,15 @@ pub struct Session {
     pub token: String,
     /// Behind it is a password that may be good for one login only.
     pub one_time: bool,
+}
+
+/// A study that the list of a portal has and that was downloaded.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promised {
+    pub study: Uid,
+    /// As a person knows it, without the patient.
+    pub shown: String,
 }
 
 /// What is wanted of a list: everything, or the entries with these keys.
@@ -125,6 +134,22 @@ impl Import {
         Vec::new()
     }
 
+    /// What was promised and is not in what came is a remark: it may be under other UIDs, or nowhere.
+    pub(super) fn hold_promises(&mut self) {
+        let promised = std::mem::take(&mut self.promised);
+        let missing = promised
+            .into_iter()
+            .filter(|promised| !self.studies.iter().any(|study| study.uid == promised.study));
+        let notes: Vec<String> = missing
+            .map(|Promised { shown, .. }| {
+                format!(
+                    "the portal lists {shown}, and no image of it came; ask the sender whether it is missing"
+                )
+            })
+            .collect();
+        self.noted(&notes);
+    }
+
     /// A login succeeded: a one-time password is used up, whatever comes, and must not be posted again. Remarks of
     /// an earlier attempt are over.
     pub(super) fn spend(&mut self) {
@@ -140,4 +165,4 @@ impl Import {
     }
 }
 
-crate::dicom::redacted!(Offer, DicomWeb, Listing, Session, Chosen);
+crate::dicom::redacted!(Offer, DicomWeb, Listing, Session, Promised, Chosen);

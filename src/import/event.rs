@@ -8,7 +8,7 @@ use super::commitment::{Assurance, CommitmentFault};
 use super::link::Bookmark;
 use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
 use super::{
-    Blob, Chosen, Compressed, FileKind, ImportId, Listing, Question, Session, Way,
+    Blob, Chosen, Compressed, FileKind, ImportId, Listing, Promised, Question, Session, Way,
 };
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
@@ -179,6 +179,10 @@ pub enum Event {
     Noted {
         notes: Vec<String>,
     },
+    /// What the portal's list has of what was downloaded.
+    Promised {
+        studies: Vec<Promised>,
+    },
     /// Where the visit to the portal stands, for it to go on there instead of beginning anew.
     Bookmarked {
         bookmark: Bookmark,
@@ -268,6 +272,7 @@ impl Event {
             Self::Listed { .. } => "Listed",
             Self::Chosen { .. } => "Chosen",
             Self::Noted { .. } => "Noted",
+            Self::Promised { .. } => "Promised",
             Self::Bookmarked { .. } => "Bookmarked",
             Self::OrderCame { .. } => "OrderCame",
             Self::Began { .. } => "Began",

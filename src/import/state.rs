@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::blob::Blob;
-use super::choice::{Chosen, Listing, Session};
+use super::choice::{Chosen, Listing, Promised, Session};
 pub use super::delivery::{Delivery, InstanceOutcome};
 use super::instances::Instances;
 use super::link::{Bookmark, Link};
@@ -406,6 +406,9 @@ pub struct Import {
     /// Remarks on what came, for people.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What the portal's list has of what came and was not looked at yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promised: Vec<Promised>,
     /// At the portal, open while a person chooses or the portal prepares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,

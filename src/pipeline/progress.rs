@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Pipeline;
 use super::rate::Rate;
 use crate::fetch;
-use crate::import::{Bookmark, Event, ImportId};
+use crate::import::{Bookmark, Event, ImportId, Promised};
 
 /// A snapshot of the counters, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +42,8 @@ pub(super) struct Counters {
     rate: Mutex<Rate>,
     /// What a pull remarked on, until it is reported.
     notes: Mutex<Vec<String>>,
+    /// What the portal's list has of what came, until it is reported.
+    promised: Mutex<Vec<Promised>>,
     pub(super) instances: AtomicU64,
     pub(super) downloading: Notify,
 }
@@ -51,6 +53,11 @@ impl Counters {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.note(before.saturating_add(bytes), Instant::now());
+    }
+
+    /// What was promised since this was last asked.
+    pub(super) fn take_promised(&self) -> Vec<Promised> {
+        std::mem::take(&mut *self.promised.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What was remarked on since this was last asked.
@@ -65,6 +72,7 @@ impl Counters {
         }
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = Rate::default();
         self.take_notes();
+        self.take_promised();
     }
 
     pub(super) fn show(&self, stage: &str, total_instances: Option<u64>) -> Progress {
@@ -123,6 +131,11 @@ impl fetch::Observer for Watch {
         // Refused only if the import was cancelled meanwhile; then nothing may follow.
         let kept = Event::Bookmarked { bookmark: bookmark.clone() };
         self.pipeline.report(self.id, kept).await.is_ok()
+    }
+
+    fn promised(&self, studies: Vec<Promised>) {
+        let promised = &self.counters.promised;
+        promised.lock().unwrap_or_else(PoisonError::into_inner).extend(studies);
     }
 
     fn noted(&self, notes: Vec<String>) {

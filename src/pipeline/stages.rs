@@ -174,6 +174,10 @@ impl Stages {
         if !notes.is_empty() {
             let _ = self.pipeline.report(import.id, Event::Noted { notes }).await;
         }
+        let studies = counters.take_promised();
+        if !studies.is_empty() || !import.promised.is_empty() {
+            let _ = self.pipeline.report(import.id, Event::Promised { studies }).await;
+        }
         let now = shared.clock.now();
         Some(match pulled {
             Ok(Pulled::Asked { questions, note }) => Event::Asked { questions, note },

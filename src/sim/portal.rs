@@ -206,6 +206,8 @@ pub struct Faults {
     /// `YYYY-MM-DD` instead of `YYYYMMDD`, with a time part on the study date.
     pub iso_dates: bool,
     pub wrong_media_types: bool,
+    /// What the list says of every item, whatever it is sent as.
+    pub listed_as: Option<&'static str>,
     pub token_form: TokenForm,
     /// 403 on right answers.
     pub expired: bool,

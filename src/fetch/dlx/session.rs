@@ -11,7 +11,7 @@ use url::Url;
 use super::{Announce, shortfall};
 use crate::fetch::recognise::wait;
 use crate::fetch::store::{self, Source};
-use crate::fetch::wire::{self, Asked};
+use crate::fetch::wire::{self, Asked, Item as Listed};
 use crate::fetch::{Error, Halt, Pull, Pulled, answers};
 use crate::import::{self, File, Link, Question};
 use crate::spool::AsyncPack;
@@ -230,13 +230,13 @@ impl<'a> Session<'a> {
         &mut self,
         pack: &mut AsyncPack,
         url: Url,
-        description: Option<&str>,
+        listed: Option<&Listed>,
         announce: Announce,
     ) -> Result<(File, Option<String>), Halt> {
         let observer = self.pull.observer.as_ref();
         let left = self.pull.section.max_download.saturating_sub(self.kept);
         let limits = self.pull.section.long(left);
-        let answer = self.get(url.clone(), limits, Waits::ComesBack).await?;
+        let mut answer = self.get(url.clone(), limits, Waits::ComesBack).await?;
         match answer.status() {
             200..=299 => {}
             status @ (400 | 404 | 405 | 410 | 501) => {
@@ -244,10 +244,16 @@ impl<'a> Session<'a> {
             }
             status => return Err(self.status(status).into()),
         }
+        let text_is_due = listed.and_then(|item| item.media_type.as_deref()).is_some_and(is_text);
+        if !text_is_due && store::is_sentence(&mut answer).await? {
+            let what = "a text instead of a file";
+            return Err(Error::Answer { host: self.host.clone(), what }.into());
+        }
         if let Announce::LengthOf(files) = announce {
             observer.downloading(answer.content_length(), files);
         }
         let mut source = Item { session: self, url };
+        let description = listed.and_then(|item| item.description.as_deref());
         let stored = store::file(answer, &mut source, pack, description, observer).await?;
         self.logins = 0;
         self.kept = self.kept.saturating_add(stored.file.blob.length);
@@ -262,6 +268,10 @@ impl<'a> Session<'a> {
             _ => Error::Refused { host, status },
         }
     }
+}
+
+fn is_text(media_type: &str) -> bool {
+    media_type.trim().to_ascii_lowercase().starts_with("text/")
 }
 
 /// A file of the session that can be asked for again.

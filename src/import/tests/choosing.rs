@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::import::{Chosen, Listing, Offer, Question, QuestionKind, Session};
+use crate::import::{Chosen, Listing, Offer, Promised, Question, QuestionKind, Session};
 
 fn at(ms: u64) -> Moment {
     Moment { wall_ms: 1_700_000_000_000, running_ms: ms }
@@ -101,6 +101,29 @@ fn remarks_are_kept_once() {
         import.apply(&Event::Noted { notes: vec!["less came".to_owned()] }, at(1)).unwrap();
     }
     assert_eq!(import.notes, ["less came"]);
+}
+
+#[test]
+fn a_study_that_was_listed_and_did_not_come_is_a_remark() {
+    let mut import = link(&[]);
+    let came = inspected(1);
+    let promised =
+        |study: &Uid, shown: &str| Promised { study: study.clone(), shown: shown.into() };
+    let studies = vec![
+        promised(&came.facts.study_uid, "CT of 2024-04-19"),
+        promised(&Uid::new("2.25.77").unwrap(), "MR Schaedel of 2023-10-01"),
+    ];
+    let events = [
+        Event::Promised { studies },
+        Event::Received { files: vec![file()], portal: None },
+        Event::Unpacked { instances: vec![came], documents: vec![], set_aside: vec![] },
+    ];
+    for event in &events {
+        import.apply(event, at(1)).unwrap();
+    }
+    let [note] = import.notes.as_slice() else { panic!("{:?}", import.notes) };
+    assert!(note.contains("lists MR Schaedel of 2023-10-01, and no image of it came"), "{note}");
+    assert!(import.promised.is_empty());
 }
 
 #[test]

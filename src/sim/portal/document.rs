@@ -75,6 +75,7 @@ pub(super) fn list(config: &Config) -> Value {
 
 fn entry(item: &Item, faults: &Faults) -> Value {
     let mime = if faults.wrong_media_types { "application/pdf" } else { &item.mime };
+    let mime = faults.listed_as.unwrap_or(mime);
     let mut fields = serde_json::Map::new();
     fields.insert("id".to_owned(), json!(item.id));
     fields.insert("mimeType".to_owned(), json!(mime));

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fetch::{Class, Error, FetchSection, Observer, Pull, Pulled, pull};
-use crate::import::{ImportId, Link, QuestionKind};
+use crate::import::{ImportId, Link, Promised, QuestionKind};
 use crate::seal::Vault;
 use crate::spool::Spool;
 use crate::web::{Client, PortalSection};
@@ -21,6 +21,7 @@ struct Seen {
     total_bytes: AtomicU64,
     total_files: AtomicU64,
     notes: Mutex<Vec<String>>,
+    promised: Mutex<Vec<String>>,
 }
 
 impl Observer for Seen {
@@ -30,6 +31,9 @@ impl Observer for Seen {
     }
     fn received(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+    fn promised(&self, studies: Vec<Promised>) {
+        *self.promised.lock().unwrap() = studies.into_iter().map(|study| study.shown).collect();
     }
     fn noted(&self, notes: Vec<String>) {
         self.notes.lock().unwrap().extend(notes);

@@ -265,3 +265,75 @@ async fn an_empty_success_of_an_ended_session_is_no_list_and_no_file() {
     assert!(note.contains("new password"), "{note}");
     assert_eq!(desk.portal.counts().logins, 1);
 }
+
+#[tokio::test]
+async fn what_was_not_chosen_does_not_come_when_the_list_is_gone() {
+    let mut desk =
+        desk_of(studies(), vec![Question::birth_date("19700131")], Faults::default()).await;
+    let (_, session) = listed(&desk).await;
+    (desk.session, desk.chosen) = (session, only(&["two"]));
+    desk.portal.misbehave(Faults { no_list: true, ..Faults::default() });
+    let (class, sentence) = desk.fault().await;
+    assert_eq!(class, Class::Quarantine);
+    assert!(sentence.contains("does not list any more what was chosen"), "{sentence}");
+    let empty = Config {
+        token: TOKEN.to_owned(),
+        questions: vec![Question::birth_date("19700131")],
+        items: vec![],
+        all: Content::Bytes(archive(5)),
+        faults: Faults::default(),
+    };
+    let before = std::mem::replace(&mut desk.portal, Portal::start(empty).await.unwrap());
+    desk.session = None;
+    desk.fault().await;
+    assert_eq!((before.counts().download_alls, desk.portal.counts().download_alls), (0, 0));
+    // Who wants everything gets it so.
+    desk.chosen = Some(Chosen::All);
+    assert!(matches!(desk.pull().await, Ok(Pulled::Done { .. })));
+    assert_eq!(desk.portal.counts().download_alls, 1);
+}
+
+#[tokio::test]
+async fn a_sentence_in_the_place_of_a_study_is_no_file() {
+    let told = "Studie nicht im Archiv";
+    let long = format!("<error>{told}</error>\n").repeat(500);
+    for (mime, body) in [
+        ("text/plain", told),
+        ("text/plain; charset=utf-8", long.as_str()),
+        ("application/octet-stream", told),
+        ("application/xml", "<?xml version=\"1.0\"?><error>no study</error>"),
+    ] {
+        let mut items = studies();
+        items[1].content = Content::Bytes(Bytes::from(body.to_owned()));
+        items[1].mime = mime.to_owned();
+        // The list says otherwise, or nothing.
+        let faults = Faults { listed_as: Some("application/zip"), ..Faults::default() };
+        let mut desk = desk_of(items, vec![Question::birth_date("19700131")], faults).await;
+        desk.chosen = Some(Chosen::All);
+        let (class, sentence) = desk.fault().await;
+        assert_eq!(class, Class::Quarantine, "{mime}");
+        assert!(sentence.contains("a text instead of a file"), "{sentence}");
+    }
+    // A document that is text, and a text that the list promises.
+    for (mime, body) in [
+        ("text/xml", "<?xml version=\"1.0\"?><cda:ClinicalDocument xmlns:cda=\"urn:hl7-org:v3\"/>"),
+        ("text/plain", "Befund: unauffaellig"),
+    ] {
+        let mut items = studies();
+        items[1].content = Content::Bytes(Bytes::from(body.to_owned()));
+        items[1].mime = mime.to_owned();
+        let mut desk =
+            desk_of(items, vec![Question::birth_date("19700131")], Faults::default()).await;
+        desk.chosen = Some(Chosen::All);
+        assert!(matches!(desk.pull().await, Ok(Pulled::Done { files, .. }) if files.len() == 3));
+    }
+}
+
+#[tokio::test]
+async fn studies_that_were_taken_of_the_list_are_promised() {
+    let mut desk =
+        desk_of(studies(), vec![Question::birth_date("19700131")], Faults::default()).await;
+    desk.chosen = only(&["two", "report"]);
+    assert!(matches!(desk.pull().await, Ok(Pulled::Done { .. })));
+    assert_eq!(*desk.seen.promised.lock().unwrap(), ["CT two of 2023-10-01"]);
+}
