@@ -5,6 +5,7 @@
 //! ISO 32000-1 8.5 (paths), 8.4.2 (graphics state), 8.6.8 (colour).
 
 use super::picture::{Gray, luma};
+use super::search::Effort;
 
 /// Longer side of the picture. A code of 2 cm on A4 has 4 pixels a module then.
 const SIDE: u16 = 4_500;
@@ -18,6 +19,8 @@ const DEPTH: usize = 64;
 const OPERANDS: usize = 8;
 /// Fewer areas make no code.
 const LEAST: usize = 8;
+/// What a row, and a line that goes through it, cost beside the pixels.
+const ROW: usize = 32;
 
 #[derive(Clone, Copy)]
 struct Point {
@@ -72,14 +75,14 @@ struct Page {
     path: Vec<Vec<Point>>,
 }
 
-/// The picture of a content stream; `None` if it does not draw enough to be one.
-pub(super) fn picture(content: &[u8]) -> Option<Gray> {
+/// The picture of a content stream; `None` if it does not draw enough to be one, or so much that it is none.
+pub(super) fn picture(content: &[u8], effort: &mut Effort) -> Option<Gray> {
     let page = interpret(content);
     let outlines: usize = page.areas.iter().map(|area| area.outlines.len()).sum();
     if outlines < LEAST {
         return None;
     }
-    paint(&page.areas)
+    paint(&page.areas, effort)
 }
 
 fn interpret(content: &[u8]) -> Page {
@@ -191,7 +194,7 @@ impl Page {
 }
 
 /// The areas over each other, the first below, on white.
-fn paint(areas: &[Area]) -> Option<Gray> {
+fn paint(areas: &[Area], effort: &mut Effort) -> Option<Gray> {
     let points = || areas.iter().flat_map(|area| area.outlines.iter().flatten());
     if points().any(|point| !point.x.is_finite() || !point.y.is_finite()) {
         return None;
@@ -209,7 +212,11 @@ fn paint(areas: &[Area]) -> Option<Gray> {
     // A quiet zone around it, or a code alone on its page would not be found.
     let margin = side / 12.;
     let of = |length: f64| pixel(length * scale + 2. * margin, usize::from(SIDE) * 2);
-    let mut picture = Gray::new(of(wide).max(1), of(high).max(1), 255)?;
+    let (width, height) = (of(wide).max(1), of(high).max(1));
+    if !effort.paints(width.saturating_mul(height)) {
+        return None;
+    }
+    let mut picture = Gray::new(width, height, 255)?;
     for area in areas {
         let place = |point: &Point| Point {
             x: (point.x - left) * scale + margin,
@@ -218,7 +225,7 @@ fn paint(areas: &[Area]) -> Option<Gray> {
         let placed: Vec<Vec<Point>> =
             area.outlines.iter().map(|outline| outline.iter().map(place).collect()).collect();
         for group in groups(&placed) {
-            fill(&mut picture, group, area.shade);
+            fill(&mut picture, group, area.shade, effort)?;
         }
     }
     Some(picture)
@@ -234,8 +241,8 @@ fn groups(outlines: &[Vec<Point>]) -> Vec<&[Vec<Point>]> {
     }
 }
 
-/// Fills by the even-odd rule, at the middle of each row and pixel.
-fn fill(picture: &mut Gray, outlines: &[Vec<Point>], shade: u8) {
+/// Fills by the even-odd rule, at the middle of each row and pixel; `None` if that is more than is left to be done.
+fn fill(picture: &mut Gray, outlines: &[Vec<Point>], shade: u8, effort: &mut Effort) -> Option<()> {
     let ys = || outlines.iter().flatten().map(|point| point.y);
     let first = pixel(ys().fold(f64::INFINITY, f64::min), picture.height);
     let last = pixel(ys().fold(0., f64::max) + 1., picture.height);
@@ -258,6 +265,7 @@ fn fill(picture: &mut Gray, outlines: &[Vec<Point>], shade: u8) {
         crossings
             .extend(active.iter().map(|(a, b)| a.x + (middle - a.y) / (b.y - a.y) * (b.x - a.x)));
         crossings.sort_by(f64::total_cmp);
+        let mut painted = crossings.len().saturating_add(1).saturating_mul(ROW);
         for pair in crossings.chunks_exact(2) {
             let [from, to] = *pair else { continue };
             let (from, to) = (pixel(from + 0.5, picture.width), pixel(to + 0.5, picture.width));
@@ -265,10 +273,15 @@ fn fill(picture: &mut Gray, outlines: &[Vec<Point>], shade: u8) {
             let span = begin.saturating_add(from)..begin.saturating_add(to);
             if let Some(pixels) = picture.pixels.get_mut(span) {
                 pixels.fill(shade);
+                painted = painted.saturating_add(pixels.len());
             }
+        }
+        if !effort.paints(painted) {
+            return None;
         }
         middle += 1.;
     }
+    Some(())
 }
 
 /// The pixel of a place, within the picture.

@@ -4,6 +4,7 @@
 //! and nothing in it leads in a circle. What is encrypted, and images in JPEG 2000 or JBIG2, are not read.
 //! ISO 32000-1 7.3.8 (streams), 7.4 (filters), 8.9 (images).
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
 
@@ -15,6 +16,10 @@ use super::search::{self, Effort};
 
 /// Streams that are looked at; a release letter has a dozen.
 const STREAMS: usize = 2_000;
+/// Places that say `stream`; each stream has two.
+const KEYWORDS: usize = 4 * STREAMS;
+/// Bytes that are searched for numbers in objects of their own, over the whole file.
+const SEARCHED: usize = 256 << 20;
 /// One stream inflated.
 const INFLATED: u64 = 64 << 20;
 /// All streams of a file.
@@ -28,13 +33,14 @@ const SMALLEST: usize = 21;
 
 pub(super) fn read(file: &[u8], effort: &mut Effort) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let (mut at, mut left) = (0, ALL);
+    let mut left = ALL;
+    let mut reader = Reader { file, at: 0, keywords: KEYWORDS, searched: Cell::new(SEARCHED) };
     for _ in 0..STREAMS {
-        let Some(stream) = next_stream(file, &mut at) else { break };
+        let Some(stream) = reader.next_stream() else { break };
         if left == 0 || effort.is_over() {
             break;
         }
-        found.extend(match stream.picture(&mut left) {
+        found.extend(match stream.picture(&mut left, effort) {
             Some(Picture::Image(picture)) => search::codes(&picture, effort),
             Some(Picture::Drawn(picture)) => search::drawn(&picture, effort),
             None => continue,
@@ -43,28 +49,25 @@ pub(super) fn read(file: &[u8], effort: &mut Effort) -> BTreeSet<String> {
     found
 }
 
-struct Stream<'a> {
+/// Where the reading stands, and how much of it is left.
+struct Reader<'a> {
     file: &'a [u8],
+    at: usize,
+    keywords: usize,
+    searched: Cell<usize>,
+}
+
+struct Stream<'r, 'a> {
+    reader: &'r Reader<'a>,
     dictionary: &'a [u8],
     data: &'a [u8],
 }
 
-/// The stream that begins at or behind `at`, which is moved behind it.
-fn next_stream<'a>(file: &'a [u8], at: &mut usize) -> Option<Stream<'a>> {
-    loop {
-        let keyword = at.saturating_add(find(file.get(*at..)?, b"stream")?);
-        let before = file.get(keyword.saturating_sub(DICTIONARY)..keyword)?;
-        let begin = keyword.saturating_add(b"stream".len());
-        *at = begin;
-        if before.ends_with(b"end") {
-            continue;
-        }
-        // The dictionary is all that stands between the object's head and the keyword.
-        let Some(head) = before.windows(4).rposition(|four| four == b" obj") else { continue };
-        let dictionary = before.get(head.saturating_add(4)..)?;
-        let rest = file.get(begin..)?;
-        let rest = rest.strip_prefix(b"\r\n").or(rest.strip_prefix(b"\n")).unwrap_or(rest);
-        let mut stream = Stream { file, dictionary, data: rest };
+impl<'a> Reader<'a> {
+    /// The stream that begins next; the reading goes on behind it.
+    fn next_stream(&mut self) -> Option<Stream<'_, 'a>> {
+        let (dictionary, rest) = self.next_begin()?;
+        let stream = Stream { reader: self, dictionary, data: rest };
         let told = stream.number(b"/Length").and_then(|length| usize::try_from(length).ok());
         let fits = |length: &usize| {
             let behind = rest.get(*length..).unwrap_or_default();
@@ -72,9 +75,46 @@ fn next_stream<'a>(file: &'a [u8], at: &mut usize) -> Option<Stream<'a>> {
             behind.trim_ascii_start().starts_with(b"endstream")
         };
         let length = told.filter(fits).or_else(|| find(rest, b"endstream"))?;
-        stream.data = rest.get(..length)?;
-        *at = file.len().saturating_sub(rest.len()).saturating_add(length);
-        return Some(stream);
+        let data = rest.get(..length)?;
+        self.at = self.at.saturating_add(length);
+        Some(Stream { reader: self, dictionary, data })
+    }
+
+    /// The dictionary of the next stream, and all that follows it; the reading goes on there.
+    fn next_begin(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        loop {
+            self.keywords = self.keywords.checked_sub(1)?;
+            let file = self.file;
+            let keyword = self.at.saturating_add(find(file.get(self.at..)?, b"stream")?);
+            let before = file.get(keyword.saturating_sub(DICTIONARY)..keyword)?;
+            self.at = keyword.saturating_add(b"stream".len());
+            if before.ends_with(b"end") {
+                continue;
+            }
+            // The dictionary is all that stands between the object's head and the keyword.
+            let Some(head) = before.windows(4).rposition(|four| four == b" obj") else { continue };
+            let dictionary = before.get(head.saturating_add(4)..)?;
+            let rest = file.get(self.at..)?;
+            let rest = rest.strip_prefix(b"\r\n").or(rest.strip_prefix(b"\n")).unwrap_or(rest);
+            self.at = file.len().saturating_sub(rest.len());
+            return Some((dictionary, rest));
+        }
+    }
+
+    /// What stands behind this, at or behind the place of the reading, else before it: many files have a stream's
+    /// length right behind the stream.
+    fn behind(&self, head: &[u8]) -> Option<&'a [u8]> {
+        let places = [self.file.get(self.at..)?, self.file];
+        for place in places {
+            let searched = place.get(..self.searched.get()).unwrap_or(place);
+            let found = find(searched, head);
+            let cost = found.unwrap_or(searched.len());
+            self.searched.set(self.searched.get().saturating_sub(cost));
+            if let Some(at) = found {
+                return place.get(at.checked_add(head.len())?..);
+            }
+        }
+        None
     }
 }
 
@@ -90,8 +130,8 @@ enum Picture {
     Drawn(Gray),
 }
 
-impl Stream<'_> {
-    fn picture(&self, left: &mut u64) -> Option<Picture> {
+impl Stream<'_, '_> {
+    fn picture(&self, left: &mut u64, effort: &mut Effort) -> Option<Picture> {
         let value = |key: &[u8]| self.value(key).unwrap_or_default();
         if value(b"/Subtype").starts_with(b"/Image") {
             return self.image(left).map(Picture::Image);
@@ -104,7 +144,7 @@ impl Stream<'_> {
             return None;
         }
         match self.undo(left)? {
-            Undone::Bytes(content) => drawing::picture(&content).map(Picture::Drawn),
+            Undone::Bytes(content) => drawing::picture(&content, effort).map(Picture::Drawn),
             Undone::Jpeg(_) | Undone::Fax(_) => None,
         }
     }
@@ -253,8 +293,7 @@ impl Stream<'_> {
         let first = words.next()?;
         if let (Some(generation), Some(b"R")) = (words.next(), words.next()) {
             let head = [b"\n", first, b" ", generation, b" obj"].concat();
-            let at = find(self.file, &head)?.checked_add(head.len())?;
-            let rest = self.file.get(at..)?.trim_ascii_start();
+            let rest = self.reader.behind(&head)?.trim_ascii_start();
             return integer(rest.split(|byte| !byte.is_ascii_digit() && *byte != b'-').next()?);
         }
         integer(first)
@@ -369,3 +408,6 @@ fn paeth(left: u8, up: u8, corner: u8) -> u8 {
         corner
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,19 @@ mod finders;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use rqrr::PreparedImage;
 
 use super::picture::{Gray, Sums};
+use crate::clock::computing_time;
 
 /// Pixels that are looked at for one file, over all attempts.
-const WORK: usize = 60_000_000;
+const LOOKS: usize = 60_000_000;
+/// Pixels that are painted for one file; a row and a line in it count as some.
+const STROKES: usize = 2_000_000_000;
+/// Computing time for one file, whatever it is spent on.
+const TIME: Duration = Duration::from_secs(60);
 /// The finder multiplies three coordinates, so that more would overflow.
 const TILE: usize = 1_200;
 /// Of two tiles side by side.
@@ -23,28 +29,41 @@ const SIDES: [usize; 4] = [1200, 700, 2400, 4000];
 const MORE: usize = 1;
 
 /// What is left of the work that one file may make.
-pub(super) struct Effort(usize);
+pub(super) struct Effort {
+    looks: usize,
+    strokes: usize,
+    begun: Duration,
+}
 
 impl Default for Effort {
     fn default() -> Self {
-        Self(WORK)
+        Self { looks: LOOKS, strokes: STROKES, begun: computing_time() }
     }
 }
 
 impl Effort {
     /// Whether so many pixels may be looked at once more.
     fn takes(&mut self, picture: &Gray) -> bool {
-        match self.0.checked_sub(picture.pixels.len()) {
-            Some(left) => {
-                self.0 = left;
-                true
-            }
-            None => false,
+        let left = self.looks.checked_sub(picture.pixels.len()).filter(|_| !self.is_over());
+        match left {
+            Some(left) => self.looks = left,
+            // What comes would be made ready only to be refused as well.
+            None if picture.longest() <= TILE => self.looks = 0,
+            None => {}
         }
+        left.is_some()
+    }
+
+    /// Whether so many pixels may be painted, or read to be painted smaller.
+    pub(super) fn paints(&mut self, pixels: usize) -> bool {
+        let left = self.strokes.checked_sub(pixels);
+        self.strokes = left.unwrap_or(0);
+        left.is_some()
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.0 < 100_000
+        let late = computing_time().saturating_sub(self.begun) > TIME;
+        late || self.looks < 100_000 || self.strokes == 0
     }
 }
 
@@ -101,6 +120,9 @@ pub(super) fn codes(picture: &Gray, effort: &mut Effort) -> BTreeSet<String> {
 pub(super) fn drawn(picture: &Gray, effort: &mut Effort) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     // As it is for a small code on its page, smaller for one that is the whole page.
+    if !effort.paints(picture.pixels.len()) {
+        return found;
+    }
     for size in [picture.scaled(TILE).as_ref(), Some(picture)].into_iter().flatten() {
         attempt(size, Way::Global, effort, &mut found);
     }

@@ -101,3 +101,32 @@ fn pictures_that_lie_about_their_size_are_not_decoded() {
     let tiff = b"II*\0\x08\0\0\0\x02\0\0\x01\x04\0\x01\0\0\0\xff\xff\xff\x7f\x01\x01\x04\0\x01\0\0\0\xff\xff\xff\x7f\0\0\0\0";
     assert!(read(tiff).is_empty());
 }
+
+/// What a file may take of a processor, in a build that is not optimised.
+fn in_time(file: &[u8]) {
+    let before = crate::clock::computing_time();
+    assert!(read(file).is_empty());
+    let took = crate::clock::computing_time().saturating_sub(before);
+    assert!(took < std::time::Duration::from_secs(40), "{took:?}");
+}
+
+#[test]
+fn a_million_areas_over_each_other_end_soon() {
+    let areas = deflated(&b"0 0 9 9 re f\n".repeat(1_000_000));
+    assert!(areas.len() < 300_000, "{}", areas.len());
+    let one = ("/Filter /FlateDecode", areas.as_slice());
+    in_time(&document(&[one, one, one]));
+    // One path of many lines through every row.
+    let lines = [b"0 0 m ".to_vec(), b"1 9 l 2 0 l ".repeat(300_000), b"f".to_vec()].concat();
+    let lines = [lines, b"0 0 1 1 re f ".repeat(8)].concat();
+    in_time(&document(&[("/Filter /FlateDecode", &deflated(&lines))]));
+}
+
+#[test]
+fn keywords_and_numbers_elsewhere_end_soon() {
+    in_time(&[b"%PDF-1.7 ".to_vec(), b"stream".repeat(5_000_000)].concat());
+    let mut lengths = b"%PDF-1.7\n".to_vec();
+    lengths.extend(b"1 0 obj <</Length 9 0 R>>\nstream\nx\nendstream\nendobj\n".repeat(2_000));
+    lengths.resize(30 << 20, b' ');
+    in_time(&lengths);
+}
