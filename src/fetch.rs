@@ -24,6 +24,7 @@ mod content;
 pub mod dicomweb;
 mod dlx;
 mod error;
+mod listing;
 mod locate;
 pub mod multipart;
 mod name;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use url::Url;
 
+use super::super::listing::{self, Entry, Unusable};
 use super::super::source::{MOST_INSTANCES, MOST_STUDIES, SourceError};
 use super::super::{Error, FetchSection, locate};
 use super::Service;
@@ -14,6 +14,9 @@ use crate::web::{Answer, Limits};
 
 /// An instance in DICOM JSON has a kilobyte; servers that ignore the page size send all at once.
 const LARGEST_LIST: u64 = 64 << 20;
+
+/// Studies of a service that ignores what it was asked; those that were asked for are among them.
+const MOST_LISTED: usize = 20_000;
 
 /// Instances asked for at once.
 const PAGE: usize = 500;
@@ -47,17 +50,21 @@ pub(super) async fn instances(
             .append_pair("limit", &PAGE.to_string())
             .append_pair("offset", &found.len().to_string());
         let mut answer = ask(service, url, section).await?;
-        let Some(list) = list(&mut answer).await? else {
-            return count(service, study, section).await;
+        let too_many = |name: String| {
+            Error::from(SourceError::TooManyInstances { name, limit: MOST_INSTANCES })
+        };
+        let list = match list(&mut answer, most_instances()).await? {
+            List::Of(entries) => entries,
+            List::Unknown => return count(service, study, section).await,
+            List::TooMany => return Err(too_many(answer.host().to_owned())),
         };
         let of_page = list.len();
         let before = found.len();
         // A service that ignores the study has to be noticed, not believed.
-        let of_study = |entry: &&Value| uid(entry, "0020000D").is_none_or(|uid| uid == *study);
-        found.extend(list.iter().filter(of_study).filter_map(|entry| uid(entry, "00080018")));
+        let of_study = |entry: &&Entry| uid(entry.study()).is_none_or(|uid| uid == *study);
+        found.extend(list.iter().filter(of_study).filter_map(|entry| uid(entry.instance())));
         if u64::try_from(found.len()).unwrap_or(u64::MAX) > MOST_INSTANCES {
-            let (name, limit) = (answer.host().to_owned(), MOST_INSTANCES);
-            return Err(SourceError::TooManyInstances { name, limit }.into());
+            return Err(too_many(answer.host().to_owned()));
         }
         // The last page; or one that ignores page and offset, and told everything at once.
         if of_page == 0 || found.len() == before || of_page > PAGE {
@@ -79,12 +86,11 @@ async fn count(
         .append_pair("StudyInstanceUID", study.as_str())
         .append_pair("includefield", "00201208");
     let mut answer = ask(service, url, section).await?;
-    let Some(list) = list(&mut answer).await? else {
+    let List::Of(list) = list(&mut answer, MOST_LISTED).await? else {
         return Ok(None);
     };
-    let entry = list.iter().find(|entry| uid(entry, "0020000D").as_ref() == Some(study));
-    let count = entry.and_then(|entry| text(entry, "00201208")?.parse().ok());
-    Ok(count.map(Listed::Count))
+    let entry = list.iter().find(|entry| uid(entry.study()).as_ref() == Some(study));
+    Ok(entry.and_then(Entry::instances).map(Listed::Count))
 }
 
 /// The studies that a selection means.
@@ -117,20 +123,24 @@ pub(in crate::fetch) async fn studies(
     }
     let mut answer = ask(service, url, section).await?;
     let name = answer.host().to_owned();
-    let Some(list) = list(&mut answer).await? else {
-        return Err(SourceError::NoList { name }.into());
+    let too_many = |name| Error::from(SourceError::TooManyStudies { name, limit: MOST_STUDIES });
+    let list = match list(&mut answer, MOST_LISTED).await? {
+        List::Of(entries) => entries,
+        List::Unknown => return Err(SourceError::NoList { name }.into()),
+        List::TooMany => return Err(too_many(name)),
     };
     let mut found: Vec<Uid> = Vec::new();
     for entry in &list {
-        if let Some(study) = uid(entry, "0020000D")
-            && selection.fits(&study, text(entry, "00100020"), text(entry, "00080050"))
+        let text = |told: Option<&str>| told.map(str::to_owned);
+        if let Some(study) = uid(entry.study())
+            && selection.fits(&study, text(entry.patient_id()), text(entry.accession_number()))
             && !found.contains(&study)
         {
             found.push(study);
         }
     }
     if found.len() > MOST_STUDIES {
-        return Err(SourceError::TooManyStudies { name, limit: MOST_STUDIES }.into());
+        return Err(too_many(name));
     }
     if found.is_empty() {
         return Err(SourceError::NoStudy { name }.into());
@@ -143,38 +153,42 @@ async fn ask(service: &Service, url: Url, section: &FetchSection) -> Result<Answ
     service.get(url, "application/dicom+json", limits).await
 }
 
-/// The entries of an answer; `None` if the service does not know the query.
-async fn list(answer: &mut Answer) -> Result<Option<Vec<Value>>, Error> {
+/// What a service answers to a query.
+enum List {
+    Of(Vec<Entry>),
+    /// It does not know the query.
+    Unknown,
+    TooMany,
+}
+
+async fn list(answer: &mut Answer, most: usize) -> Result<List, Error> {
     let name = answer.host().to_owned();
     match answer.status() {
         200 | 206 => {}
-        204 => return Ok(Some(Vec::new())),
+        204 => return Ok(List::Of(Vec::new())),
         401 | 403 => {
             return Err(SourceError::Denied { name, status: answer.status() }.into());
         }
-        400 | 404 | 405 | 406 | 410 | 501 => return Ok(None),
+        400 | 404 | 405 | 406 | 410 | 501 => return Ok(List::Unknown),
         status @ (429 | 500..=599) => return Err(Error::Unavailable { host: name, status }),
         status => return Err(Error::Refused { host: name, status }),
     }
     let body = answer.bytes(LARGEST_LIST).await?;
     if body.is_empty() {
-        return Ok(Some(Vec::new()));
+        return Ok(List::Of(Vec::new()));
     }
-    match serde_json::from_slice::<Value>(&body) {
-        Ok(Value::Array(list)) => Ok(Some(list)),
-        Ok(_) | Err(_) => Err(SourceError::NoList { name }.into()),
-    }
-}
-
-/// The first value of an attribute (PS3.18 F.2).
-fn text(entry: &Value, tag: &str) -> Option<String> {
-    match entry.get(tag)?.get("Value")?.get(0)? {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    match listing::entries(&body, most) {
+        Ok(list) => Ok(List::Of(list)),
+        Err(Unusable::TooMany) => Ok(List::TooMany),
+        Err(Unusable::NoList) => Err(SourceError::NoList { name }.into()),
     }
 }
 
-fn uid(entry: &Value, tag: &str) -> Option<Uid> {
-    Uid::new(&text(entry, tag)?).ok()
+/// One more than a study may have, so that it is noticed.
+fn most_instances() -> usize {
+    usize::try_from(MOST_INSTANCES).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+fn uid(told: Option<&str>) -> Option<Uid> {
+    Uid::new(told?).ok()
 }

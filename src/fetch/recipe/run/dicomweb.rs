@@ -5,15 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use url::Url;
 
 use super::files::is_cut;
 use super::{DOWNLOADS, Ending, REST, Run};
 use crate::dicom::Uid;
+use crate::fetch::listing::{self, Entry};
 use crate::fetch::multipart::{Multipart, Step as Part};
 use crate::fetch::recipe::file::Step;
-use crate::fetch::recipe::page::Entry;
+use crate::fetch::recipe::page::Entry as Item;
 use crate::fetch::recipe::template::Template;
 use crate::fetch::{Error, Halt, SourceError, locate, store};
 use crate::web::{Call, Limits, Load};
@@ -30,21 +30,6 @@ const MOST_INSTANCES: usize = 100_000;
 /// One more, so that a service that sends more than it lists is told so.
 const MOST_PARTS: u64 = MOST_INSTANCES as u64 + 1;
 
-/// One entry of a list, without the attributes that nobody needs here (PS3.18 F).
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(rename = "0020000D")]
-    study: Option<Values>,
-    #[serde(rename = "00080018")]
-    instance: Option<Values>,
-}
-
-#[derive(Deserialize)]
-struct Values {
-    #[serde(rename = "Value", default)]
-    values: Vec<String>,
-}
-
 /// Which attribute of a list is wanted.
 #[derive(Clone, Copy)]
 enum Wanted {
@@ -52,13 +37,21 @@ enum Wanted {
     Instances,
 }
 
-impl Listed {
-    fn uid(self, wanted: Wanted) -> Option<String> {
-        let values = match wanted {
-            Wanted::Studies => self.study,
-            Wanted::Instances => self.instance,
+impl Wanted {
+    fn uid(self, entry: &Entry) -> Option<String> {
+        let uid = match self {
+            Self::Studies => entry.study(),
+            Self::Instances => entry.instance(),
         };
-        values?.values.into_iter().next().map(|uid| uid.trim().to_owned())
+        uid.map(str::to_owned)
+    }
+
+    /// One more than there may be, so that it is noticed.
+    fn most(self) -> usize {
+        match self {
+            Self::Studies => MOST_STUDIES.saturating_add(1),
+            Self::Instances => MOST_INSTANCES.saturating_add(1),
+        }
     }
 }
 
@@ -92,7 +85,7 @@ impl Run<'_> {
         &mut self,
         step: &Step,
         base: &Url,
-        item: Option<&Entry>,
+        item: Option<&Item>,
     ) -> Result<Vec<Uid>, Halt> {
         let found = match &step.study {
             Some(study) => vec![self.plain(study, item)?],
@@ -127,10 +120,11 @@ impl Run<'_> {
             return Err(self.changed("the service does not list what it has").into());
         }
         let body = answer.bytes(MOST_LIST).await?;
-        let Ok(listed) = serde_json::from_slice::<Vec<Listed>>(&body) else {
-            return Err(self.changed("the service's list cannot be read").into());
-        };
-        let uids = listed.into_iter().map(|entry| entry.uid(wanted)).collect::<Option<Vec<_>>>();
+        let listed = listing::entries(&body, wanted.most()).map_err(|fault| match fault {
+            listing::Unusable::NoList => self.changed("the service's list cannot be read"),
+            listing::Unusable::TooMany => self.changed("the service lists more than a link has"),
+        })?;
+        let uids = listed.iter().map(|entry| wanted.uid(entry)).collect::<Option<Vec<_>>>();
         Ok(uids.ok_or_else(|| self.changed("an entry of the service's list has no UID"))?)
     }
 
