@@ -20,6 +20,7 @@ mod cookies;
 mod credentials;
 mod date;
 mod error;
+mod floor;
 mod guard;
 mod proxy;
 mod request;

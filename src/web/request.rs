@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::floor::Floor;
 use super::resume::{self, Validator};
 use super::{Client, Error, Way, date, host_of};
 
@@ -206,6 +207,7 @@ pub struct Answer {
     /// Read already by [`Answer::peek`], not handed out yet.
     front: BytesMut,
     received: u64,
+    floor: Floor,
     /// As told at first; reqwest counts its own down.
     length: Option<u64>,
 }
@@ -218,8 +220,9 @@ impl Answer {
         deadline: Instant,
         limits: Limits,
     ) -> Self {
-        let length = response.content_length();
-        Self { response, url, host, deadline, limits, front: BytesMut::new(), received: 0, length }
+        let (length, floor) = (response.content_length(), Floor::default());
+        let (front, received) = (BytesMut::new(), 0);
+        Self { response, url, host, deadline, limits, front, received, floor, length }
     }
 
     pub fn status(&self) -> u16 {
@@ -338,7 +341,8 @@ impl Answer {
                 return Err(Error::Encoded { host: host() });
             }
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let asked = Instant::now();
+        let left = self.deadline.saturating_duration_since(asked);
         if left.is_zero() {
             return Err(Error::Deadline { host: host() });
         }
@@ -350,8 +354,11 @@ impl Answer {
             Err(_) => return Err(Error::Stalled { host: host() }),
         };
         let Some(piece) = piece else { return Ok(None) };
-        self.received =
-            self.received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        if !self.floor.holds(asked.elapsed(), length) {
+            return Err(Error::Stalled { host: host() });
+        }
+        self.received = self.received.saturating_add(length);
         if self.received > limit {
             return Err(Error::TooLarge { host: self.host.clone(), limit });
         }
