@@ -1,18 +1,21 @@
 //! Foreign HTML, as far as a recipe looks at it.
 //!
 //! Owns the tree of one page. Invariant: however hostile the page, the tree stays below [`MOST_NODES`] and
-//! [`DEEPEST`]; a page beyond that is refused as a whole. Nothing here recurses.
+//! [`DEEPEST`], and is made in [`LONGEST`]; a page beyond that is refused as a whole. Nothing here recurses.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use html5ever::tendril::{StrTendril, TendrilSink as _};
 use html5ever::tree_builder::{
     ElemName, ElementFlags, NodeOrText, QuirksMode, TreeBuilderOpts, TreeSink,
 };
 use html5ever::{Attribute, ParseOpts, QualName};
+
+use crate::clock::computing_time;
 
 pub(super) mod form;
 mod outline;
@@ -26,6 +29,9 @@ const DEEPEST: usize = 600;
 
 /// Bytes between two looks at the limits.
 const STEP: usize = 512;
+
+/// Computing time for one page. The parser compares each attribute of a tag with all before it, for example.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The document node.
 const ROOT: usize = 0;
@@ -70,7 +76,7 @@ impl Page {
         let builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let options = ParseOpts { tree_builder: builder, ..ParseOpts::default() };
         let mut parser = html5ever::parse_document(sink, options);
-        let mut rest = text;
+        let (mut rest, begun) = (text, computing_time());
         while !rest.is_empty() {
             let mut end = STEP.min(rest.len());
             while !rest.is_char_boundary(end) {
@@ -78,7 +84,7 @@ impl Page {
             }
             let (piece, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
             parser.process(StrTendril::from(piece));
-            if tree.borrow().beyond {
+            if tree.borrow().beyond || computing_time().saturating_sub(begun) > LONGEST {
                 return Err(TooComplex);
             }
             rest = after;
@@ -232,8 +238,11 @@ impl Sink {
         let Some(node) = tree.nodes.get_mut(parent) else {
             return;
         };
-        let is_before = |child: &Child| matches!(child, Child::Node(id) if Some(*id) == before);
-        let at = node.children.iter().position(is_before).unwrap_or(node.children.len());
+        // Text comes in many pieces, and a node to stand before is one of the last.
+        let is_it =
+            |before: usize| move |child: &Child| matches!(child, Child::Node(id) if *id == before);
+        let at = before.and_then(|before| node.children.iter().rposition(is_it(before)));
+        let at = at.unwrap_or(node.children.len());
         let earlier = at.checked_sub(1).and_then(|at| node.children.get_mut(at));
         match (child, earlier) {
             (Child::Text(more), Some(Child::Text(text))) => text.push_str(&more),

@@ -3,6 +3,7 @@
 mod instead;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,12 +29,16 @@ pub(super) struct Page {
     pub(super) url: Url,
     headers: Vec<(String, String)>,
     pub(super) body: String,
+    /// Made once.
+    #[serde(skip)]
+    html: OnceLock<Result<Arc<html::Page>, TooComplex>>,
 }
 
 impl Page {
     pub(super) fn new(status: u16, url: Url, headers: Vec<(String, String)>, body: &[u8]) -> Self {
         let body = body.strip_prefix(b"\xEF\xBB\xBF".as_slice()).unwrap_or(body);
-        Self { status, url, headers, body: String::from_utf8_lossy(body).into_owned() }
+        let (body, html) = (String::from_utf8_lossy(body).into_owned(), OnceLock::new());
+        Self { status, url, headers, body, html }
     }
 
     pub(super) fn header(&self, name: &str) -> Option<String> {
@@ -45,8 +50,13 @@ impl Page {
         serde_json::from_str(&self.body).ok()
     }
 
-    pub(super) fn html(&self) -> Result<html::Page, TooComplex> {
-        html::Page::parse(&self.body)
+    pub(super) fn html(&self) -> Result<Arc<html::Page>, TooComplex> {
+        self.html.get_or_init(|| html::Page::parse(&self.body).map(Arc::new)).clone()
+    }
+
+    /// Whether it may be looked at as HTML, which takes a while.
+    pub(super) fn may_be_html(&self) -> bool {
+        self.body.trim_start().starts_with('<')
     }
 
     /// An address on this page, made whole.

@@ -265,7 +265,16 @@ impl Run<'_> {
     pub(super) async fn read(&mut self, mut answer: Answer) -> Result<Page, Error> {
         let headers = answer.headers(LONGEST_HEADER);
         let body = answer.bytes(MOST_BODY).await?;
-        Ok(Page::new(answer.status(), answer.url().clone(), headers, &body))
+        let page = Page::new(answer.status(), answer.url().clone(), headers, &body);
+        if !page.may_be_html() {
+            return Ok(page);
+        }
+        // The whole answer is read as HTML at once, away from what others wait for.
+        let read = tokio::task::spawn_blocking(move || {
+            let _ = page.html();
+            page
+        });
+        read.await.map_err(|_| Error::Cancelled)
     }
 
     // --- what an answer means

@@ -83,6 +83,32 @@ fn fields_outside_of_their_form_belong_to_it_all_the_same() {
 }
 
 #[test]
+fn pages_that_keep_the_parser_busy_are_refused_fast() {
+    let took = |page: &str| {
+        let before = computing_time();
+        let read = Page::parse(page);
+        (read.is_ok(), computing_time().saturating_sub(before))
+    };
+    let attributes: String = (0..140_000).map(|n| format!("a{n:x} ")).collect();
+    let tag = format!("<p {attributes}>");
+    assert!(tag.len() < 1 << 20, "{}", tag.len());
+    let (read, time) = took(&tag);
+    assert!(!read && time < 3 * LONGEST, "{time:?}");
+    let texts = format!("{}{}", "<br>".repeat(19_000), "&amp;".repeat(190_000));
+    let (_, time) = took(&texts);
+    assert!(time < 3 * LONGEST, "{time:?}");
+    // It is the children that cost, not the text.
+    let texts = format!("{}{}", "<br>".repeat(10_000), "&amp;".repeat(10_000));
+    assert_eq!(Page::parse(&texts).unwrap().text(ROOT).len(), 10_000);
+}
+
+#[test]
+fn text_is_put_before_the_table_that_it_was_torn_out_of() {
+    assert_eq!(texts("<p>a<table>b<tr><td>c</table>d", "body"), ["abcd"]);
+    assert_eq!(texts("<div><table><b>x</b>y<i>z</i><tr><td>c</table></div>", "div"), ["xyzc"]);
+}
+
+#[test]
 fn pages_beyond_reason_are_refused_fast() {
     let nested = "<x>".repeat(100_000);
     let wide = "<p>a".repeat(30_000);
