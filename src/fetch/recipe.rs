@@ -422,7 +422,8 @@ pub fn look_at_page(text: &str) {
             let _ = (page.text(id), page.attribute(id, "href"));
         }
         if let Ok(form) = page.fill(&selector, &html::Fields::new(), None) {
-            let _ = (form.urlencoded(), form.multipart());
+            let utf_8 = encoding_rs::UTF_8;
+            let _ = (form.urlencoded(utf_8), form.multipart(utf_8));
         }
     }
 }

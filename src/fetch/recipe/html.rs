@@ -107,6 +107,12 @@ impl Page {
         self.node(id).map_or("", |node| node.tag.as_str())
     }
 
+    /// The address that those on the page are relative to, if it names one.
+    pub(super) fn base(&self) -> Option<&str> {
+        let is_base = |id: &usize| self.tag(*id) == "base";
+        self.below(ROOT).into_iter().filter(is_base).find_map(|id| self.attribute(id, "href"))
+    }
+
     /// Elements below `top` in the order of the page.
     fn below(&self, top: usize) -> Vec<usize> {
         let mut found = Vec::new();

@@ -1,10 +1,12 @@
 //! One answer of a portal as a recipe looks at it, and what is read from it.
 
+mod charset;
 mod instead;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -29,6 +31,9 @@ pub(super) struct Page {
     pub(super) url: Url,
     headers: Vec<(String, String)>,
     pub(super) body: String,
+    /// What the body was written in, by its label; a form goes back so.
+    #[serde(default)]
+    charset: Option<String>,
     /// Made once.
     #[serde(skip)]
     html: OnceLock<Result<Arc<html::Page>, TooComplex>>,
@@ -36,9 +41,17 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(status: u16, url: Url, headers: Vec<(String, String)>, body: &[u8]) -> Self {
-        let body = body.strip_prefix(b"\xEF\xBB\xBF".as_slice()).unwrap_or(body);
-        let (body, html) = (String::from_utf8_lossy(body).into_owned(), OnceLock::new());
-        Self { status, url, headers, body, html }
+        let header = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let kind = header("content-type").map(|(_, value)| value.as_str());
+        let (body, encoding) = charset::decoded(kind.unwrap_or(""), body);
+        let (charset, html) = (Some(encoding.name().to_owned()), OnceLock::new());
+        Self { status, url, headers, body, charset, html }
+    }
+
+    /// What a form of it is sent in.
+    pub(super) fn charset(&self) -> &'static Encoding {
+        let told = self.charset.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
+        told.unwrap_or(encoding_rs::UTF_8)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<String> {
@@ -59,9 +72,11 @@ impl Page {
         self.body.trim_start().starts_with('<')
     }
 
-    /// An address on this page, made whole.
+    /// An address on this page, made whole as browsers do: by the page's own base if it names one.
     pub(super) fn join(&self, address: &str) -> Option<Url> {
-        self.url.join(address.trim()).ok()
+        let base = self.html().ok().and_then(|html| self.url.join(html.base()?.trim()).ok());
+        let base = base.filter(|base| matches!(base.scheme(), "http" | "https"));
+        base.as_ref().unwrap_or(&self.url).join(address.trim()).ok()
     }
 }
 

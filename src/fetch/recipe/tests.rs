@@ -149,6 +149,7 @@ fn a_session_is_no_text_for_a_log() {
 
 mod dicomweb;
 mod doubt;
+mod pages;
 mod patient;
 mod samples;
 mod whole;

@@ -1,5 +1,9 @@
 //! Forms: what a browser would send if a person filled them in.
 
+use std::borrow::Cow;
+
+use encoding_rs::Encoding as Charset;
+
 use super::select::Selector;
 use super::{Child, Fields, Page};
 
@@ -13,6 +17,8 @@ pub(in crate::fetch::recipe) struct Form {
     pub(in crate::fetch::recipe) action: String,
     pub(in crate::fetch::recipe) method: Method,
     pub(in crate::fetch::recipe) encoding: Encoding,
+    /// What its text is written in, if it says so itself.
+    pub(in crate::fetch::recipe) charset: Option<&'static Charset>,
     pub(in crate::fetch::recipe) fields: Vec<(String, String)>,
 }
 
@@ -89,6 +95,10 @@ impl Page {
             encoding: match is("enctype", "multipart/form-data") {
                 true => Encoding::Multipart,
                 false => Encoding::Urlencoded,
+            },
+            charset: {
+                let told = self.attribute(form, "accept-charset").unwrap_or("");
+                told.split_whitespace().find_map(|label| Charset::for_label(label.as_bytes()))
             },
             fields,
         })
@@ -169,13 +179,21 @@ impl Page {
 }
 
 impl Form {
-    /// `name=value&…` (application/x-www-form-urlencoded).
-    pub(in crate::fetch::recipe) fn urlencoded(&self) -> String {
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.fields).finish()
+    /// A text as it is sent. What the page's encoding has not goes as browsers send it, `&#252;`.
+    fn text<'a>(&self, text: &'a str, page: &'static Charset) -> Cow<'a, [u8]> {
+        self.charset.unwrap_or(page).encode(text).0
+    }
+
+    /// `name=value&…` (application/x-www-form-urlencoded); `page` is what its page is written in.
+    pub(in crate::fetch::recipe) fn urlencoded(&self, page: &'static Charset) -> String {
+        url::form_urlencoded::Serializer::new(String::new())
+            .encoding_override(Some(&|text| self.text(text, page)))
+            .extend_pairs(&self.fields)
+            .finish()
     }
 
     /// Media type and body of a multipart form (RFC 7578).
-    pub(in crate::fetch::recipe) fn multipart(&self) -> (String, String) {
+    pub(in crate::fetch::recipe) fn multipart(&self, page: &'static Charset) -> (String, Vec<u8>) {
         let mut boundary = "lotse-form-boundary".to_owned();
         // A boundary that is in no value; each round makes it longer, so there is one.
         while self.fields.iter().any(|(name, value)| {
@@ -183,14 +201,16 @@ impl Form {
         }) {
             boundary.push_str("-x");
         }
-        let mut body = String::new();
+        let mut body = Vec::new();
         for (name, value) in &self.fields {
             let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-            body.push_str(&format!(
-                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-            ));
+            let head =
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend_from_slice(&self.text(&head, page));
+            body.extend_from_slice(&self.text(value, page));
+            body.extend_from_slice(b"\r\n");
         }
-        body.push_str(&format!("--{boundary}--\r\n"));
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
         (format!("multipart/form-data; boundary={boundary}"), body)
     }
 }

@@ -1,3 +1,5 @@
+use encoding_rs::{UTF_8, WINDOWS_1252};
+
 use super::form::{Encoding, Form, Method, Missing};
 use super::select::Selector;
 use super::*;
@@ -57,7 +59,7 @@ fn a_form_sends_what_a_browser_would() {
     let form = fill(page, "#login", &[("born", "31.01.1970")]).unwrap();
     assert_eq!((form.action.as_str(), form.method), ("/in?x=1", Method::Post));
     assert_eq!(form.encoding, Encoding::Urlencoded);
-    assert_eq!(form.urlencoded(), "csrf=a%26b&born=31.01.1970&yes=on&r=2&s=b&t=c&u=v%0Aw");
+    assert_eq!(form.urlencoded(UTF_8), "csrf=a%26b&born=31.01.1970&yes=on&r=2&s=b&t=c&u=v%0Aw");
     assert_eq!(fill(page, "input[name=born]", &[]).unwrap().fields.len(), 7);
     assert_eq!(fill(page, "#nope", &[]).err(), Some(Missing::Form));
     assert_eq!(fill(page, "#login", &[("pin", "1")]).err(), Some(Missing::Field("pin".into())));
@@ -73,11 +75,12 @@ fn a_form_sends_what_a_browser_would() {
 fn fields_outside_of_their_form_belong_to_it_all_the_same() {
     // Tables tear forms apart, and `form=` ties fields to one elsewhere.
     let table = "<table><form id=f><tr><td><input name=a value=1></td></tr></form></table>";
-    assert_eq!(fill(table, "#f", &[]).unwrap().urlencoded(), "a=1");
+    assert_eq!(fill(table, "#f", &[]).unwrap().urlencoded(UTF_8), "a=1");
     let tied = "<form id=f enctype=multipart/form-data></form><input form=f name='b\"' value=2>";
     let form = fill(tied, "form", &[]).unwrap();
     assert_eq!(form.encoding, Encoding::Multipart);
-    let (kind, body) = form.multipart();
+    let (kind, body) = form.multipart(UTF_8);
+    let body = String::from_utf8(body).unwrap();
     assert_eq!(kind, "multipart/form-data; boundary=lotse-form-boundary");
     assert!(body.contains("name=\"b%22\"\r\n\r\n2\r\n--lotse-form-boundary--"), "{body}");
 }
@@ -122,5 +125,17 @@ fn pages_beyond_reason_are_refused_fast() {
     assert!(Page::parse(&closing).is_ok());
     let odd =
         Page::parse("<form><form><template><input name=a></template><svg><input name=b>").unwrap();
-    assert_eq!(odd.fill(&selector("form"), &Fields::new(), None).unwrap().urlencoded(), "b=");
+    assert_eq!(odd.fill(&selector("form"), &Fields::new(), None).unwrap().urlencoded(UTF_8), "b=");
+}
+
+#[test]
+fn a_form_goes_back_in_what_its_page_is_written_in() {
+    let page = "<form><input name=n value='M\u{fc}ller \u{161}\u{142}'></form>";
+    let form = fill(page, "form", &[]).unwrap();
+    assert_eq!(form.urlencoded(UTF_8), "n=M%C3%BCller+%C5%A1%C5%82");
+    assert_eq!(form.urlencoded(WINDOWS_1252), "n=M%FCller+%9A%26%23322%3B");
+    let (_, body) = form.multipart(WINDOWS_1252);
+    assert!(body.windows(7).any(|seven| seven == b"M\xFCller "), "{body:?}");
+    let own = page.replace("<form>", "<form accept-charset='x utf-8 latin1'>");
+    assert_eq!(fill(&own, "form", &[]).unwrap().urlencoded(WINDOWS_1252), form.urlencoded(UTF_8));
 }

@@ -79,12 +79,14 @@ impl Run<'_> {
         };
         Ok(match (form.method, form.encoding) {
             (Method::Get, _) => {
-                url.set_query(Some(&form.urlencoded()));
+                url.set_query(Some(&form.urlencoded(page.charset())));
                 (url, Load::Nothing)
             }
-            (Method::Post, Encoding::Urlencoded) => (url, urlencoded(form.urlencoded())),
+            (Method::Post, Encoding::Urlencoded) => {
+                (url, urlencoded(form.urlencoded(page.charset())))
+            }
             (Method::Post, Encoding::Multipart) => {
-                let (kind, body) = form.multipart();
+                let (kind, body) = form.multipart(page.charset());
                 (url, Load::Post { kind, bytes: Bytes::from(body) })
             }
         })
