@@ -112,7 +112,9 @@ fn packed(head: &[u8], name: &Name) -> Option<&'static str> {
     let extension = name.extension();
     match extension.as_str() {
         "docx" | "docm" | "dotx" | "xlsx" | "xlsm" | "xltx" | "pptx" | "pptm" | "ppsx" | "vsdx"
-        | "odt" | "ott" | "ods" | "odp" | "odg" | "epub" => return Some(OFFICE),
+        | "odt" | "ott" | "ods" | "odp" | "odg" | "pages" | "numbers" | "epub" => {
+            return Some(OFFICE);
+        }
         "jar" | "war" | "ear" | "apk" => return Some(PROGRAM),
         _ => {}
     }

@@ -119,6 +119,7 @@ fn office_files_are_set_aside_whole() {
         ("Brief.zip", &word),
         ("Brief", &word),
         ("Brief.DOCX", &other),
+        ("Brief.pages", &other),
         ("Werte.ods", &calc),
         ("Werte", &calc),
     ] {
