@@ -15,8 +15,8 @@ use crate::dicom::{CharacterSets, DataSet, Tag, VR};
 use crate::hl7::{Code, Fault, Field, Message};
 
 pub use book::Book;
-pub use order::{Change, Control, Numbers};
-pub use patient::{Identity, PatientChange, patient_of};
+pub use order::{Change, Control, Numbers, OrderNumber};
+pub use patient::{Identity, IssuedId, PatientChange, patient_of};
 
 /// How the messages of a site are to be read.
 #[derive(Clone, Debug)]

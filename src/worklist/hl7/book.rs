@@ -10,11 +10,12 @@ use dicom_dictionary_std::tags;
 use jiff::civil::Date;
 use sha2::{Digest as _, Sha256};
 
-use crate::dicom::{DataSet, PatientId, VR};
+use crate::dicom::{DataSet, VR};
 use crate::hl7::{Code, Fault, Message};
 use crate::worklist::{Entry, Local, LocalKey, NoEntry, Origin, StoreError};
 
-use super::order::{Change, Control, Numbers};
+use super::order::{Change, Control, Numbers, OrderNumber};
+use super::patient::IssuedId;
 use super::{PatientChange, Rules, Told};
 
 /// What our keys begin with.
@@ -40,7 +41,7 @@ struct State {
 /// What an order in the store is found by.
 struct Known {
     numbers: Numbers,
-    patient: PatientId,
+    patient: IssuedId,
 }
 
 impl Book {
@@ -105,13 +106,25 @@ impl Book {
     fn orders(&self, state: &mut State, changes: &[Change]) -> Result<(), Fault> {
         let mut overtaken = Vec::new();
         for change in changes {
-            for (key, known) in &state.known {
-                if !known.numbers.same(&change.numbers) || self.local.get(key).is_empty() {
-                    continue;
-                }
-                if !same_id(&known.patient, &change.identity.id)
-                    && change.control != Control::Change
-                {
+            let is_it = |(key, known): &(&LocalKey, &Known)| {
+                known.numbers.same(&change.numbers) && !self.local.get(key).is_empty()
+            };
+            let same: Vec<(&LocalKey, &Known)> = state.known.iter().filter(is_it).collect();
+            let collides = |(n, (_, one)): (usize, &(&LocalKey, &Known))| {
+                same.iter().skip(n + 1).any(|(_, other)| one.numbers.collide(&other.numbers))
+            };
+            if same.iter().enumerate().any(collides) {
+                return Err(Fault::field(
+                    Code::UnknownKey,
+                    "ORC",
+                    2,
+                    "several systems gave this order number, and the message does not say which is meant; send the \
+                     assigning authority with it",
+                ));
+            }
+            let identity = change.identity.issued();
+            for (key, known) in same {
+                if !known.patient.may_be(&identity) && change.control != Control::Change {
                     return Err(Fault::field(
                         Code::UnknownKey,
                         "PID",
@@ -149,23 +162,67 @@ impl Book {
     }
 
     fn patient(&self, state: &mut State, change: &PatientChange) -> Result<(), Fault> {
-        let new = &change.identity.id;
-        for (key, known) in &mut state.known {
-            let concerned = same_id(&known.patient, new)
-                || change.prior.iter().any(|prior| same_id(&known.patient, prior));
-            if !concerned {
-                continue;
-            }
-            let entries = self.local.get(key);
+        let own = (change.identity.issued(), "PID", 3);
+        let prior = change.prior.iter().map(|prior| (prior.clone(), "MRG", 1));
+        let mut concerned: Vec<LocalKey> = Vec::new();
+        for (id, segment, field) in std::iter::once(own).chain(prior) {
+            let keys = self.meant(state, &id).ok_or_else(|| {
+                Fault::field(
+                    Code::UnknownKey,
+                    segment,
+                    field,
+                    "several assigning authorities gave this patient ID, and the message does not say which is meant; \
+                     send it, or name yours in hl7.authority",
+                )
+            })?;
+            concerned.extend(keys);
+        }
+        concerned.sort();
+        concerned.dedup();
+        for key in concerned {
+            let entries = self.local.get(&key);
             let renewed = entries.iter().map(|entry| {
                 let mut set = entry.data_set();
                 change.identity.write(&mut set);
                 set
             });
-            self.put(key, renewed)?;
-            known.patient = new.clone();
+            let renewed: Vec<DataSet> = renewed.collect();
+            let patient = renewed.first().and_then(IssuedId::of);
+            self.put(&key, renewed.into_iter())?;
+            if let (Some(known), Some(patient)) = (state.known.get_mut(&key), patient) {
+                known.patient = patient;
+            }
         }
         Ok(())
+    }
+
+    /// The orders of the patient with this ID. `None` if it may be one of several patients.
+    fn meant(&self, state: &State, id: &IssuedId) -> Option<Vec<LocalKey>> {
+        let alike = |(key, known): &(&LocalKey, &Known)| {
+            known.patient.id.id == id.id.id && !self.local.get(key).is_empty()
+        };
+        let alike = state.known.iter().filter(alike).map(|(key, known)| (key, &known.patient));
+        let (bare, told): (Vec<_>, Vec<_>) = alike.partition(|(_, known)| known.is_bare());
+        let (ours, others): (Vec<_>, Vec<_>) = match told.first() {
+            Some((_, first)) if id.is_bare() => {
+                let first = (*first).clone();
+                told.into_iter().partition(|(_, known)| known.shares_issuer(&first))
+            }
+            _ => told.into_iter().partition(|(_, known)| known.shares_issuer(id)),
+        };
+        let is_several = !others.is_empty();
+        if is_several && id.is_bare() {
+            return None;
+        }
+        if is_several && !bare.is_empty() {
+            // Whose they are was never said.
+            tracing::warn!(
+                orders = bare.len(),
+                "orders without an assigning authority were left as they are: several authorities gave the patient ID"
+            );
+        }
+        let bare = bare.into_iter().filter(|_| !is_several);
+        Some(ours.into_iter().chain(bare).map(|(key, _)| key.clone()).collect())
     }
 
     fn put(&self, key: &LocalKey, sets: impl Iterator<Item = DataSet>) -> Result<(), Fault> {
@@ -196,41 +253,31 @@ fn refused(error: &StoreError) -> Fault {
 
 impl Known {
     fn of(set: &DataSet) -> Option<Self> {
-        let id = set.text(tags::PATIENT_ID)?;
-        Some(Self {
-            numbers: Numbers {
-                filler: set.text(tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST),
-                placer: set.text(tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST),
-                accession: set.text(tags::ACCESSION_NUMBER),
-            },
-            patient: PatientId { id, issuer: set.text(tags::ISSUER_OF_PATIENT_ID) },
-        })
+        Some(Self { numbers: Numbers::of(set), patient: IssuedId::of(set)? })
     }
 }
 
 impl From<&Change> for Known {
     fn from(change: &Change) -> Self {
-        Self { numbers: change.numbers.clone(), patient: change.identity.id.clone() }
+        Self { numbers: change.numbers.clone(), patient: change.identity.issued() }
     }
 }
 
 /// The same for the same numbers, and not reversible to them.
 fn key_of(numbers: &Numbers) -> Option<LocalKey> {
     let mut hash = Sha256::new();
-    for number in [&numbers.filler, &numbers.placer, &numbers.accession] {
-        hash.update(number.as_deref().unwrap_or("\0"));
+    for told in [&numbers.filler, &numbers.placer] {
+        hash.update(told.as_ref().map_or("\0", |told| told.number.as_str()));
+        for name in told.iter().flat_map(OrderNumber::names) {
+            hash.update([0x1E]);
+            hash.update(name);
+        }
         hash.update([0x1F]);
     }
+    hash.update(numbers.accession.as_deref().unwrap_or("\0"));
+    hash.update([0x1F]);
     let hash: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     LocalKey::new(&format!("{PREFIX}{hash}"))
-}
-
-fn same_id(a: &PatientId, b: &PatientId) -> bool {
-    let issuers = match (&a.issuer, &b.issuer) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    a.id == b.id && issuers
 }
 
 /// The entry with its steps closed.

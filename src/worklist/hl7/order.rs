@@ -32,23 +32,112 @@ pub enum Control {
 /// What an order is known by.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Numbers {
-    pub filler: Option<String>,
-    pub placer: Option<String>,
+    pub filler: Option<OrderNumber>,
+    pub placer: Option<OrderNumber>,
     pub accession: Option<String>,
 }
 
-crate::dicom::redacted!(Numbers);
+/// A number of an order with who gave it (EI): two systems count from 1 on their own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OrderNumber {
+    pub number: String,
+    pub namespace: Option<String>,
+    pub universal: Option<(String, String)>,
+}
+
+crate::dicom::redacted!(Numbers, OrderNumber);
 
 impl Numbers {
     /// Whether both mean one order: the strongest number that both have decides.
     pub fn same(&self, other: &Self) -> bool {
-        let pairs = [
-            (&self.filler, &other.filler),
-            (&self.placer, &other.placer),
-            (&self.accession, &other.accession),
-        ];
-        let told = pairs.into_iter().find(|(ours, theirs)| ours.is_some() && theirs.is_some());
-        told.is_some_and(|(ours, theirs)| ours == theirs)
+        for (ours, theirs) in self.beside(other) {
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                return ours.may_be(theirs);
+            }
+        }
+        self.accession.is_some() && self.accession == other.accession
+    }
+
+    /// Whether they share a number that two systems gave.
+    pub fn collide(&self, other: &Self) -> bool {
+        self.beside(other).into_iter().any(|pair| match pair {
+            (Some(ours), Some(theirs)) => ours.number == theirs.number && !ours.may_be(theirs),
+            _ => false,
+        })
+    }
+
+    fn beside<'a>(&'a self, other: &'a Self) -> [Pair<'a>; 2] {
+        [
+            (self.filler.as_ref(), other.filler.as_ref()),
+            (self.placer.as_ref(), other.placer.as_ref()),
+        ]
+    }
+
+    /// Of an entry.
+    pub fn of(set: &DataSet) -> Self {
+        Self {
+            filler: OrderNumber::of(set, FILLER),
+            placer: OrderNumber::of(set, PLACER),
+            accession: set.text(tags::ACCESSION_NUMBER),
+        }
+    }
+}
+
+type Pair<'a> = (Option<&'a OrderNumber>, Option<&'a OrderNumber>);
+
+/// Where an entry has an order number, and who gave it.
+type Place = (Tag, Tag);
+const FILLER: Place =
+    (tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, tags::ORDER_FILLER_IDENTIFIER_SEQUENCE);
+const PLACER: Place =
+    (tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST, tags::ORDER_PLACER_IDENTIFIER_SEQUENCE);
+
+impl OrderNumber {
+    fn read(field: Field<'_>, fault: Fault) -> Result<Option<Self>, Fault> {
+        let Some(number) = field.text(1) else { return Ok(None) };
+        Ok(Some(Self {
+            number: naming(number, 64, fault)?,
+            namespace: field.text(2).map(|text| shown(&text, 64)),
+            universal: field.text(3).map(|id| (id, field.text(4).unwrap_or_default())),
+        }))
+    }
+
+    fn of(set: &DataSet, (number, issuer): Place) -> Option<Self> {
+        let issuer = set.items(issuer).first();
+        let told = |tag| issuer.and_then(|item| item.text_in(tag, &CharacterSets::utf8()));
+        Some(Self {
+            number: set.text(number)?,
+            namespace: told(tags::LOCAL_NAMESPACE_ENTITY_ID),
+            universal: told(tags::UNIVERSAL_ENTITY_ID)
+                .map(|id| (id, told(tags::UNIVERSAL_ENTITY_ID_TYPE).unwrap_or_default())),
+        })
+    }
+
+    /// Whether both mean one order for all that they tell.
+    fn may_be(&self, other: &Self) -> bool {
+        let unsaid = self.names().next().is_none() || other.names().next().is_none();
+        let shared = || self.names().any(|name| other.names().any(|theirs| theirs == name));
+        self.number == other.number && (unsaid || shared())
+    }
+
+    /// What its issuer goes by.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let universal = self.universal.as_ref().map(|(universal, _)| universal.as_str());
+        self.namespace.as_deref().into_iter().chain(universal)
+    }
+
+    fn write(told: Option<&Self>, set: &mut DataSet, (number, issuer): Place) {
+        put(set, number, VR::LO, told.map(|told| told.number.as_str()));
+        let Some(told) = told.filter(|told| told.names().next().is_some()) else { return };
+        let mut item = DataSet::default();
+        if let Some(namespace) = &told.namespace {
+            put(&mut item, tags::LOCAL_NAMESPACE_ENTITY_ID, VR::UT, Some(namespace));
+        }
+        if let Some((universal, kind)) = &told.universal {
+            put(&mut item, tags::UNIVERSAL_ENTITY_ID, VR::UT, Some(universal));
+            put(&mut item, tags::UNIVERSAL_ENTITY_ID_TYPE, VR::CS, Some(kind));
+        }
+        set.put_items(issuer, vec![item]);
     }
 }
 
@@ -182,13 +271,21 @@ impl<'a> Group<'a> {
 
     fn numbers(&self, rules: &Rules, control: Control) -> Result<Numbers, Fault> {
         let obr = |field: usize| self.obr.and_then(|obr| obr.field(field).text(1));
-        let placer = self.orc.field(2).text(1).or_else(|| obr(2));
-        let filler = self.orc.field(3).text(1).or_else(|| obr(3));
+        // OBR repeats the numbers of ORC, and with them who gave them.
+        let number = |field: usize| {
+            let of_orc = Some(self.orc.field(field)).filter(|value| value.text(1).is_some());
+            let told = of_orc.or_else(|| Some(self.obr?.field(field)));
+            let long = "the order number is longer than 64 characters or holds a backslash";
+            let fault = Fault::field(Code::DataType, "ORC", field, long).at(self.orcs);
+            told.map_or(Ok(None), |told| OrderNumber::read(told, fault))
+        };
+        let (placer, filler) = (number(2)?, number(3)?);
+        let digits = |told: &Option<OrderNumber>| told.as_ref().map(|told| told.number.clone());
         let ipc = self.ipc.first().and_then(|ipc| ipc.field(1).text(1));
         let (told, segment, field) = match rules.accession_number {
             AccessionNumberFrom::PlacerField => (obr(18), "OBR", 18),
-            AccessionNumberFrom::FillerNumber => (filler.clone(), "ORC", 3),
-            AccessionNumberFrom::PlacerNumber => (placer.clone(), "ORC", 2),
+            AccessionNumberFrom::FillerNumber => (digits(&filler), "ORC", 3),
+            AccessionNumberFrom::PlacerNumber => (digits(&placer), "ORC", 2),
         };
         let place = if segment == "OBR" { self.obrs.max(1) } else { self.orcs };
         let accession = match ipc.or(told) {
@@ -209,12 +306,7 @@ impl<'a> Group<'a> {
                 "the order has no number: ORC-2, ORC-3 and the accession number are empty";
             return Err(Fault::field(Code::RequiredFieldMissing, "ORC", 2, sentence).at(self.orcs));
         }
-        let long = "the order number is longer than 64 characters or holds a backslash";
-        let number = |text: Option<String>, field: usize| {
-            let fault = Fault::field(Code::DataType, "ORC", field, long).at(self.orcs);
-            text.map(|text| naming(text, 64, fault)).transpose()
-        };
-        Ok(Numbers { placer: number(placer, 2)?, filler: number(filler, 3)?, accession })
+        Ok(Numbers { placer, filler, accession })
     }
 
     /// One entry for each IPC, or one for the request.
@@ -235,18 +327,8 @@ impl<'a> Group<'a> {
         put(&mut entry, tags::SPECIFIC_CHARACTER_SET, VR::CS, Some(&CharacterSets::utf8().term()));
         identity.write(&mut entry);
         put(&mut entry, tags::ACCESSION_NUMBER, VR::SH, numbers.accession.as_deref());
-        put(
-            &mut entry,
-            tags::PLACER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
-            VR::LO,
-            numbers.placer.as_deref(),
-        );
-        put(
-            &mut entry,
-            tags::FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
-            VR::LO,
-            numbers.filler.as_deref(),
-        );
+        OrderNumber::write(numbers.placer.as_ref(), &mut entry, PLACER);
+        OrderNumber::write(numbers.filler.as_ref(), &mut entry, FILLER);
         self.request(&mut entry, obr);
         if let Some(visit) = visit {
             put(

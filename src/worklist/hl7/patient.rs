@@ -2,13 +2,19 @@
 
 use dicom_dictionary_std::tags;
 
-use crate::dicom::{BirthDate, DataSet, Patient, PatientId, PersonName, Sex, VR};
+use crate::dicom::{BirthDate, CharacterSets, DataSet, Patient, PatientId, PersonName, Sex, VR};
 use crate::hl7::{Code, Fault, Field, Message, Segment, Value};
 
 use super::{Rules, naming, put, shown, timestamp};
 
 /// Repetitions of PID-3 and MRG-1 that are looked at; a patient has a handful of numbers.
 const ID_LIMIT: usize = 64;
+
+/// Types of numbers that mean a patient in one house (HL7 table 0203).
+const PATIENTS: [&str; 3] = ["PI", "MR", "PT"];
+
+/// Types of numbers of a visit or an account: they mean no patient, though the same authority may give them.
+const VISITS: [&str; 5] = ["VN", "AN", "ANC", "AND", "ANT"];
 
 /// A patient as PID tells it. What it leaves out stays as it is known; what it says is nothing becomes empty.
 #[derive(Clone)]
@@ -26,16 +32,64 @@ pub struct Identity {
 pub struct PatientChange {
     pub identity: Identity,
     /// The IDs that the identity takes the place of, beside its own.
-    pub prior: Vec<PatientId>,
+    pub prior: Vec<IssuedId>,
 }
 
-crate::dicom::redacted!(Identity);
+/// A patient ID with both names that its issuer may go by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuedId {
+    pub id: PatientId,
+    pub universal: Option<String>,
+}
+
+crate::dicom::redacted!(Identity, IssuedId);
+
+impl IssuedId {
+    /// Of an entry; `None` without a patient ID.
+    pub fn of(set: &DataSet) -> Option<Self> {
+        let issuer = set.text(tags::ISSUER_OF_PATIENT_ID);
+        let qualifiers = set.items(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE).first();
+        let universal = qualifiers
+            .and_then(|item| item.text_in(tags::UNIVERSAL_ENTITY_ID, &CharacterSets::utf8()));
+        Some(Self { id: PatientId { id: set.text(tags::PATIENT_ID)?, issuer }, universal })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.id.issuer, &self.universal].into_iter().flatten().map(|name| name.trim())
+    }
+
+    /// Whether nothing is said of who gave it.
+    pub fn is_bare(&self) -> bool {
+        self.names().next().is_none()
+    }
+
+    /// Whether both were given by one issuer, who is told of both.
+    pub fn shares_issuer(&self, other: &Self) -> bool {
+        self.names().any(|name| other.names().any(|theirs| theirs == name))
+    }
+
+    /// Whether both mean one patient for all that they tell.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let unsaid = self.is_bare() || other.is_bare();
+        self.id.id == other.id.id && (unsaid || self.shares_issuer(other))
+    }
+}
 
 impl Identity {
+    pub fn issued(&self) -> IssuedId {
+        let universal = self.universal.as_ref().map(|(universal, _)| universal.clone());
+        IssuedId { id: self.id.clone(), universal }
+    }
+
     /// Writes the patient attributes of an entry.
     pub fn write(&self, set: &mut DataSet) {
+        let told = self.issued();
+        let known = IssuedId::of(set).filter(|known| known.may_be(&told));
+        let names_issuer = told.id.issuer.is_some() && told.id.issuer != told.universal;
+        let kept = known.as_ref().and_then(|known| known.id.issuer.clone());
+        let issuer = if names_issuer { None } else { kept }.or(told.id.issuer);
         put(set, tags::PATIENT_ID, VR::LO, Some(&self.id.id));
-        put(set, tags::ISSUER_OF_PATIENT_ID, VR::LO, self.id.issuer.as_deref());
+        put(set, tags::ISSUER_OF_PATIENT_ID, VR::LO, issuer.as_deref());
         match &self.universal {
             Some((universal, kind)) => {
                 let mut item = DataSet::default();
@@ -43,6 +97,7 @@ impl Identity {
                 put(&mut item, tags::UNIVERSAL_ENTITY_ID_TYPE, VR::CS, Some(kind));
                 set.put_items(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE, vec![item]);
             }
+            None if known.is_some() => {}
             None => drop(set.remove(tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)),
         }
         for (tag, vr, value) in [
@@ -106,18 +161,14 @@ pub(super) fn merge(message: &Message, rules: &Rules) -> Result<PatientChange, F
         return Err(Fault::segment("MRG", "a message merges one patient; send one each").at(2));
     }
     let ids: Vec<Cx> = mrg.field(1).repetitions().take(ID_LIMIT).filter_map(Cx::read).collect();
-    let prior = chosen(ids, rules).map_err(|why| why.fault("MRG", 1))?;
-    let prior = prior.patient_id("MRG", 1)?;
-    Ok(PatientChange { prior: vec![prior], identity })
+    let prior = leaving(ids, rules).map_err(|why| why.fault("MRG", 1))?;
+    let prior = prior.into_iter().map(|id| id.issued(rules, "MRG", 1)).collect::<Result<_, _>>()?;
+    Ok(PatientChange { prior, identity })
 }
 
 fn read(pid: Segment<'_>, rules: &Rules) -> Result<Identity, Fault> {
     let ids: Vec<Cx> = pid.field(3).repetitions().take(ID_LIMIT).filter_map(Cx::read).collect();
-    let mut id = chosen(ids, rules).map_err(|why| why.fault("PID", 3))?;
-    if id.namespace.is_none() && id.universal.is_none() {
-        // Old senders leave the authority out; the site says what its own is.
-        id.namespace.clone_from(&rules.authority);
-    }
+    let id = chosen(ids, rules).map_err(|why| why.fault("PID", 3))?;
     let birth_date = match pid.field(7).value(1) {
         Value::Text(text)
             if matches!(text.len(), 4 | 6) && text.bytes().all(|b| b.is_ascii_digit()) =>
@@ -148,7 +199,7 @@ fn read(pid: Segment<'_>, rules: &Rules) -> Result<Identity, Fault> {
     };
     Ok(Identity {
         universal: id.universal.clone(),
-        id: id.patient_id("PID", 3)?,
+        id: id.issued(rules, "PID", 3)?.id,
         name: name(pid.field(5))?,
         birth_date,
         sex,
@@ -160,11 +211,15 @@ struct Cx {
     id: String,
     namespace: Option<String>,
     universal: Option<(String, String)>,
+    /// HL7 table 0203.
+    kind: Option<String>,
 }
 
 enum Unclear {
     Missing,
     Several,
+    /// Several of the site's own authority.
+    Alike,
     OtherAuthority,
 }
 
@@ -183,6 +238,13 @@ impl Unclear {
                 field,
                 "there are several patient IDs; name the local one by its assigning authority in hl7.authority",
             ),
+            Self::Alike => Fault::field(
+                Code::DataType,
+                segment,
+                field,
+                "there are several patient IDs of the local assigning authority; give the patient's own the type PI, \
+                 or send only that",
+            ),
             Self::OtherAuthority => Fault::field(
                 Code::UnknownKey,
                 segment,
@@ -200,7 +262,12 @@ impl Cx {
             id: field.text(1)?,
             namespace: field.part(4, 1),
             universal: field.part(4, 2).map(|universal| (universal, kind)),
+            kind: field.text(5),
         })
+    }
+
+    fn is_one_of(&self, kinds: &[&str]) -> bool {
+        self.kind.as_deref().is_some_and(|kind| kinds.contains(&kind))
     }
 
     fn is_of(&self, authority: &str) -> bool {
@@ -208,18 +275,55 @@ impl Cx {
             || self.universal.as_ref().is_some_and(|(universal, _)| universal == authority)
     }
 
-    fn patient_id(self, segment: &'static str, field: usize) -> Result<PatientId, Fault> {
+    fn issued(
+        mut self,
+        rules: &Rules,
+        segment: &'static str,
+        field: usize,
+    ) -> Result<IssuedId, Fault> {
+        if self.namespace.is_none() && self.universal.is_none() {
+            // Old senders leave the authority out; the site says what its own is.
+            self.namespace.clone_from(&rules.authority);
+        }
         let fault = Fault::field(
             Code::DataType,
             segment,
             field,
             "the patient ID is longer than 64 characters or holds a backslash, which DICOM cannot carry",
         );
-        let issuer = self.namespace.or_else(|| self.universal.map(|(universal, _)| universal));
-        Ok(PatientId {
-            id: naming(self.id, 64, fault)?,
-            issuer: issuer.map(|text| shown(&text, 64)),
-        })
+        let universal = self.universal.map(|(universal, _)| universal);
+        let issuer = self.namespace.or_else(|| universal.clone());
+        let issuer = issuer.map(|text| shown(&text, 64));
+        Ok(IssuedId { id: PatientId { id: naming(self.id, 64, fault)?, issuer }, universal })
+    }
+}
+
+/// The patient numbers of the site's own authority, each once.
+fn local(ids: Vec<Cx>, authority: &str) -> Vec<Cx> {
+    let mut found: Vec<Cx> = Vec::new();
+    for id in ids.into_iter().filter(|id| id.is_of(authority) && !id.is_one_of(&VISITS)) {
+        match found.iter_mut().find(|known| known.id == id.id) {
+            Some(known) => {
+                if id.is_one_of(&PATIENTS) {
+                    known.kind = id.kind;
+                }
+                known.namespace = known.namespace.take().or(id.namespace);
+                known.universal = known.universal.take().or(id.universal);
+            }
+            None => found.push(id),
+        }
+    }
+    found
+}
+
+/// The numbers of a patient who is no more: all that the site's own authority had given.
+fn leaving(ids: Vec<Cx>, rules: &Rules) -> Result<Vec<Cx>, Unclear> {
+    match &rules.authority {
+        Some(authority) if ids.iter().any(|id| id.is_of(authority)) => {
+            let local = local(ids, authority);
+            if local.is_empty() { Err(Unclear::Missing) } else { Ok(local) }
+        }
+        _ => Ok(vec![chosen(ids, rules)?]),
     }
 }
 
@@ -229,8 +333,16 @@ fn chosen(mut ids: Vec<Cx>, rules: &Rules) -> Result<Cx, Unclear> {
         return Err(Unclear::Missing);
     }
     if let Some(authority) = &rules.authority {
-        if let Some(at) = ids.iter().position(|id| id.is_of(authority)) {
-            return Ok(ids.swap_remove(at));
+        if ids.iter().any(|id| id.is_of(authority)) {
+            let mut local = local(ids, authority);
+            if local.iter().filter(|id| id.is_one_of(&PATIENTS)).count() == 1 {
+                local.retain(|id| id.is_one_of(&PATIENTS));
+            }
+            return match (local.pop(), local.is_empty()) {
+                (Some(only), true) => Ok(only),
+                (None, _) => Err(Unclear::Missing),
+                (Some(_), false) => Err(Unclear::Alike),
+            };
         }
         let is_bare = |id: &Cx| id.namespace.is_none() && id.universal.is_none();
         return match ids.pop() {

@@ -110,6 +110,8 @@ fn answers_are_read_with_care() {
             .unwrap();
     assert_eq!(found.patients.len(), 1);
     assert!(found.is_cut, "somebody without a local number is left out, and told to be");
+    let visit = format!("{head}PID|||4711^^^KLINIKUM^VN~42^^^KLINIKUM^PI||A^B\r");
+    assert_eq!(index(&visit).unwrap().patients[0].id.as_ref().unwrap().id, "42");
     assert!(matches!(index(&format!("{head}QAK|C1|AE\r")), Err(Error::Refused(_))));
     assert!(matches!(index(&head.replace("RSP^K22", "ADT^A08")), Err(Error::OtherAnswer)));
     assert!(matches!(index(&head.replace("MSA|AA|C1\r", "")), Err(Error::OtherAnswer)));
