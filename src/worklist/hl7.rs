@@ -68,10 +68,12 @@ const UPDATES: [&str; 16] = [
 /// Patient messages that put one patient ID in place of another.
 const MERGES: [&str; 8] = ["A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47"];
 
-/// Patient messages without a word for the worklist.
-const OTHERS: [&str; 14] = [
-    "A15", "A16", "A17", "A20", "A21", "A22", "A23", "A24", "A29", "A35", "A37", "A41", "A42",
-    "A60",
+/// Patient messages without a word for the worklist. Those that move orders or visits from one patient to another
+/// (A43 to A45) are not among them: they are refused, for what they ask is not done.
+const OTHERS: [&str; 28] = [
+    "A15", "A16", "A17", "A20", "A21", "A22", "A23", "A24", "A25", "A26", "A27", "A29", "A32",
+    "A33", "A35", "A37", "A38", "A41", "A42", "A50", "A51", "A52", "A53", "A54", "A55", "A60",
+    "A61", "A62",
 ];
 
 /// Reads a message. `today` stands in where an order is not scheduled.

@@ -425,6 +425,25 @@ fn orders_that_were_stored_without_an_authority_are_found() {
 }
 
 #[test]
+fn patient_events_that_are_none_of_ours_are_taken_and_those_that_move_things_are_not() {
+    let desk = desk();
+    desk.take(&new_order()).unwrap();
+    let say = |event: &str| desk.take(&format!("{}{PID}", head(&format!("ADT^{event}"))));
+    for event in [
+        "A15", "A16", "A17", "A20", "A21", "A22", "A23", "A24", "A25", "A26", "A27", "A29", "A32",
+        "A33", "A35", "A37", "A38", "A41", "A42", "A50", "A51", "A52", "A53", "A54", "A55", "A60",
+        "A61", "A62",
+    ] {
+        assert!(say(event).is_ok(), "{event}");
+    }
+    for event in ["A43", "A44", "A45", "A19", "A99"] {
+        let fault = say(event).unwrap_err();
+        assert_eq!((fault.verdict, fault.field), (Verdict::Reject, Some(9)), "{event}");
+    }
+    assert_eq!(desk.items()[0].patient.name.as_ref().unwrap().family(), "Müller");
+}
+
+#[test]
 fn names_of_several_scripts_and_kinds() {
     let name = |field: &str| {
         let desk = desk();
