@@ -10,6 +10,9 @@ const START: u8 = 0x0B;
 const END: u8 = 0x1C;
 const CARRIAGE_RETURN: u8 = 0x0D;
 
+/// How a message begins, with and without a byte order mark.
+const BEGINNINGS: [&[u8]; 2] = [b"MSH", b"\xEF\xBB\xBFMSH"];
+
 /// One message. Orders and patients have a few kilobytes; more are documents, which nobody sends here.
 pub const FRAME_LIMIT: usize = 1 << 20;
 
@@ -117,9 +120,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             if let Some(at) = fresh.copied().position(|byte| byte == END || byte == START) {
                 let at = seen + at;
                 if self.pending.get(at) == Some(&START) {
-                    // The sender gave up what it had begun and starts anew.
-                    self.pending.drain(..=at);
-                    seen = 0;
+                    match self.pending.get(at + 1..).map_or(Begun::Unclear, begun) {
+                        // The sender gave up what it had begun and starts anew.
+                        Begun::Yes => {
+                            self.pending.drain(..=at);
+                            seen = 0;
+                        }
+                        // A vertical tab within a text.
+                        Begun::No => seen = at + 1,
+                        Begun::Unclear => {
+                            seen = at;
+                            if self.fill().await? == 0 {
+                                return Err(Error::Cut);
+                            }
+                        }
+                    }
                     continue;
                 }
                 let mut message: Vec<u8> = self.pending.drain(..at).collect();
@@ -188,6 +203,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub async fn close(mut self) {
         // The other side may be gone already.
         let _ = timeout(self.patience.frame, self.stream.shutdown()).await;
+    }
+}
+
+/// Whether bytes begin a message.
+enum Begun {
+    Yes,
+    No,
+    /// There are too few of them.
+    Unclear,
+}
+
+fn begun(bytes: &[u8]) -> Begun {
+    if BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning)) {
+        Begun::Yes
+    } else if BEGINNINGS.iter().any(|beginning| beginning.starts_with(bytes)) {
+        Begun::Unclear
+    } else {
+        Begun::No
     }
 }
 

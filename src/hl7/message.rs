@@ -102,6 +102,44 @@ fn first_line(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }
 
+/// Carriage returns end segments. Line feeds do for senders that write nothing else; of others they stand behind
+/// a carriage return, or within a text, which they do not end unless a segment follows.
+fn segments(text: &str, field: char) -> Vec<&str> {
+    let is_blank = |text: &str| text.trim_matches(BLANK).is_empty();
+    let has_returns = text.trim_end_matches(BLANK).contains('\r');
+    let mut found = Vec::new();
+    for line in text.split('\r') {
+        let (mut rest, mut from, mut is_begun) = (line, 0, false);
+        while let Some(at) = rest.get(from..).and_then(|behind| behind.find('\n')) {
+            let at = from + at;
+            let (before, behind) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            let behind = behind.strip_prefix('\n').unwrap_or(behind);
+            is_begun = is_begun || !is_blank(before);
+            let follows = is_segment(behind, field) && behind.chars().nth(3) == Some(field);
+            if has_returns && is_begun && !follows {
+                from = at + 1;
+                continue;
+            }
+            found.push(before);
+            (rest, from, is_begun) = (behind, 0, false);
+        }
+        found.push(rest);
+    }
+    found.retain(|line| !is_blank(line));
+    found
+}
+
+const BLANK: [char; 4] = [' ', '\0', '\r', '\n'];
+
+/// Three capital letters or digits, and nothing or a field separator.
+fn is_segment(line: &str, field: char) -> bool {
+    let mut signs = line.chars();
+    let name: Vec<char> = signs.by_ref().take(3).collect();
+    name.len() == 3
+        && name.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        && signs.next().is_none_or(|sign| sign == field)
+}
+
 /// A message as text, with its delimiters and its character set.
 #[derive(Clone)]
 pub struct Message {
@@ -158,11 +196,7 @@ impl Message {
         let mut count = 0;
         for (n, line) in self.lines().enumerate() {
             count += 1;
-            let mut name = line.chars().take(3);
-            let named = name.by_ref().take(3).all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-            let length = line.chars().take(3).count();
-            let follows = line.chars().nth(3);
-            if !named || length < 3 || follows.is_some_and(|sign| sign != self.separators.field) {
+            if !is_segment(line, self.separators.field) {
                 return Err(Fault::segment(
                     "MSH",
                     "a line of the message is no segment: it begins with three capital letters or digits \
@@ -181,9 +215,8 @@ impl Message {
         Ok(())
     }
 
-    /// Carriage returns end segments; line feeds are taken too, as many senders write them.
     fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.split(['\r', '\n']).filter(|line| !line.trim_matches([' ', '\0']).is_empty())
+        segments(&self.text, self.separators.field).into_iter()
     }
 
     pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {

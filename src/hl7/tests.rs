@@ -64,6 +64,18 @@ async fn frames_are_found_however_they_come() {
 }
 
 #[tokio::test]
+async fn a_vertical_tab_within_a_text_begins_nothing() {
+    let text = b"\x0bMSH|1|a\x0bb\x0b\x1c\r";
+    assert_eq!(whole(&frames(&[text]).await[0]), b"MSH|1|a\x0bb\x0b");
+    let bytewise: Vec<&[u8]> = text.chunks(1).collect();
+    assert_eq!(whole(&frames(&bytewise).await[0]), b"MSH|1|a\x0bb\x0b");
+    // What begins anew is told by its first word, however late that comes.
+    let bytewise: Vec<&[u8]> = b"\x0bMSH|a\x0bM\x0b\xEF\xBB\xBFMSH|2\x1c\r".chunks(1).collect();
+    assert_eq!(whole(&frames(&bytewise).await[0]), b"\xEF\xBB\xBFMSH|2");
+    assert!(matches!(frames(&[b"\x0bMSH|a\x0bMS"]).await[0], Err(Error::Cut)));
+}
+
+#[tokio::test]
 async fn what_is_no_frame_ends_the_connection() {
     assert!(matches!(frames(&[b"GET / HTTP/1.1\r\n"]).await[0], Err(Error::NoFrame)));
     assert!(matches!(frames(&[b"\x16\x03\x01"]).await[0], Err(Error::NoFrame)));
@@ -128,6 +140,24 @@ fn a_message_is_taken_apart() {
     );
     // The event of version 2.2 is in EVN.
     assert_eq!(read("MSH|^~\\&|K||||||ADT|7|P|2.2\rEVN|A08").kind().1, "A08");
+}
+
+#[test]
+fn a_line_feed_within_a_text_ends_no_segment() {
+    let names = |text: &str| {
+        let message = read(text);
+        message.segments().map(|segment| segment.name().to_owned()).collect::<Vec<_>>()
+    };
+    let note = "MSH|^~\\&|K\rNTE|1||x\ny\rPID|1||42\r";
+    assert_eq!(names(note), ["MSH", "NTE", "PID"]);
+    assert_eq!(read(note).segment("NTE").unwrap().field(3).text(1).unwrap(), "x y");
+    assert_eq!(names("MSH|^~\\&|K\r\nPID|1\r\n\r\nZDS|1\r\n"), ["MSH", "PID", "ZDS"]);
+    // Senders that write nothing else, or end a message otherwise than its segments.
+    assert_eq!(names("MSH|^~\\&|K\nPID|1\nZDS|1\n"), ["MSH", "PID", "ZDS"]);
+    assert_eq!(names("MSH|^~\\&|K\nPID|1\nZDS|1\r"), ["MSH", "PID", "ZDS"]);
+    assert_eq!(names("MSH|^~\\&|K\rPID|1\nMRG|2\rZDS|1\r"), ["MSH", "PID", "MRG", "ZDS"]);
+    let many = format!("MSH|^~\\&|K\rNTE|1||x{}\rPID|1\r", "\n".repeat(900_000));
+    assert_eq!(names(&many), ["MSH", "NTE", "PID"]);
 }
 
 #[test]
