@@ -99,7 +99,11 @@ impl Cache {
     /// If the file can't be read.
     pub fn open(vault: Vault, path: &Path) -> Result<Self, Error> {
         let mut reading = Reading::default();
-        shelf::read(&vault, PURPOSE, path, |record| reading.take(record))?;
+        match shelf::read(&vault, PURPOSE, path, |record| reading.take(record)) {
+            Ok(_) => {}
+            Err(Error::Damaged { .. }) => reading.broken = true,
+            Err(error) => return Err(error),
+        }
         let slots = reading.end().unwrap_or_else(|| {
             if path.exists() {
                 tracing::warn!("the kept worklist can't be read; it is asked for anew");

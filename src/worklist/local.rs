@@ -46,7 +46,7 @@ impl Local {
     /// What the file holds; an empty one if there is none. Blocking.
     ///
     /// # Errors
-    /// If the file can't be read or written.
+    /// If the file can't be read or written, or is damaged: it is left as it is then.
     pub fn open(vault: Vault, path: &Path) -> Result<Self, Error> {
         let mut state = State::default();
         let read = shelf::read(&vault, PURPOSE, path, |record| match Record::decode(record) {
@@ -162,22 +162,15 @@ impl Local {
             return Err(Error::Full(ITEM_LIMIT));
         }
         if let Some((vault, path)) = &self.0.place {
+            if state.shelf.is_none() {
+                state.rewrite(vault, path)?;
+            }
             let record = Record::encode(key, &entries);
-            match &mut state.shelf {
-                Some(shelf) => match shelf.append(&record) {
-                    Ok(()) => {}
-                    Err(error) => {
-                        // What was written half would hide everything behind it.
-                        state.shelf = None;
-                        return Err(error);
-                    }
-                },
-                None => {
-                    state.rewrite(vault, path)?;
-                    if let Some(shelf) = &mut state.shelf {
-                        shelf.append(&record)?;
-                    }
-                }
+            let appended = state.shelf.as_mut().map_or(Ok(()), |shelf| shelf.append(&record));
+            if let Err(error) = appended {
+                // What was written half would hide everything behind it.
+                state.shelf = None;
+                return Err(error);
             }
         }
         if !entries.is_empty() {
@@ -223,7 +216,14 @@ impl State {
 
     fn rewrite(&mut self, vault: &Vault, path: &Path) -> Result<(), Error> {
         let records = self.orders.iter().map(|(key, entries)| Record::encode(key, entries));
-        self.shelf = Some(Shelf::replace(vault, PURPOSE, path, records)?);
+        match Shelf::replace(vault, PURPOSE, path, records) {
+            Ok(shelf) => self.shelf = Some(shelf),
+            Err(error) => {
+                // It may have failed with the new file in place: the one that is open has no name then.
+                self.shelf = self.shelf.take().filter(Shelf::is_named);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::seal::{self, FileKey, Vault, place};
@@ -14,6 +15,10 @@ const MAGIC: &[u8; 8] = b"LOTSEWL1";
 
 /// Bytes of one record: one order with all its steps.
 const RECORD_LIMIT: usize = 8 << 20;
+
+/// The same sealed, without and with its length in front.
+const SEALED_LIMIT: usize = RECORD_LIMIT + FileKey::OVERHEAD;
+const FRAMED_LIMIT: usize = SEALED_LIMIT + 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +33,12 @@ pub enum Error {
          move the file away to start with no local orders", path.display()
     )]
     Sealed { path: PathBuf },
+    #[error(
+        "{} is damaged behind its first {whole} records, and more follow that cannot be told apart; nothing was \
+         changed. Restore the file if you have a copy; else move it away to start with no local orders, and have \
+         their senders send them again", path.display()
+    )]
+    Damaged { path: PathBuf, whole: u64 },
     #[error("an order has more steps than fit one record; split it")]
     TooLarge,
     #[error(
@@ -98,14 +109,25 @@ impl Shelf {
         Ok(())
     }
 
+    /// Whether the file still has its name: if not, what is appended to it is lost.
+    pub(super) fn is_named(&self) -> bool {
+        match (self.file.metadata(), fs::metadata(&self.path)) {
+            (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
+            _ => false,
+        }
+    }
+
     /// How many records stand in the file, overtaken ones included.
     pub(super) fn records(&self) -> u64 {
         self.records
     }
 }
 
-/// Reads the records of a file one after the other, up to its end or to the first that is not whole. Gives how
-/// many there were; `None` if there is no file, or none that this master key opens. Blocking.
+/// Reads the records of a file one after the other. The last may be torn: whoever put it was not told that it is
+/// safe. Gives how many there were; `None` if there is no file, or none that this master key opens. Blocking.
+///
+/// # Errors
+/// [`Error::Damaged`] if more follows behind a record that is not whole.
 pub(super) fn read(
     vault: &Vault,
     purpose: &'static str,
@@ -126,25 +148,75 @@ pub(super) fn read(
         _ => None,
     };
     let Some(key) = key else { return Ok(None) };
+    let failed = |source| Error::Io { path: path.to_owned(), source };
     let mut index = 0;
-    while let Some(sealed) = next_record(&mut input) {
-        let Ok(record) = key.open(index, &sealed) else { break };
-        take(&record);
+    loop {
+        let framed = next_record(&mut input).map_err(failed)?;
+        if framed.is_empty() {
+            return Ok(Some(index));
+        }
+        match sealed(&framed).and_then(|sealed| key.open(index, sealed).ok()) {
+            Some(record) => take(&record),
+            None => {
+                let mut rest = framed;
+                let mut more = (&mut input).take(FRAMED_LIMIT as u64);
+                let more = more.read_to_end(&mut rest).map_err(failed)?;
+                if more < FRAMED_LIMIT && is_torn(&rest) {
+                    return Ok(Some(index));
+                }
+                return Err(Error::Damaged { path: path.to_owned(), whole: index });
+            }
+        }
         index += 1;
     }
-    Ok(Some(index))
 }
 
-fn next_record(input: &mut impl Read) -> Option<Vec<u8>> {
-    let mut length = [0; 4];
-    input.read_exact(&mut length).ok()?;
-    let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
-    if length > RECORD_LIMIT + FileKey::OVERHEAD {
-        return None;
+/// A record with its length in front, or as much of it as there is.
+fn next_record(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut framed = Vec::new();
+    input.by_ref().take(4).read_to_end(&mut framed)?;
+    let length = length(&framed).unwrap_or(0).min(SEALED_LIMIT);
+    input.by_ref().take(length as u64).read_to_end(&mut framed)?;
+    Ok(framed)
+}
+
+fn length(framed: &[u8]) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(*framed.first_chunk()?)).ok()
+}
+
+/// The record without its length, if it is as long.
+fn sealed(framed: &[u8]) -> Option<&[u8]> {
+    let sealed = framed.get(4..)?;
+    (length(framed)? == sealed.len()).then_some(sealed)
+}
+
+/// Whether the rest of a file is the begun last record, and not a damaged one with others behind it.
+fn is_torn(rest: &[u8]) -> bool {
+    let is_nothing = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let Some(length) = length(rest) else { return true };
+    if is_nothing(rest) {
+        return true;
     }
-    let mut sealed = vec![0; length];
-    input.read_exact(&mut sealed).ok()?;
-    Some(sealed)
+    let is_length = (FileKey::OVERHEAD..=SEALED_LIMIT).contains(&length);
+    match rest.get(length.saturating_add(4)..) {
+        Some(behind) if is_length => is_nothing(behind),
+        // It ends within the record, unless its length is what is damaged.
+        None if is_length => !(4..rest.len()).any(|at| ends_whole(rest.get(at..).unwrap_or(&[]))),
+        _ => false,
+    }
+}
+
+/// Whether these bytes are records by their lengths, the last of them whole.
+fn ends_whole(mut bytes: &[u8]) -> bool {
+    loop {
+        let length =
+            length(bytes).filter(|length| (FileKey::OVERHEAD..=SEALED_LIMIT).contains(length));
+        match length.and_then(|length| bytes.get(length + 4..)) {
+            Some([]) => return true,
+            Some(behind) => bytes = behind,
+            None => return false,
+        }
+    }
 }
 
 fn framed(key: &FileKey, index: u64, record: &[u8]) -> Result<Vec<u8>, Error> {

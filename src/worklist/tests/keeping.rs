@@ -222,6 +222,108 @@ fn a_torn_change_costs_itself_and_a_foreign_key_nothing() {
     assert_eq!(Local::open(vault(folder.path()), &path).unwrap().len(), 19);
 }
 
+/// Where the records of a file begin, and its end.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    let mut at = 8 + crate::seal::FileKey::WRAPPED_LEN;
+    let mut found = vec![at];
+    while at < bytes.len() {
+        at +=
+            4 + usize::try_from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())).unwrap();
+        found.push(at);
+    }
+    found
+}
+
+#[test]
+fn damage_in_the_middle_is_told_and_nothing_behind_it_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("local.sealed");
+    let local = Local::open(vault(folder.path()), &path).unwrap();
+    for n in 0..20 {
+        local.put(&LocalKey::new(&format!("k{n}")).unwrap(), entries(1)).unwrap();
+    }
+    drop(local);
+    let good = std::fs::read(&path).unwrap();
+    let begins = records(&good);
+    assert_eq!(begins.len(), 21);
+    let (fifth, sixth, last) = (begins[4], begins[5], begins[19]);
+    let changed = |at: usize, with: &dyn Fn(&mut [u8])| {
+        let mut bytes = good.clone();
+        with(&mut bytes[at..]);
+        bytes
+    };
+    let damaged = [
+        ("a byte of the content", changed(fifth + 100, &|bytes| bytes[0] ^= 1)),
+        ("a byte of the length", changed(fifth, &|bytes| bytes[0] ^= 1)),
+        ("a length far beyond the end", changed(fifth, &|bytes| bytes[2] ^= 64)),
+        ("no length at all", changed(fifth, &|bytes| bytes[3] ^= 64)),
+        ("a sector of nothing", changed(fifth, &|bytes| bytes[..512].fill(0))),
+        ("the last but one", changed(begins[18] + 50, &|bytes| bytes[0] ^= 1)),
+    ];
+    for (what, bytes) in damaged {
+        std::fs::write(&path, &bytes).unwrap();
+        let Err(error) = Local::open(vault(folder.path()), &path) else { panic!("{what}") };
+        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{what}: the file is left alone");
+    }
+    let torn = [
+        ("within the content", good[..last + 30].to_vec()),
+        ("within the length", good[..last + 2].to_vec()),
+        ("never written", [&good[..last], &[0; 4096]].concat()),
+        ("written in part", changed(last + 40, &|bytes| bytes.fill(0))),
+        ("written in part, with room behind", [&good[..last + 40], &[0; 9000]].concat()),
+    ];
+    for (what, bytes) in torn {
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Local::open(vault(folder.path()), &path).unwrap().len(), 19, "{what}");
+    }
+    std::fs::write(&path, &good[..sixth]).unwrap();
+    assert_eq!(Local::open(vault(folder.path()), &path).unwrap().len(), 5);
+}
+
+#[test]
+fn a_cache_that_is_damaged_is_asked_for_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sealed");
+    let now = clock().now();
+    let cache = Cache::open(vault(folder.path()), &path).unwrap();
+    cache.fill(&ris(), Extent::Whole, entries(5), now, Duration::ZERO);
+    cache.save(now).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let third = records(&bytes)[2];
+    bytes[third + 60] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(Cache::open(vault(folder.path()), &path).unwrap().slot(&ris()).is_none());
+}
+
+#[test]
+fn nothing_is_put_into_a_file_that_lost_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("local.sealed");
+    let local = Local::open(vault(folder.path()), &path).unwrap();
+    let key = |n: usize| LocalKey::new(&format!("k{n}")).unwrap();
+    local.put(&key(1), entries(2)).unwrap();
+    // As after a replacement that failed with the new file in place.
+    let copy = folder.path().join("copy");
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::rename(&copy, &path).unwrap();
+    let obstacle = path.with_extension("new");
+    std::fs::create_dir_all(obstacle.join("full")).unwrap();
+    local.put(&key(3), entries(1)).unwrap();
+    assert!(local.remove(&key(3)).is_ok());
+    let old = local.orders();
+    let [(_, of_old)] = &old[..] else { panic!("one order") };
+    let newest = of_old.iter().filter_map(|entry| entry.day()).max().unwrap();
+    assert!(local.forget_before(newest.tomorrow().unwrap()).is_err());
+    assert!(local.put(&key(2), entries(1)).is_err(), "it could not be kept");
+    std::fs::remove_dir_all(&obstacle).unwrap();
+    local.put(&key(2), entries(1)).unwrap();
+    drop(local);
+    let local = Local::open(vault(folder.path()), &path).unwrap();
+    assert_eq!(local.get(&key(2)).len(), 1);
+}
+
 #[test]
 fn a_key_that_changes_for_ever_does_not_fill_the_disk() {
     let folder = tempfile::tempdir().unwrap();
