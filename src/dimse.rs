@@ -29,6 +29,7 @@ mod server_commit;
 mod server_retrieve;
 mod status;
 mod store;
+mod waiting;
 mod wire;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub use retrieve::{Arriving, Counts, Originator, Retrieving, Told};
 pub use server::{Caller, Echo, Find, Flow, Request, ServerAssociation, Store, Terms};
 pub use server_retrieve::RetrieveRequest;
 pub use status::{Status, StatusClass};
+pub use waiting::{Slot, Waiting};
 pub use wire::Stream;
 
 use crate::dicom::{AeTitle, Uid};

@@ -16,14 +16,18 @@ use tokio_util::sync::CancellationToken;
 pub use section::{Hl7Section, ListenerSection};
 
 use crate::clock::Clock;
-use crate::dimse;
+use crate::dimse::{self, Slot, Waiting};
 use crate::hl7::{self, Code, Fault, Frame, Head, Link, Message, Patience, Verdict};
 use crate::metrics::{Kind, Metrics, Value};
 use crate::tls;
 use crate::worklist::hl7::Book;
 
-/// Interface engines keep one connection a feed; a site has a handful.
+/// Interface engines keep one connection a feed; a site has a handful. One more ends the one that was silent for
+/// longest, for senders that lost theirs without a word open another.
 const CONNECTIONS: usize = 32;
+
+/// Those that end beside those that are served.
+const ENDING: usize = 32;
 
 /// How long a message under way is waited for when the gateway stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -99,16 +103,19 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let section = Arc::new(section);
-    let connection = |stream, from| {
-        let tls = transport.get();
-        converse(Arc::clone(&door), Arc::clone(&section), tls, stop.clone(), stream, from)
+    let waiting = Waiting::new(CONNECTIONS);
+    let connection = |stream, from: SocketAddr| {
+        let (tls, stop, section) = (transport.get(), stop.clone(), Arc::clone(&section));
+        let (door, waiting) = (Arc::clone(&door), waiting.clone());
+        converse(door, section, waiting, tls, stop, stream, from)
     };
-    dimse::listen(listener, stop.clone(), GRACE, CONNECTIONS, connection).await;
+    dimse::listen(listener, stop.clone(), GRACE, CONNECTIONS + ENDING, connection).await;
 }
 
 async fn converse(
     door: Arc<Door>,
     section: Arc<ListenerSection>,
+    waiting: Waiting,
     tls: Option<tls::Acceptor>,
     stop: CancellationToken,
     stream: TcpStream,
@@ -119,22 +126,29 @@ async fn converse(
         tracing::warn!(%address, "HL7 sender turned away; name it in hl7.listeners.senders if it may send");
         return;
     }
+    let mut slot = waiting.enter(address);
     // Without it an answer waits for the delayed acknowledgement of the one before.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let stream: Box<dyn dimse::Stream> = match tls {
         None => Box::new(stream),
-        Some(acceptor) => match acceptor.accept(stream, door.patience.frame).await {
-            Ok((stream, _)) => Box::new(stream),
-            Err(error) => {
-                tracing::warn!(%address, "HL7 sender turned away: TLS: {error}");
-                return;
+        Some(acceptor) => {
+            let shaken = tokio::select! {
+                shaken = acceptor.accept(stream, door.patience.frame) => shaken,
+                () = slot.evicted() => return,
+            };
+            match shaken {
+                Ok((stream, _)) => Box::new(stream),
+                Err(error) => {
+                    tracing::warn!(%address, "HL7 sender turned away: TLS: {error}");
+                    return;
+                }
             }
-        },
+        }
     };
     let mut link = Link::new(stream, door.patience);
-    if let Err(error) = answer_all(&mut link, &door, &section, &stop, address).await {
+    if let Err(error) = answer_all(&mut link, &door, &section, &stop, &mut slot, address).await {
         tracing::warn!(%address, %error, "HL7 connection ended");
     }
     link.close().await;
@@ -145,6 +159,7 @@ async fn answer_all(
     door: &Arc<Door>,
     section: &ListenerSection,
     stop: &CancellationToken,
+    slot: &mut Slot,
     address: IpAddr,
 ) -> Result<(), hl7::Error> {
     loop {
@@ -152,7 +167,16 @@ async fn answer_all(
             biased;
             () = stop.cancelled() => return Ok(()),
             frame = link.next() => frame?,
+            () = slot.evicted() => {
+                tracing::warn!(
+                    %address, limit = CONNECTIONS,
+                    "HL7 connection ended: it was silent for longest, and another one needed its place; if the sender \
+                     keeps so many on purpose, have it use fewer"
+                );
+                return Ok(());
+            }
         };
+        slot.touch();
         let now = door.clock.now().timestamp().to_zoned(door.zone.clone());
         let at = now.strftime("%Y%m%d%H%M%S%z").to_string();
         match frame {

@@ -13,7 +13,6 @@ mod promises;
 mod query;
 mod section;
 mod store;
-mod waiting;
 mod worklist;
 
 use std::collections::BTreeMap;
@@ -32,7 +31,7 @@ pub use worklist::{Key as WorklistKey, keys as worklist_keys};
 
 use crate::dicom::AeTitle;
 use crate::dimse::{
-    self, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms,
+    self, May, Offer, PeerSection, Rejection, Request, ServerAssociation, Status, Terms, Waiting,
 };
 use crate::import::Kind;
 use crate::tls;
@@ -40,7 +39,10 @@ use crate::worklist::Worklist;
 use access::{Access, Admitted, Expected};
 use moved::Moved;
 use store::Reception;
-use waiting::Waiting;
+
+/// Connections that have not asked for an association yet: more than any burst of modalities, and few beside the
+/// 1024 descriptors that a process has at least.
+const WAITING: usize = 256;
 
 /// How much the door takes at once.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +97,7 @@ impl Door {
             limits,
             access: Access::new(limits.associations),
             storage: RwLock::new(Offer::any_storage()),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(WAITING),
             room: Arc::new(Semaphore::new(plain::ROOM)),
         })
     }
@@ -184,7 +186,7 @@ pub async fn serve_over(
         Box::pin(converse(Arc::clone(&door), transport.get(), stop.clone(), stream, from))
     };
     // Those that are turned away linger a moment.
-    let connections = limits.associations.saturating_add(waiting::MOST.saturating_mul(2));
+    let connections = limits.associations.saturating_add(WAITING.saturating_mul(2));
     dimse::listen(listener, stop.clone(), limits.grace, connections, connection).await;
 }
 

@@ -86,6 +86,32 @@ async fn orders_are_taken_however_they_come() {
 }
 
 #[tokio::test]
+async fn connections_that_sleep_keep_nobody_out() {
+    let open = open(&["127.0.0.1"], &[]).await;
+    let mut sleeping = Vec::new();
+    for _ in 0..CONNECTIONS {
+        sleeping.push(TcpStream::connect(open.address).await.unwrap());
+    }
+    // The oldest has just sent something; another one makes room.
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let order =
+        |n: usize| [&[0x0b], his::order(&item(n), "NW", "7").as_slice(), &[0x1c, 0x0d]].concat();
+    let mut answer = [0; 4096];
+    sleeping[0].write_all(&order(1)).await.unwrap();
+    assert!(sleeping[0].read(&mut answer).await.unwrap() > 0);
+    for n in 2..4 {
+        let answers = his::send(open.address, &[his::order(&item(n), "NW", "8")], Manner::Proper)
+            .await
+            .unwrap();
+        assert_eq!(verdict(&answers[0]), Verdict::Accept);
+    }
+    sleeping[0].write_all(&order(4)).await.unwrap();
+    assert!(sleeping[0].read(&mut answer).await.unwrap() > 0, "it is in use");
+    assert_eq!(sleeping[1].read(&mut answer).await.unwrap(), 0, "it was silent for longest");
+    assert_eq!(open.local.len(), 4);
+}
+
+#[tokio::test]
 async fn strangers_are_turned_away() {
     let order = his::order(&item(1), "NW", "1");
     let elsewhere = open(&["192.0.2.1"], &[]).await;

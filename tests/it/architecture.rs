@@ -35,7 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ring", &["seal", "tls"]),
     ("config", &["gateway"]),
     ("sd_notify", &["gateway"]),
-    ("nix", &["clock", "gateway", "http", "journal", "seal", "spool"]),
+    ("nix", &["clock", "dimse", "gateway", "http", "journal", "seal", "spool"]),
     ("tracing_subscriber", &["main"]),
     ("tikv_jemallocator", &["main"]),
     ("clap", &["cli", "main"]),
