@@ -310,7 +310,8 @@ async fn answer_all(
             Some(Request::Retrieve(request)) => {
                 let (held, peers) = (door.held(), door.peers());
                 let (us, association) = (&door.ae_title, &mut association);
-                query::hand_over(association, &request, held, us, &peers).await?;
+                let whom = (peer.peer.as_str(), &*peers);
+                query::hand_over(association, &request, held, us, whom).await?;
             }
             // The worklist is the only other query class that is offered.
             Some(Request::Find(find)) => {

@@ -30,6 +30,10 @@ async fn decided_studies_are_found_and_fetched_as_they_would_be_delivered() {
         .worklist_folder(&wl)
         .peer("asker", "ASKER", asker.port, &["query", "retrieve"])
         .peer("stranger", "STRANGER", 9, &["echo"])
+        // Another one of the same title lives elsewhere: what the asker fetches is not sent there.
+        .table(
+            "[peers.abroad]\nae-title = \"ASKER\"\naddress = \"192.0.2.1:104\"\nmay = [\"echo\"]",
+        )
         .start()
         .await;
     let id = daemon.api.upload("medium.zip", medium.zip(), &json!({})).await;

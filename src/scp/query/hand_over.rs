@@ -76,7 +76,7 @@ pub(in crate::scp) async fn hand_over(
     request: &RetrieveRequest,
     held: Held,
     us: &AeTitle,
-    peers: &BTreeMap<String, PeerSection>,
+    (asker, peers): (&str, &BTreeMap<String, PeerSection>),
 ) -> Result<(), dimse::Error> {
     let (class, identifier) = (request.sop_class.clone(), request.identifier.clone());
     let named =
@@ -88,10 +88,12 @@ pub(in crate::scp) async fn hand_over(
             let cancelled = match request.destination() {
                 None => get(association, request, &chosen, &mut tally).await?,
                 Some(title) => {
-                    let to = peers.values().find(|peer| peer.ae_title.as_str() == title);
-                    let Some(to) = to else {
+                    let Some(to) = destination(title, asker, peers) else {
                         let (status, counts) = refuse(Status::MOVE_DESTINATION_UNKNOWN);
-                        tracing::warn!("C-MOVE to a destination that is no peer refused");
+                        tracing::warn!(
+                            peer = %asker,
+                            "C-MOVE refused: its destination is no peer, or several peers have that title"
+                        );
                         return association.respond_retrieve(request, status, counts, None).await;
                     };
                     move_to(association, request, (to, us), &chosen, &mut tally).await?
@@ -119,6 +121,21 @@ pub(in crate::scp) async fn hand_over(
         Err(_) => refuse(Status::CANNOT_UNDERSTAND),
     };
     association.respond_retrieve(request, refused.0, refused.1, None).await
+}
+
+/// Whom the title of a C-MOVE means. Peers may share one: then only the one that asks can be meant.
+fn destination<'a>(
+    title: &str,
+    asker: &str,
+    peers: &'a BTreeMap<String, PeerSection>,
+) -> Option<&'a PeerSection> {
+    let title = AeTitle::new(title).ok()?;
+    let asking = peers.get(asker).filter(|peer| peer.ae_title == title);
+    asking.or_else(|| {
+        let mut titled = peers.values().filter(|peer| peer.ae_title == title);
+        let only = titled.next()?;
+        titled.next().is_none().then_some(only)
+    })
 }
 
 async fn get(
@@ -231,5 +248,31 @@ async fn move_to(
             left.iter().for_each(|uid| tally.note(uid, None));
             Ok(Flow::Continue)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_of_two_peers_means_the_one_that_asks() {
+        let peer = |title: &str, port: u16| -> PeerSection {
+            let text = format!("ae-title = {title:?}\naddress = \"127.0.0.1:{port}\"");
+            toml::from_str(&text).unwrap()
+        };
+        let peers = [("a", "VIEWER", 1), ("b", "VIEWER", 2), ("pacs", "PACS", 3)];
+        let peers: BTreeMap<String, PeerSection> =
+            peers.map(|(name, title, port)| (name.to_owned(), peer(title, port))).into();
+        let to = |title: &str, asker: &str| {
+            destination(title, asker, &peers).map(|peer| peer.address.clone())
+        };
+        assert_eq!(to("VIEWER", "b").as_deref(), Some("127.0.0.1:2"));
+        assert_eq!(to("VIEWER", "a").as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(to("PACS", "b").as_deref(), Some("127.0.0.1:3"));
+        assert_eq!(to(" PACS\0", "b").as_deref(), Some("127.0.0.1:3"));
+        assert_eq!(to("VIEWER", "pacs"), None, "which of the two is not said");
+        assert_eq!(to("NOWHERE", "b"), None);
+        assert_eq!(to("", "b"), None);
     }
 }
