@@ -177,6 +177,10 @@ impl ServerAssociation {
     }
 
     async fn request(&mut self) -> Result<Option<Request>, Error> {
+        // It was released while we waited for an answer of the peer.
+        if self.voice.outbound.is_shut() {
+            return Ok(None);
+        }
         loop {
             if let Some((context, command)) = self.stashed.take() {
                 self.received = 0;

@@ -6,10 +6,13 @@
 
 mod shelf;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
@@ -30,6 +33,9 @@ const MOST_REFERENCES: usize = 1_000_000;
 
 /// How often open requests are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Peers that are reported to at once.
+const TELLING: usize = 16;
 
 /// Between attempts to report.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -57,6 +63,13 @@ struct Promise {
     attempts: u32,
     #[serde(default)]
     due: Moment,
+}
+
+impl Promise {
+    /// Whether nothing can be told any more.
+    fn is_over(&self, now: Moment) -> bool {
+        now.since(self.asked) >= LIMIT
+    }
 }
 
 /// All open requests. Cheap to clone.
@@ -221,22 +234,32 @@ fn report(door: &Door, promise: &Promise) -> Option<Report> {
     Some(Report { transaction: promise.transaction.clone(), committed, failed })
 }
 
-/// Reports on open requests as soon as they can be, until `stop`.
+/// Reports on open requests as soon as they can be, until `stop`. Each peer is told by itself: one that does not
+/// answer keeps nobody else waiting.
 pub async fn keep(door: Arc<Door>, stop: CancellationToken) {
     let keeping = async {
+        let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut telling = FuturesUnordered::new();
+        let mut busy: BTreeSet<String> = BTreeSet::new();
         loop {
-            tokio::time::sleep(LOOK).await;
-            let now = door.intake.now();
-            let open: Vec<Promise> = door.promises().list().clone();
-            for promise in open {
-                if now.since(promise.asked) >= LIMIT {
-                    tracing::warn!(peer = %promise.peer, "a storage commitment was never heard by its peer");
-                    door.promises().settle(&promise.peer, &promise.transaction, Next::Done).await;
-                } else if now.reached(promise.due)
-                    && let Some(report) = report(&door, &promise)
-                {
-                    tell(&door, &promise, &report, now).await;
+            tokio::select! {
+                Some(peer) = telling.next(), if !telling.is_empty() => {
+                    busy.remove(&peer);
+                    continue;
                 }
+                _ = looks.tick() => {}
+            }
+            let now = door.intake.now();
+            let due: BTreeSet<String> = {
+                let open = door.promises();
+                let open = open.list();
+                let due = open.iter().filter(|one| now.reached(one.due) || one.is_over(now));
+                due.map(|one| one.peer.clone()).filter(|peer| !busy.contains(peer)).collect()
+            };
+            for peer in due.into_iter().take(TELLING.saturating_sub(busy.len())) {
+                busy.insert(peer.clone());
+                telling.push(tell_all(&door, peer));
             }
         }
     };
@@ -246,11 +269,32 @@ pub async fn keep(door: Arc<Door>, stop: CancellationToken) {
     }
 }
 
-async fn tell(door: &Door, promise: &Promise, report: &Report, now: Moment) {
+/// Tells one peer what can be told, up to the first report that it does not hear; gives its name back.
+async fn tell_all(door: &Door, peer: String) -> String {
+    let open: Vec<Promise> =
+        door.promises().list().iter().filter(|one| one.peer == peer).cloned().collect();
+    for promise in open {
+        let now = door.intake.now();
+        if promise.is_over(now) {
+            tracing::warn!(%peer, "a storage commitment was never heard by its peer");
+            door.promises().settle(&peer, &promise.transaction, Next::Done).await;
+        } else if now.reached(promise.due)
+            && let Some(report) = report(door, &promise)
+            && !tell(door, &promise, &report).await
+        {
+            break;
+        }
+    }
+    peer
+}
+
+/// Whether the peer heard it.
+async fn tell(door: &Door, promise: &Promise, report: &Report) -> bool {
     let peers = door.peers();
     let Some(peer) = peers.get(&promise.peer) else {
-        door.promises().settle(&promise.peer, &promise.transaction, Next::Later(now)).await;
-        return;
+        let next = Next::Later(door.intake.now());
+        door.promises().settle(&promise.peer, &promise.transaction, next).await;
+        return false;
     };
     let remote = peer.remote(&door.ae_title);
     let contexts = dimse::commitment_contexts();
@@ -264,10 +308,13 @@ async fn tell(door: &Door, promise: &Promise, report: &Report, now: Moment) {
         }
         Err(error) => {
             tracing::warn!(peer = %promise.peer, %error, "storage commitment could not be reported yet");
-            Next::Later(now)
+            // It may have taken minutes.
+            Next::Later(door.intake.now())
         }
     };
+    let is_heard = matches!(next, Next::Done);
     door.promises().settle(&promise.peer, &promise.transaction, next).await;
+    is_heard
 }
 
 #[cfg(test)]

@@ -111,6 +111,11 @@ impl Fake {
     }
 }
 
+/// An intake that holds nothing.
+pub(super) fn intake() -> Arc<dyn Intake> {
+    Fake::new()
+}
+
 fn new_arrival(spool: &Spool) -> (Arrival, Arc<Gate>) {
     let (id, gate) = (ImportId::new(), Arc::new(Gate::default()));
     (Arrival::new(id, spool.create(id).unwrap(), Arc::clone(&gate)), gate)

@@ -87,7 +87,9 @@ async fn a_peer_that_releases_instead_of_answering_a_report_is_let_go() {
         let mut association = accepted(far).await;
         let asked = commit_of(&mut association).await;
         association.respond_commit(&asked, Status::SUCCESS).await.unwrap();
-        association.report(&asked, &report()).await.unwrap()
+        let told = association.report(&asked, &report()).await.unwrap();
+        assert!(association.next_request().await.unwrap().is_none(), "it ended in order");
+        told
     });
     let (contexts, there) = (commitment_contexts(), remote(nowhere()));
     let released = call_over::<_, Error>(Box::new(near), &there, &contexts, async |client| {

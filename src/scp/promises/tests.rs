@@ -49,3 +49,47 @@ async fn there_is_a_limit_and_waits_grow() {
     }
     assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
 }
+
+#[tokio::test]
+async fn a_peer_that_hangs_keeps_no_other_waiting() {
+    use crate::dimse::{Offer, Request, Terms};
+    use std::collections::BTreeMap;
+
+    // It lets one in and says nothing.
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listening = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = |listener: &tokio::net::TcpListener| -> dimse::PeerSection {
+        let address = listener.local_addr().unwrap();
+        toml::from_str(&format!("ae-title = \"CT1\"\naddress = \"{address}\"")).unwrap()
+    };
+    let peers: BTreeMap<String, dimse::PeerSection> =
+        [("a".to_owned(), peer(&hanging)), ("b".to_owned(), peer(&listening))].into();
+    let ours = crate::dicom::AeTitle::new("LOTSE").unwrap();
+    let door = Door::new(ours, peers, super::super::tests::intake(), Default::default());
+    for n in 0..3 {
+        door.promises().take(Promise { peer: "a".into(), ..promise(n) }).await;
+    }
+    door.promises().take(Promise { peer: "b".into(), ..promise(3) }).await;
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep(Arc::clone(&door), stop.clone()));
+    let told = async {
+        let (stream, from) = listening.accept().await.unwrap();
+        let offers = |_: &dimse::Caller| Ok(vec![Offer::commitment()]);
+        let terms = Terms::default();
+        let mut association = dimse::accept_tcp(stream, from, &terms, offers).await.unwrap();
+        let Some(Request::Report(report)) = association.next_request().await.unwrap() else {
+            panic!("a report")
+        };
+        association.respond_report(&report, Status::SUCCESS).await.unwrap();
+        assert!(association.next_request().await.unwrap().is_none());
+        report.content
+    };
+    // One answer of the other is waited for for half a minute.
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
+    assert_eq!(told.transaction, promise(3).transaction);
+    while door.promises().len() > 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.cancel();
+    keeping.await.unwrap();
+}
