@@ -165,13 +165,12 @@ impl fmt::Display for Spoken {
 impl Rejection {
     fn by_us(self) -> &'static str {
         match self {
-            Self::CallingUnknown => {
-                "no peer with this calling AE title is configured; add it under [peers]"
+            Self::CallingUnknown | Self::NotPermitted => {
+                "it is not let in; a line before this one says why"
             }
             Self::CalledUnknown => "it called another AE title than ours; correct it at the peer",
             Self::ApplicationContext => "unknown application context",
             Self::ProtocolVersion => "unknown protocol version",
-            Self::NotPermitted => "this peer may ask nothing; see the key `may` of the peer",
             Self::Congestion => "the gateway is stopping",
             Self::LimitExceeded => "too many associations at once, or PDUs too small",
             Self::Other(..) => "no reason",

@@ -92,7 +92,13 @@ impl Access {
         let from = caller.address.ip().to_canonical();
         let titled: Vec<(&String, &PeerSection)> =
             peers.iter().filter(|(_, peer)| peer.ae_title == caller.calling).collect();
-        let first = titled.first().map(|(name, _)| *name).ok_or(Rejection::CallingUnknown)?;
+        let Some((first, _)) = titled.first().copied() else {
+            tracing::warn!(
+                calling = %caller.calling, address = %from,
+                "no peer has this calling AE title; if it may call, add it under [peers]"
+            );
+            return Err(Rejection::CallingUnknown);
+        };
         let mut refusal = None;
         for (name, peer) in titled {
             if !self.lives_there(peer, from).await {

@@ -363,6 +363,66 @@ async fn only_known_callers_come_in_and_get_what_they_may() {
     assert_eq!(rejected(echo(house.remote("MONITOR")).await), Rejection::CallingUnknown);
 }
 
+/// What is logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_the_cause_of_a_refusal_and_no_other() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let house = house(Limits::default()).await;
+    let elsewhere: PeerSection =
+        toml::from_str("ae-title = \"AWAY\"\naddress = \"192.0.2.1:104\"\nmay = [\"echo\"]")
+            .unwrap();
+    let unshown: PeerSection = toml::from_str(
+        "ae-title = \"SHY\"\naddress = \"127.0.0.1:104\"\nmay = [\"echo\"]\n\
+         certificates = [\"shy\"]",
+    )
+    .unwrap();
+    let peers = [("away".to_owned(), elsewhere), ("shy".to_owned(), unshown)];
+    house.door.set_peers(peers.into());
+    for (title, cause, others) in [
+        ("STRANGER", "add it under [peers]", ["networks", "`may`"]),
+        ("AWAY", "add the address to the peer's `networks`", ["under [peers]", "`may`"]),
+        ("SHY", "it has to show a certificate", ["under [peers]", "`may`"]),
+    ] {
+        let refused: Result<Status, Error> =
+            call(&house.remote(title), &contexts(), async |client| client.echo().await).await;
+        assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+        let mut said = String::new();
+        while !said.contains("association not accepted") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            said.push_str(&log.text());
+        }
+        assert!(said.contains(cause) && said.contains(title), "{said}");
+        assert!(others.iter().all(|other| !said.contains(other)), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn too_many_associations_are_told_to_come_later() {
     let house = house(Limits { associations: 1, ..Limits::default() }).await;
