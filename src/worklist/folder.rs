@@ -43,12 +43,17 @@ pub(super) async fn ask(path: PathBuf, queries: Vec<Query>, options: Arc<Options
 
 fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gathered> {
     let reading = Reading::new(&options.fallback_character_set, &options.stations);
-    let (files, within_limit) = entry_files(path)?;
+    let Listed { files, within_limit, closed } = entry_files(path)?;
     let shown = path.display();
     let origin = Origin::Folder(path.into());
     let (mut items, mut entries, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     if !within_limit {
         notes.push(format!("folder {shown} holds more than {FILE_LIMIT} entries; remove old ones"));
+    }
+    if closed > 0 {
+        notes.push(format!(
+            "folder {shown} has {closed} subfolders that cannot be read; let the gateway read them, or move them away"
+        ));
     }
     let mut without_id = 0_usize;
     let mut take = |entry: &DataSet| match item_of(entry, &reading) {
@@ -110,16 +115,27 @@ fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gat
     Ok(Gathered { items, entries, reached, notes })
 }
 
-/// The `.wl` files of the folder and its subfolders, sorted, and whether all were listed.
-fn entry_files(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
+/// The `.wl` files of a folder and its subfolders, sorted.
+pub(super) struct Listed {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) within_limit: bool,
+    /// Subfolders that we may not read.
+    pub(super) closed: usize,
+}
+
+/// What a file system puts into its topmost folder for itself; no application entity is called so.
+const OF_THE_SYSTEM: &str = "lost+found";
+
+pub(super) fn entry_files(folder: &Path) -> io::Result<Listed> {
     let mut files = Vec::new();
+    let mut closed = 0_usize;
     let mut folders = Vec::new();
     let mut names = 0_usize;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         names += 1;
         if names > NAME_LIMIT || files.len() >= FILE_LIMIT {
-            return Ok((files, false));
+            return Ok(Listed { files, within_limit: false, closed });
         }
         // Follows links: sites link the folder of an AE title to another one.
         match fs::metadata(&path) {
@@ -130,11 +146,21 @@ fn entry_files(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
     }
     folders.sort();
     for folder in folders {
-        for entry in fs::read_dir(folder)? {
+        let listed = match fs::read_dir(&folder) {
+            Ok(listed) => listed,
+            Err(_) if folder.ends_with(OF_THE_SYSTEM) => continue,
+            // Removed since it was listed: its orders are gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(_) => {
+                closed += 1;
+                continue;
+            }
+        };
+        for entry in listed {
             let path = entry?.path();
             names += 1;
             if names > NAME_LIMIT || files.len() >= FILE_LIMIT {
-                return Ok((files, false));
+                return Ok(Listed { files, within_limit: false, closed });
             }
             if is_entry(&path) && fs::metadata(&path).is_ok_and(|what| what.is_file()) {
                 files.push(path);
@@ -142,7 +168,7 @@ fn entry_files(folder: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
         }
     }
     files.sort();
-    Ok((files, true))
+    Ok(Listed { files, within_limit: true, closed })
 }
 
 fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {

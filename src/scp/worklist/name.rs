@@ -133,7 +133,9 @@ fn is_like(asked: &str, found: &str) -> bool {
     }
     let length = asked.chars().count();
     let forgiven = length / 5;
+    // Every letter more or less is one to forgive, and comparing costs the product of both lengths.
+    let is_near = found.chars().count().abs_diff(length) <= forgiven;
     asked == found
         || (length >= PREFIX_LEAST && found.starts_with(asked))
-        || (forgiven > 0 && strsim::damerau_levenshtein(asked, found) <= forgiven)
+        || (forgiven > 0 && is_near && strsim::damerau_levenshtein(asked, found) <= forgiven)
 }

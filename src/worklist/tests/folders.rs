@@ -104,6 +104,42 @@ async fn a_missing_folder_is_unreachable_and_one_of_two_makes_it_incomplete() {
 }
 
 #[test]
+fn a_subfolder_that_cannot_be_read_hides_no_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let good = entry("1", "A1", "Müller^Eva").write(Syntax::ExplicitLittle);
+    for name in ["OFFIS", "lost+found", "CLOSED"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("OFFIS/1.wl"), &good).unwrap();
+    let allow = |name: &str, mode| {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow("", 0o755);
+    allow("OFFIS", 0o755);
+    allow("lost+found", 0o700);
+    allow("CLOSED", 0o700);
+    // In a thread of its own as nobody, whoever runs this.
+    let listed = std::thread::scope(|scope| {
+        let nobody = scope.spawn(|| {
+            let nobody = nix::unistd::Uid::from_raw(65534);
+            if nix::unistd::geteuid().is_root() {
+                nix::unistd::setfsuid(nobody);
+            } else {
+                allow("lost+found", 0);
+                allow("CLOSED", 0);
+            }
+            folder::entry_files(folder.path()).unwrap()
+        });
+        nobody.join().unwrap()
+    });
+    allow("lost+found", 0o700);
+    allow("CLOSED", 0o700);
+    assert_eq!((listed.files.len(), listed.closed), (1, 1), "lost+found is no station");
+    assert!(listed.within_limit);
+}
+
+#[test]
 fn hostile_entry_bytes_are_errors() {
     let good =
         part_10(&entry("1", "A1", "Müller^Eva"), "1.2.840.10008.1.2", Syntax::ImplicitLittle);
