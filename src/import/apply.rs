@@ -18,6 +18,9 @@ use crate::dicom::{StudyFacts, Uid};
 /// Attempts to reach a portal, or waits for it to prepare, before a person has to look.
 pub const PULL_ATTEMPTS: u32 = 60;
 
+/// A burst that goes on and on sets aside no more than a medium does.
+const SET_ASIDE_LISTED: usize = 10_000;
+
 impl Import {
     /// The import that its first event makes.
     ///
@@ -43,6 +46,7 @@ impl Import {
             studies: vec![],
             instances: Instances::default(),
             set_aside: vec![],
+            disputed: Arc::default(),
             notes: vec![],
             promised: vec![],
             session: None,
@@ -303,16 +307,11 @@ impl Import {
 
     /// Takes an instance into the books: into its study, or as a duplicate, or set aside.
     fn add(&mut self, found: &Inspected) {
-        if let Some((_, known)) = self.instances.find(&found.sop_instance) {
+        if let Some((number, known)) = self.instances.find(&found.sop_instance) {
             if known.blob.digest == found.blob.digest {
                 self.duplicates += 1;
             } else {
-                self.set_aside.push(SetAside {
-                    name: format!("SOP instance {}", found.sop_instance),
-                    reason: "another object with the same SOP Instance UID but different content \
-                             came before it; compare both at the source"
-                        .into(),
-                });
+                self.dispute(number, found);
             }
             return;
         }
@@ -347,6 +346,36 @@ impl Import {
     /// The number of an instance of this import.
     pub fn number_of(&self, sop_instance: &Uid) -> Option<u32> {
         self.instances.find(sop_instance).map(|(number, _)| number)
+    }
+
+    /// Sets an object aside whose UID another one has: the first goes on, and nobody can tell which one is right.
+    fn dispute(&mut self, number: u32, found: &Inspected) {
+        let aside = |name: String, reason: &str| SetAside { name, reason: reason.to_owned() };
+        match self.set_aside.len() {
+            ..SET_ASIDE_LISTED => self.set_aside.push(aside(
+                format!("SOP instance {}", found.sop_instance),
+                "another object with the same SOP Instance UID but different content came before it; compare both at \
+                 the source",
+            )),
+            SET_ASIDE_LISTED => self.set_aside.push(aside(
+                "more objects".to_owned(),
+                "set aside too; the list ends here",
+            )),
+            _ => {}
+        }
+        if !self.disputed.contains(&number) {
+            Arc::make_mut(&mut self.disputed).insert(number);
+        }
+        // Sent again under another patient, the study is of two, and the rules must see that.
+        let mut studies = self.studies.iter_mut();
+        if let Some(study) = studies.find(|study| study.instances.contains(&number)) {
+            Arc::make_mut(study).learn(&found.facts.patient, None);
+        }
+    }
+
+    /// Whether another object came with the UID of this instance.
+    pub fn is_disputed(&self, number: u32) -> bool {
+        self.disputed.contains(&number)
     }
 
     /// Everything is here: every study asks the worklist.

@@ -406,6 +406,9 @@ pub struct Import {
     /// Remarks on what came, for people.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Instances of which another object with the same UID was set aside.
+    #[serde(default)]
+    pub disputed: Arc<BTreeSet<u32>>,
     /// What the portal's list has of what came and was not looked at yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promised: Vec<Promised>,

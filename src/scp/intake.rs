@@ -75,9 +75,8 @@ impl Intake for Pipeline {
     }
 
     fn standing(&self, sop_instance: &Uid) -> Option<Standing> {
-        // Sent twice, it may stand better in one import than in the other.
         let imports = self.imports();
-        imports.iter().filter_map(|import| confirm::standing(import, sop_instance)).max()
+        confirm::standing(imports.iter().map(|import| &**import), sop_instance)
     }
 
     fn now(&self) -> Moment {
