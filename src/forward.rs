@@ -27,7 +27,7 @@ mod stow;
 mod verdict;
 mod vouching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,7 +65,8 @@ pub struct Run {
     pub plan: Plan,
     pub compressed: Compressed,
     pub stored: Stored,
-    pub runs: Runs,
+    /// What left in runs before without an answer that told what became of it: the destination may have it from us.
+    pub may_hold: Arc<BTreeSet<u32>>,
     /// What a person decided against: contradictions, and what a destination held.
     pub overridden: Vec<String>,
     /// With their numbers in the import.
@@ -82,14 +83,6 @@ pub enum Stored {
     Some,
 }
 
-/// Whether there were runs before that sent something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs {
-    First,
-    /// One ended early: an object may be there without an answer having reached us.
-    Again,
-}
-
 /// Makes an outcome durable. A run waits for it at least every few instances, so that a crash repeats few
 /// sends.
 #[async_trait]
@@ -97,8 +90,8 @@ pub trait Recorder: Send + Sync {
     async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone>;
     /// For progress only: bytes that left, counted as they go.
     fn sent_bytes(&self, bytes: u64);
-    /// What was counted in this run did not leave after all: nobody was reached.
-    fn nothing_left(&self) {}
+    /// This instance left, and no answer told what became of it.
+    fn unanswered(&self, number: u32);
 }
 
 /// The scheduler does not want this run any more.

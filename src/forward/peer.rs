@@ -164,7 +164,7 @@ pub(super) async fn deliver(peer: Peer<'_>, run: Run) -> Ended {
     let facts = existing::RunFacts {
         study: run.study.clone(),
         patient: run.plan.patient(),
-        runs: run.runs,
+        may_hold: run.may_hold,
     };
     let source: Arc<dyn Source> = Arc::new(run.spool);
     for batch in route::batches(run.instances, peer.compressed) {

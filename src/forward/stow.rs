@@ -7,7 +7,7 @@ mod answer;
 mod body;
 mod settle;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,7 +115,11 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
     let (plan, facts) = (Arc::new(run.plan), Arc::new(run.facts));
     let source: Arc<dyn Source> = Arc::new(run.spool);
     let mut queue = batches(run.instances, run.compressed);
-    let (mut postponing, mut reached) = (None, false);
+    let mut postponing = None;
+    let mut may_hold = BTreeSet::clone(&run.may_hold);
+    let left = |items: &mut dyn Iterator<Item = &Item>| {
+        items.for_each(|item| run.recorder.unanswered(item.number));
+    };
     while let Some(batch) = queue.pop_front() {
         let permit = tokio::select! {
             biased;
@@ -151,42 +155,50 @@ pub(super) async fn deliver(name: &str, stow: &Stow, permits: &Arc<Semaphore>, r
         };
         let answered = tokio::select! {
             biased;
-            () = run.brake.cancelled() => return stopped(),
+            () = run.brake.cancelled() => {
+                left(&mut batch.iter());
+                return stopped();
+            }
             answered = uploading => answered,
         };
         drop(permit);
         let produced = producing.await.unwrap_or_default();
+        // Also those that it answered too early to have seen.
+        let is_refused = |n| produced.refused.iter().any(|(refused, _)| *refused == n);
+        let mut sent = batch.iter().filter(|item| !is_refused(item.number));
         let mut next = match (answered, produced.broken) {
             // The request broke off on purpose; the others go again.
-            (_, Some((number, fault))) => match lasting(fault) {
-                Ok(sentence) => {
-                    let rest = batch.iter().filter(|item| item.number != number);
-                    let rest = rest
-                        .filter(|item| !produced.refused.iter().any(|(n, _)| *n == item.number));
-                    Next {
+            (_, Some((number, fault))) => {
+                let mut before = sent.clone().take_while(|item| item.number != number);
+                match lasting(fault) {
+                    Ok(sentence) => Next {
+                        unanswered: before.map(|item| item.number).collect(),
                         outcomes: vec![(number, refused(sentence))],
-                        again: vec![rest.cloned().collect()],
+                        again: vec![sent.filter(|item| item.number != number).cloned().collect()],
                         ..Next::default()
+                    },
+                    Err(sentence) => {
+                        left(&mut before);
+                        return postponed(sentence, Pause::Study);
                     }
                 }
-                Err(sentence) => return postponed(sentence, Pause::Study),
-            },
+            }
             (None, None) => Next::default(),
             (Some(Ok((status, answers))), None) => {
-                // Also those that it answered too early to have seen.
-                let is_refused = |n| produced.refused.iter().any(|(refused, _)| *refused == n);
-                let sent = batch.iter().filter(|item| !is_refused(item.number));
-                settle(status, answers.as_ref(), sent.cloned().collect(), run.runs)
+                settle(status, answers.as_ref(), sent.cloned().collect(), &may_hold)
+            }
+            (Some(Err(error)), None) if error.is_unsent() => {
+                return postponed(format!("{name}: {}", told(&error)), Pause::Destination);
             }
             (Some(Err(error)), None) => {
-                let pause = if error.is_unsent() { Pause::Destination } else { Pause::Study };
-                if error.is_unsent() && !reached {
-                    run.recorder.nothing_left();
-                }
-                return postponed(format!("{name}: {}", told(&error)), pause);
+                left(&mut sent);
+                return postponed(format!("{name}: {}", told(&error)), Pause::Study);
             }
         };
-        reached = true;
+        for number in std::mem::take(&mut next.unanswered) {
+            run.recorder.unanswered(number);
+            may_hold.insert(number);
+        }
         let refusals = produced.refused.into_iter();
         next.outcomes.extend(refusals.map(|(number, why)| (number, refused(why))));
         if !next.outcomes.is_empty() && run.recorder.record(next.outcomes).await.is_err() {

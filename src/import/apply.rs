@@ -128,11 +128,16 @@ impl Import {
                 let study = self.study_mut(study).ok_or(illegal)?;
                 study.sent(destination, outcomes).ok_or(illegal)
             }
-            Event::DeliveryPostponed { study, destination, due, sentence, unsent } => {
+            Event::DeliveryPostponed { study, destination, due, sentence, unsent, unanswered } => {
                 let study = self.study_mut(study).ok_or(illegal)?;
+                let instances = Arc::clone(&study.instances);
                 let delivery = study.delivery_postponed(destination, *due, sentence, now);
                 let delivery = delivery.ok_or(illegal)?;
-                delivery.may_hold |= !unsent;
+                match unanswered.as_slice() {
+                    _ if *unsent => {}
+                    [] => delivery.any_may_have_left(&instances),
+                    some => delivery.left(some.iter().copied().filter(|n| instances.contains(n))),
+                }
                 Ok(vec![])
             }
             Event::Held { study, destination, sentence } => {
@@ -343,11 +348,6 @@ impl Import {
         }
     }
 
-    /// The number of an instance of this import.
-    pub fn number_of(&self, sop_instance: &Uid) -> Option<u32> {
-        self.instances.find(sop_instance).map(|(number, _)| number)
-    }
-
     /// Sets an object aside whose UID another one has: the first goes on, and nobody can tell which one is right.
     fn dispute(&mut self, number: u32, found: &Inspected) {
         let aside = |name: String, reason: &str| SetAside { name, reason: reason.to_owned() };
@@ -376,6 +376,11 @@ impl Import {
     /// Whether another object came with the UID of this instance.
     pub fn is_disputed(&self, number: u32) -> bool {
         self.disputed.contains(&number)
+    }
+
+    /// The number of an instance of this import.
+    pub fn number_of(&self, sop_instance: &Uid) -> Option<u32> {
+        self.instances.find(sop_instance).map(|(number, _)| number)
     }
 
     /// Everything is here: every study asks the worklist.

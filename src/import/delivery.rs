@@ -1,5 +1,8 @@
 //! One study on its way to one destination, with what was answered for each of its instances.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::commitment::Commitment;
@@ -30,9 +33,9 @@ pub struct Delivery {
     /// Whether a run is sending, not only waiting for its turn.
     #[serde(default)]
     pub began: bool,
-    /// Whether the destination may hold an object that no answer has reached us for.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub may_hold: bool,
+    /// What left for the destination without an answer that told what became of it: it may be there.
+    #[serde(default)]
+    pub may_hold: Arc<BTreeSet<u32>>,
     /// What the destination does beyond answering.
     #[serde(default)]
     pub commitment: Commitment,
@@ -56,7 +59,7 @@ impl Delivery {
             outcomes: Outcomes::default(),
             attempts: 0,
             interrupted: 0,
-            may_hold: false,
+            may_hold: Arc::default(),
             due: None,
             fails_since: None,
             last_error: None,
@@ -64,6 +67,18 @@ impl Delivery {
             began: false,
             commitment: Commitment::default(),
         }
+    }
+
+    /// These left, and nobody can tell whether they are there.
+    pub(super) fn left(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        Arc::make_mut(&mut self.may_hold).extend(numbers);
+    }
+
+    /// Any of these may have left that has no answer: whoever could tell which is gone.
+    pub(super) fn any_may_have_left(&mut self, instances: &[u32]) {
+        let open = instances.iter().copied().filter(|n| self.outcomes.get(*n).is_none());
+        let open: Vec<u32> = open.collect();
+        self.left(open);
     }
 
     pub fn delivered(&self) -> usize {

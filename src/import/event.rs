@@ -140,9 +140,13 @@ pub enum Event {
         destination: DestinationName,
         due: Moment,
         sentence: String,
-        /// Not a byte of an object left in it.
+        /// Nothing left in it without an answer.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unsent: bool,
+        /// What left without an answer that tells what became of it. If neither this nor `unsent` says anything, it
+        /// may be whatever is not answered: that is how it was written before this was kept.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unanswered: Vec<u32>,
     },
     /// A destination holds this study for somebody else: nothing was sent, a person decides.
     Held {

@@ -293,10 +293,13 @@ impl Work {
     }
 
     /// Whether nothing was sent and no run is under way, so that the study may still be filed elsewhere.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub fn is_untouched(&self) -> bool {
         // What has not begun (it is held, put off, or waits for its turn) is refused its beginning, and looks at the
-        // work anew then.
-        self.deliveries.iter().all(|delivery| !delivery.began && delivery.outcomes.is_empty())
+        // work anew then. What a crash or a retry cut off counts as sent: its run may have got so far, or still go on.
+        let untouched = |delivery: &Delivery| {
+            !delivery.began && delivery.outcomes.is_empty() && delivery.may_hold.is_empty()
+        };
+        self.deliveries.iter().all(untouched)
     }
 }
 
@@ -403,12 +406,12 @@ pub struct Import {
     pub studies: Vec<Arc<Study>>,
     pub instances: Instances,
     pub set_aside: Vec<SetAside>,
-    /// Remarks on what came, for people.
-    #[serde(default)]
-    pub notes: Vec<String>,
     /// Instances of which another object with the same UID was set aside.
     #[serde(default)]
     pub disputed: Arc<BTreeSet<u32>>,
+    /// Remarks on what came, for people.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What the portal's list has of what came and was not looked at yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promised: Vec<Promised>,

@@ -245,8 +245,10 @@ impl Study {
                     delivery
                         .outcomes
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
-                    delivery.may_hold |= delivery.began;
                     (delivery.interrupted, delivery.began) = (0, false);
+                    if delivery.began {
+                        delivery.any_may_have_left(&self.instances);
+                    }
                     (delivery.due, delivery.fails_since) = (None, None);
                     delivery.held = None;
                     delivery.commitment.reset();
@@ -289,7 +291,9 @@ impl Study {
                     if delivery.due.is_some() || delivery.outcomes.len() >= expected {
                         continue;
                     }
-                    delivery.may_hold |= delivery.began;
+                    if delivery.began {
+                        delivery.any_may_have_left(&self.instances);
+                    }
                     if how.counts(std::mem::take(&mut delivery.began), &mut delivery.interrupted) {
                         return self.quarantine(&cut_off("sending it"));
                     }

@@ -184,6 +184,7 @@ fn events() -> impl Strategy<Value = Event> {
             due: Moment::default(),
             sentence: "busy".into(),
             unsent: n % 2 == 0,
+            unanswered: if n == 1 { vec![1, 99] } else { vec![] },
         }),
         study.clone().prop_map(move |n| Event::Held {
             study: study_uid(n),

@@ -39,6 +39,16 @@ impl Pipeline {
         };
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
+        if let StudyState::Quarantined { work: Some(work), .. } = &found.state
+            && !matches!(choice, Choice::Reject)
+            && !work.is_untouched()
+        {
+            return Err(Refusal::NotNow(
+                "some of this study was sent, or may have been, as it was decided before; press retry, or reject it \
+                 and import it again"
+                    .into(),
+            ));
+        }
             Choice::Items { item_ids } => {
                 let (items, candidates) = self.find_items(found, &item_ids).await?;
                 let items = self.all_as_now(items).await?;

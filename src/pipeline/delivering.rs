@@ -1,7 +1,7 @@
 //! One run of a delivery: its turn in the lane, what is sent, what is recorded of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +10,10 @@ use super::lanes::{Lane, Rank};
 use super::progress::Counters;
 use super::shared::Shared;
 use super::stages::{Stages, failed};
-use super::{Backoff, Pipeline, Refusal};
+use super::{Backoff, Pipeline};
 use crate::clock::Moment;
 use crate::dicom::Uid;
-use crate::forward::{Brake, Ended, Gone, Recorder, Retry, Run, Runs, Stored};
+use crate::forward::{Brake, Ended, Gone, Recorder, Retry, Run, Stored};
 use crate::import::{DestinationName, Event, ImportId, InstanceOutcome, Kind, Stage, StudyState};
 
 /// How often what waits for its turn looks whether it has waited long enough.
@@ -67,13 +67,13 @@ impl Stages {
                 let wait =
                     settings.backoff.jittered(delivery.attempts.saturating_add(1), seed(import.id));
                 let (due, sentence) = (shared.clock.now().after(wait), error.to_string());
-                let unsent = true;
                 return Some(Event::DeliveryPostponed {
                     study: uid,
                     destination,
                     due,
                     sentence,
-                    unsent,
+                    unsent: true,
+                    unanswered: vec![],
                 });
             }
             Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
@@ -86,7 +86,7 @@ impl Stages {
         let outcomes = Arc::new(Outcomes {
             pipeline: self.pipeline.clone(),
             counters: shared.counters(import.id),
-            left: AtomicBool::new(false),
+            unanswered: Mutex::default(),
             import: import.id,
             study: uid.clone(),
             destination: destination.clone(),
@@ -103,10 +103,7 @@ impl Stages {
                 0 => Stored::Nothing,
                 _ => Stored::Some,
             },
-            runs: match (delivery.may_hold, delivery.commitment.resent) {
-                (false, 0) => Runs::First,
-                _ => Runs::Again,
-            },
+            may_hold: Arc::clone(&delivery.may_hold),
             overridden: work.decision.overridden.clone(),
             instances: instances.collect(),
             spool,
@@ -115,7 +112,7 @@ impl Stages {
         };
         let attempts = delivery.attempts;
         let ended = settings.destinations.deliver(&destination, run).await;
-        let unsent = !outcomes.left.load(Ordering::Acquire);
+        let unanswered = outcomes.take_unanswered();
         let found = settings.destinations.get(&destination).map(|found| &found.retries);
         let retry = found.and_then(|found| found.whole.as_ref());
         let retry_objects = found.and_then(|found| found.objects.as_ref()).or(retry);
@@ -127,7 +124,7 @@ impl Stages {
         let sentence = match ended {
             // Nothing is forwarding any more that has all its outcomes; anything else would wait for ever.
             Ended::Complete if !self.is_unanswered(import.id, &uid, &destination) => {
-                self.wake(&lane, &destination);
+                wake(shared, &lane, &destination);
                 return None;
             }
             Ended::Complete => {
@@ -138,7 +135,7 @@ impl Stages {
                 sentence
             }
             Ended::Held { sentence } => {
-                self.wake(&lane, &destination);
+                wake(shared, &lane, &destination);
                 return Some(Event::Held { study: uid, destination, sentence });
             }
         };
@@ -152,14 +149,25 @@ impl Stages {
             alarm(shared, &destination, &sentence);
             lane.rest(now, &whole)
         } else {
-            self.wake(&lane, &destination);
+            wake(shared, &lane, &destination);
             now.after(wait)
         };
         let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
+        let postponed = |study: Uid, due, sentence: &str| Event::DeliveryPostponed {
+            study,
+            destination: destination.clone(),
+            due,
+            sentence: sentence.to_owned(),
+            unsent: unanswered.is_empty(),
+            unanswered: unanswered.clone(),
+        };
         let mut due = due;
         if let Some(end) = ends.filter(|_| !brake.is_stopped()) {
             let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
             if now.since(since) >= end {
+                // A retry has to know what may be there.
+                let event = postponed(uid.clone(), due, &sentence);
+                let _ = self.pipeline.report(import.id, event).await;
                 let end = humantime::format_duration(end);
                 let sentence = format!(
                     "{sentence}; {destination} was tried for {end}, as its `retry` says; mend the cause and press \
@@ -170,15 +178,7 @@ impl Stages {
             // The last time at the end, not after it.
             due = due.earlier(since.after(end));
         }
-        Some(Event::DeliveryPostponed { study: uid, destination, due, sentence, unsent })
-    }
-
-    /// The destination took something.
-    fn wake(&self, lane: &Lane, destination: &DestinationName) {
-        if lane.wake() {
-            let beginning = takes_nothing(destination);
-            self.pipeline.shared.log(|log| log.settle_alarm(&beginning));
-        }
+        Some(postponed(uid, due, &sentence))
     }
 
     /// Whether a study may be begun now by what the configuration says of its destination.
@@ -227,6 +227,14 @@ impl Stages {
     }
 }
 
+/// The destination took something.
+fn wake(shared: &Shared, lane: &Lane, destination: &DestinationName) {
+    if lane.wake() {
+        let beginning = takes_nothing(destination);
+        shared.log(|log| log.settle_alarm(&beginning));
+    }
+}
+
 /// A person sees at once that a destination takes nothing, not only in each of its studies.
 fn alarm(shared: &Shared, destination: &DestinationName, sentence: &str) {
     let beginning = takes_nothing(destination);
@@ -247,27 +255,39 @@ pub(super) fn seed(id: ImportId) -> u64 {
 struct Outcomes {
     pipeline: Pipeline,
     counters: Arc<Counters>,
-    /// Whether a byte of an object has left.
-    left: AtomicBool,
+    /// What left without an answer.
+    unanswered: Mutex<BTreeSet<u32>>,
     import: ImportId,
     study: Uid,
     destination: DestinationName,
+}
+
+impl Outcomes {
+    fn take_unanswered(&self) -> Vec<u32> {
+        let mut all = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all).into_iter().collect()
+    }
 }
 
 #[async_trait]
 impl Recorder for Outcomes {
     async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
         let (study, destination) = (self.study.clone(), self.destination.clone());
+        let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let event = Event::Sent { study, destination, outcomes };
-        self.pipeline.report(self.import, event).await.map_err(|_: Refusal| Gone)
+        if self.pipeline.report(self.import, event).await.is_err() {
+            // As if there had been no answer.
+            numbers.into_iter().for_each(|number| self.unanswered(number));
+            return Err(Gone);
+        }
+        Ok(())
     }
 
     fn sent_bytes(&self, bytes: u64) {
-        self.left.store(true, Ordering::Release);
         self.counters.add_bytes(bytes);
     }
 
-    fn nothing_left(&self) {
-        self.left.store(false, Ordering::Release);
+    fn unanswered(&self, number: u32) {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use lotse::dicom::{AeTitle, DataSet, Syntax, Uid};
 use lotse::dimse::{MAX_PDU, Remote, Timeouts};
 use lotse::forward::{
-    Brake, Destination, Destinations, Ended, Gone, Recorder, Run, Runs, Stored, Target,
+    Brake, Destination, Destinations, Ended, Gone, Recorder, Run, Stored, Target,
 };
 use lotse::import::{
     Compressed, DestinationName, File, ImportId, Instance, InstanceOutcome, Origin,
@@ -40,6 +40,8 @@ impl Recorder for Book {
     }
 
     fn sent_bytes(&self, _bytes: u64) {}
+
+    fn unanswered(&self, _number: u32) {}
 }
 
 struct House {
@@ -112,7 +114,7 @@ impl House {
             plan,
             compressed: Compressed::default(),
             stored: Stored::Nothing,
-            runs: Runs::First,
+            may_hold: Arc::default(),
             overridden: vec![],
             instances,
             spool: self.spool.clone(),

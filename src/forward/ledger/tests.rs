@@ -24,6 +24,8 @@ impl Recorder for Slow {
     }
 
     fn sent_bytes(&self, _: u64) {}
+
+    fn unanswered(&self, _: u32) {}
 }
 
 fn slow(allowed: usize) -> Arc<Slow> {

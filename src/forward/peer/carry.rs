@@ -113,7 +113,10 @@ async fn one<A: Association>(
     let instance = &current.instance;
     let answer = tokio::select! {
         biased;
-        () = shared.brake.cancelled() => return Err(Stopped::Cancelled),
+        () = shared.brake.cancelled() => {
+            shared.recorder.unanswered(current.number);
+            return Err(Stopped::Cancelled);
+        }
         answer = client.store(
             &instance.sop_class,
             &instance.sop_instance,
@@ -134,7 +137,10 @@ async fn one<A: Association>(
             record(shared, ledger, current.number, refused(sentence)).await?;
             return Err(Stopped::Spent);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            shared.recorder.unanswered(current.number);
+            return Err(error.into());
+        }
     };
     match shared.judge.of_status(status, &current.instance.sop_instance) {
         Verdict::Answered(outcome) => record(shared, ledger, current.number, outcome).await,
@@ -143,6 +149,7 @@ async fn one<A: Association>(
             Ok(())
         }
         Verdict::Later(sentence) => {
+            shared.recorder.unanswered(current.number);
             shared.postpone(format!("{}: {sentence}", shared.name));
             Ok(())
         }

@@ -2,9 +2,10 @@
 //! patient; after a run, whose the instances are that it called duplicates.
 //!
 //! Invariants: nothing is sent to a PACS that says the study is somebody else's, unless a person overrode just
-//! this; a duplicate counts as delivered only if the PACS, asked, holds it for our patient, or if it may
-//! be there by us and nobody can be asked.
+//! this; a duplicate counts as delivered only if the PACS, asked, holds it for our patient, or if just this
+//! instance may be there by us and nobody can be asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Peer, Shared, locked};
@@ -12,7 +13,7 @@ use crate::dicom::{PatientId, Uid};
 use crate::dimse::{self, Client, Remote, Status};
 use crate::forward::holdings::{self, Held, Subject};
 use crate::forward::verdict::{self, When};
-use crate::forward::{Ended, Existing, Run, Runs, Stored};
+use crate::forward::{Ended, Existing, Run, Stored};
 use crate::import::{Instance, InstanceOutcome};
 
 /// Who is asked: the peer itself unless the section names another.
@@ -112,7 +113,7 @@ pub(super) async fn duplicates(peer: &Peer<'_>, run: &RunFacts, shared: &Shared)
 pub(super) struct RunFacts {
     pub(super) study: Uid,
     pub(super) patient: Option<PatientId>,
-    pub(super) runs: Runs,
+    pub(super) may_hold: Arc<BTreeSet<u32>>,
 }
 
 enum Settled {
@@ -152,8 +153,8 @@ async fn settle(
                 "{name} says that it has this instance already, but does not find it in this study; look for \
                  its SOP Instance UID there, then press retry"
             )),
-            // An earlier run broke off and may have left it there.
-            Held::Unknown(_) if run.runs == Runs::Again => delivered(),
+            // An earlier run broke off at it and may have left it there.
+            Held::Unknown(_) if run.may_hold.contains(number) => delivered(),
             Held::Unknown(why) => refused(format!(
                 "{name} says that it has this instance already, and cannot be asked for which patient: {why}; \
                  look there, then set existing-study to \"ignore\" and press retry, or cancel the import"

@@ -1,9 +1,10 @@
 //! What follows from the answer to one request, by its HTTP status (PS3.18 table 10.5.3-1) and by instance.
 
+use std::collections::BTreeSet;
+
 use super::answer::{Answers, Said};
 use super::{Item, Pause, refused};
 use crate::dimse::{Status, StatusClass};
-use crate::forward::Runs;
 use crate::forward::verdict::{self, Verdict};
 use crate::import::InstanceOutcome;
 
@@ -15,6 +16,8 @@ pub(super) struct Next {
     pub(super) outcomes: Vec<(u32, InstanceOutcome)>,
     /// Requests to come.
     pub(super) again: Vec<Vec<Item>>,
+    /// Those of which the answer does not tell what became.
+    pub(super) unanswered: Vec<u32>,
     /// Why not all of it is done, and who waits.
     pub(super) fault: Option<(String, Pause)>,
 }
@@ -28,15 +31,29 @@ impl Next {
     }
 }
 
-/// Reads `answers` by what was sent.
-pub(super) fn settle(status: u16, answers: Option<&Answers>, sent: Vec<Item>, runs: Runs) -> Next {
+/// Reads `answers` by what was sent. `may_hold` are those that the server may have from us.
+pub(super) fn settle(
+    status: u16,
+    answers: Option<&Answers>,
+    sent: Vec<Item>,
+    may_hold: &BTreeSet<u32>,
+) -> Next {
     let mut next = Next::default();
+    let tells_nothing = match status {
+        200..=299 | 409 => answers.is_none(),
+        400 | 401 | 403 | 404 | 405 | 406 | 413 | 415 | 422 | 429 | 501 => false,
+        // A proxy that gave up waiting says so, too.
+        _ => true,
+    };
+    if tells_nothing {
+        next.unanswered = sent.iter().map(|item| item.number).collect();
+    }
     let stop = |next: &mut Next, sentence: &str| {
         next.postpone(format!("{sentence} (HTTP {status})"), Pause::Destination);
     };
     match status {
         200..=299 | 409 => match answers {
-            Some(answers) => named(answers, sent, runs, &mut next),
+            Some(answers) => named(answers, sent, may_hold, &mut next),
             None if status == 409 => apart(status, sent, &mut next),
             None => next.postpone(
                 format!(
@@ -55,13 +72,14 @@ pub(super) fn settle(status: u16, answers: Option<&Answers>, sent: Vec<Item>, ru
     next
 }
 
-fn named(answers: &Answers, sent: Vec<Item>, runs: Runs, next: &mut Next) {
+fn named(answers: &Answers, sent: Vec<Item>, may_hold: &BTreeSet<u32>, next: &mut Next) {
     let mut natively = Vec::new();
     let mut unnamed = 0_usize;
     for item in sent {
         let outcome = match answers.get(&item.instance.sop_instance) {
             None => {
                 unnamed = unnamed.saturating_add(1);
+                next.unanswered.push(item.number);
                 continue;
             }
             Some(Said::Stored(status)) => InstanceOutcome::Delivered { status: status.0 },
@@ -69,9 +87,12 @@ fn named(answers: &Answers, sent: Vec<Item>, runs: Runs, next: &mut Next) {
                 natively.extend(native(item));
                 continue;
             }
-            Some(Said::Failed(status)) => match failed(*status, runs) {
+            Some(Said::Failed(status)) => match failed(*status, item.number, may_hold) {
                 Ok(outcome) => outcome,
                 Err((sentence, pause)) => {
+                    if pause == Pause::Study {
+                        next.unanswered.push(item.number);
+                    }
                     next.postpone(sentence, pause);
                     continue;
                 }
@@ -87,7 +108,11 @@ fn named(answers: &Answers, sent: Vec<Item>, runs: Runs, next: &mut Next) {
     next.again.push(natively);
 }
 
-fn failed(status: Status, runs: Runs) -> Result<InstanceOutcome, (String, Pause)> {
+fn failed(
+    status: Status,
+    number: u32,
+    may_hold: &BTreeSet<u32>,
+) -> Result<InstanceOutcome, (String, Pause)> {
     // A failure for a reason that means success is one without a reason.
     let status = match status.class() {
         StatusClass::Success | StatusClass::Warning => Status::PROCESSING_FAILURE,
@@ -95,7 +120,7 @@ fn failed(status: Status, runs: Runs) -> Result<InstanceOutcome, (String, Pause)
     };
     match verdict::of_status(status) {
         Verdict::Answered(outcome) => Ok(outcome),
-        Verdict::Doubtful if runs == Runs::Again => {
+        Verdict::Doubtful if may_hold.contains(&number) => {
             Ok(InstanceOutcome::Delivered { status: status.0 })
         }
         Verdict::Doubtful => Ok(InstanceOutcome::Refused {

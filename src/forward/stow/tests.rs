@@ -208,3 +208,71 @@ async fn a_server_that_is_down_postpones() {
     assert!(is_paused(&ended), "{ended:?}");
     assert!(sentence(&ended).contains("127.0.0.1") && !sentence(&ended).contains("studies"));
 }
+
+/// Takes what comes and answers each request by the script: 0111 for everything, or hangs up.
+async fn hanging_up(at: usize) -> (String, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/studies", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut requests = 0;
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut all, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+            let boundary = |all: &[u8]| {
+                let text = String::from_utf8_lossy(all).into_owned();
+                let (_, rest) = text.split_once("boundary=")?;
+                rest.split(['\r', '"', ';']).next().map(str::to_owned)
+            };
+            loop {
+                let read = stream.read(&mut buffer).await.unwrap();
+                all.extend_from_slice(&buffer[..read]);
+                let end = boundary(&all).map(|boundary| format!("--{boundary}--"));
+                let ended = end.is_some_and(|end| {
+                    all.windows(end.len()).any(|window| window == end.as_bytes())
+                });
+                if read == 0 || ended {
+                    break;
+                }
+            }
+            requests += 1;
+            if requests == at {
+                continue;
+            }
+            let failed: Vec<_> = (0..200)
+                .map(|n| {
+                    serde_json::json!({
+                        "00081150": {"vr": "UI", "Value": [uids::CT_IMAGE_STORAGE]},
+                        "00081155": {"vr": "UI", "Value": [format!("1.2.3.4.5.{n}")]},
+                        "00081197": {"vr": "US", "Value": [0x0111]},
+                    })
+                })
+                .collect();
+            let body = serde_json::json!({"00081198": {"vr": "SQ", "Value": failed}}).to_string();
+            let head = format!(
+                "HTTP/1.1 409 Conflict\r\ncontent-type: application/dicom+json\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(body.as_bytes()).await.unwrap();
+        }
+    });
+    (url, server)
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_makes_only_its_own_duplicates_ours() {
+    let house = House::new(&[(EXPLICIT, 20); 120]);
+    let (url, server) = hanging_up(2).await;
+    let (name, to) = destinations(&url, Credentials::Nobody);
+    let book = Arc::new(Book::default());
+    let ended = to.deliver(&name, house.run(&book)).await;
+    assert!(matches!(ended, Ended::Postponed { .. }), "{ended:?}");
+    assert_eq!(*book.unanswered.lock().unwrap(), (50..100).collect());
+    assert_eq!(to.deliver(&name, house.run(&book)).await, Ended::Complete);
+    let delivered: Vec<u32> =
+        book.statuses().into_iter().filter(|(_, s)| s.is_some()).map(|(n, _)| n).collect();
+    assert_eq!((book.outcomes().len(), delivered), (120, (50..100).collect()));
+    server.abort();
+}

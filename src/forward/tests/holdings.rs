@@ -151,9 +151,49 @@ async fn a_duplicate_of_a_peer_that_cannot_be_asked_counts_if_it_may_be_ours() {
     let mute = Pacs::start(Door::default(), |_, _| Reply::Status(0x0111)).await;
     let (_, book) = run_with(&mute, |_, _| {}).await;
     assert!(book.statuses().iter().all(|(_, status)| status.is_none()), "never sent before");
-    let (_, book) = run_with(&mute, |run, _| run.runs = Runs::Again).await;
-    assert!(book.statuses().iter().all(|(_, status)| *status == Some(0x0111)));
+    let (_, book) = run_with(&mute, |run, _| run.may_hold = Arc::new([1].into())).await;
+    let expected = [(0, None), (1, Some(0x0111)), (2, None)];
+    assert_eq!(book.statuses(), expected, "only what left before without an answer");
     let (_, book) =
         run_with(&mute, |_, destination| destination.check.existing = Existing::Ignore).await;
     assert!(book.statuses().iter().all(|(_, status)| *status == Some(0x0111)));
+}
+
+#[tokio::test]
+async fn a_query_that_fails_once_makes_no_duplicate_ours() {
+    let mute = Pacs::start(Door::default(), |_, _| Reply::Status(0x0111)).await;
+    let rejects = Some(Rejection::LimitExceeded);
+    let closed = Pacs::start(Door { rejects, ..Door::default() }, |_, _| Reply::Status(0)).await;
+    let (name, destinations) = closed.destinations(1);
+    let Target::Peer { remote, .. } = destinations.get(&name).unwrap().target.clone() else {
+        panic!()
+    };
+    let (ended, book) = run_with(&mute, |run, destination| {
+        run.stored = Stored::Some;
+        destination.check.query = Some(("catalogue".into(), remote));
+    })
+    .await;
+    assert!(matches!(ended, Ended::Postponed { .. }), "{ended:?}");
+    let left = book.unanswered.lock().unwrap().clone();
+    assert_eq!(left.len(), 0, "each was answered");
+    let (_, book) = run_with(&mute, |run, _| run.may_hold = Arc::new(left)).await;
+    assert_eq!(book.statuses(), [(0, None), (1, None), (2, None)]);
+}
+
+#[tokio::test]
+async fn what_an_association_broke_off_at_may_be_ours() {
+    let reply = |n, times| match (n, times) {
+        (1, 1) => Reply::Abort,
+        _ => Reply::Status(0x0111),
+    };
+    let pacs = Pacs::start(Door::default(), reply).await;
+    let (name, destinations) = pacs.destinations(1);
+    let house = House::new(&[(EXPLICIT, 10); 3]);
+    let book = Arc::new(Book::default());
+    let ended = destinations.deliver(&name, house.run(&book)).await;
+    assert!(matches!(ended, Ended::Postponed { .. }), "{ended:?}");
+    assert_eq!(*book.unanswered.lock().unwrap(), [1].into());
+    assert_eq!(book.statuses(), [(0, None), (2, None)]);
+    assert_eq!(destinations.deliver(&name, house.run(&book)).await, Ended::Complete);
+    assert_eq!(book.statuses(), [(0, None), (1, Some(0x0111)), (2, None)]);
 }

@@ -179,7 +179,7 @@ impl House {
             plan: plan("Müller^Jörg"),
             compressed: Compressed::default(),
             stored: if known.is_empty() { Stored::Nothing } else { Stored::Some },
-            runs: Runs::First,
+            may_hold: Arc::new(book.unanswered.lock().unwrap().clone()),
             overridden: vec![],
             instances: open.collect(),
             spool: self.spool.clone(),
@@ -194,6 +194,7 @@ impl House {
 pub(in crate::forward) struct Book {
     pub(in crate::forward) outcomes: Mutex<BTreeMap<u32, InstanceOutcome>>,
     pub(in crate::forward) bytes: Mutex<u64>,
+    pub(in crate::forward) unanswered: Mutex<BTreeSet<u32>>,
     pub(in crate::forward) gone: bool,
 }
 
@@ -224,6 +225,10 @@ impl Recorder for Book {
 
     fn sent_bytes(&self, bytes: u64) {
         *self.bytes.lock().unwrap() += bytes;
+    }
+
+    fn unanswered(&self, number: u32) {
+        self.unanswered.lock().unwrap().insert(number);
     }
 }
 

@@ -308,6 +308,7 @@ impl Delivery {
                 lost.len()
             );
             self.outcomes.retain(|number, _| !lost.contains(&number));
+            Arc::make_mut(&mut self.may_hold).extend(lost);
             if commitment.resent >= RESENDS {
                 return Some(Heard::Person(format!(
                     "{told}; they were sent {RESENDS} times again; look into its log and at its disk, then press \

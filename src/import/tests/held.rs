@@ -82,3 +82,61 @@ fn it_is_not_decided_anew_while_another_destination_is_at_work() {
     assert_eq!(import.study(&study).unwrap().work().unwrap().held().len(), 2);
     assert!(import.apply(&decided, Moment::default()).is_ok());
 }
+
+#[test]
+fn what_may_be_there_of_a_run_that_was_cut_off_keeps_its_decision() {
+    let (mut import, study) = forwarding();
+    for _ in 1..=3 {
+        apply(&mut import, &began(&study, "pacs"));
+        apply(&mut import, &Event::Resumed { after: Stop::CutOff });
+    }
+    assert_eq!(import.study(&study).unwrap().state.name(), "Quarantined");
+    let decided = Event::Decided { study: study.clone(), order: order() };
+    assert!(import.apply(&decided, Moment::default()).is_err(), "the archive may hold some of it");
+    let reason = "not ours".into();
+    let rejected = Event::Rejected { study: study.clone(), reason, actor: actor() };
+    assert!(import.clone().apply(&rejected, Moment::default()).is_ok());
+    let actions = apply(&mut import, &Event::Retried { actor: actor() });
+    assert!(matches!(actions.as_slice(), [Action::Send { .. }]));
+    apply(&mut import, &held(&study, "pacs"));
+    assert!(import.apply(&decided, Moment::default()).is_err(), "it still may");
+}
+
+#[test]
+fn what_left_without_an_answer_keeps_its_decision() {
+    let (mut import, study, decided) = decided_for_two();
+    apply(&mut import, &began(&study, "archive"));
+    let postponed = |unanswered: &[u32]| Event::DeliveryPostponed {
+        study: study.clone(),
+        destination: DestinationName("archive".into()),
+        due: Moment::default(),
+        sentence: "it hung up".into(),
+        unsent: unanswered.is_empty(),
+        unanswered: unanswered.to_vec(),
+    };
+    let mut unsent = import.clone();
+    for (import, numbers) in [(&mut unsent, &[][..]), (&mut import, &[1])] {
+        apply(import, &postponed(numbers));
+        apply(import, &held(&study, "pacs"));
+    }
+    assert!(unsent.apply(&decided, Moment::default()).is_ok());
+    assert!(import.apply(&decided, Moment::default()).is_err());
+}
+
+/// A retry forgets that a run goes on, and what that one reports must not be booked on another decision.
+#[test]
+fn a_run_that_outlives_a_retry_keeps_its_decision() {
+    let (mut import, study, decided) = decided_for_two();
+    apply(&mut import, &began(&study, "archive"));
+    apply(&mut import, &held(&study, "pacs"));
+    apply(&mut import, &Event::Retried { actor: actor() });
+    apply(&mut import, &held(&study, "pacs"));
+    assert!(import.apply(&decided, Moment::default()).is_err(), "archive may be storing it");
+    let sent = |number| Event::Sent {
+        study: study.clone(),
+        destination: DestinationName("archive".into()),
+        outcomes: vec![(number, InstanceOutcome::Delivered { status: 0 })],
+    };
+    apply(&mut import, &sent(0));
+    assert_eq!(import.study(&study).unwrap().work().unwrap().deliveries[1].delivered(), 1);
+}
