@@ -100,9 +100,14 @@ impl StudyState {
     fn work_due(&self) -> Option<Moment> {
         match self {
             Self::AwaitingWorklist { due, .. } => *due,
-            Self::Forwarding(work) | Self::Confirming(work) => {
+            Self::Forwarding(work) => {
                 let dues = |d: &Delivery| [d.due, d.commitment.due()].into_iter().flatten();
                 work.deliveries.iter().flat_map(dues).reduce(Moment::earlier)
+            }
+            // Nothing is sent any more, whatever a delivery waited for before.
+            Self::Confirming(work) => {
+                let dues = work.deliveries.iter().filter_map(|d| d.commitment.due());
+                dues.reduce(Moment::earlier)
             }
             Self::Inspected
             | Self::AwaitingDecision { .. }

@@ -163,6 +163,7 @@ impl Study {
         sentence: &str,
         now: Moment,
     ) -> Option<&mut Delivery> {
+        let expected = self.instances.len();
         // In quarantine, because another destination failed, it is noted so that it is known to rest.
         let (StudyState::Forwarding(work) | StudyState::Quarantined { work: Some(work), .. }) =
             &mut self.state
@@ -172,6 +173,10 @@ impl Study {
         let delivery = work.deliveries.iter_mut().find(|d| d.destination == *destination)?;
         delivery.attempts += 1;
         (delivery.interrupted, delivery.began) = (0, false);
+        if delivery.outcomes.len() >= expected {
+            // A run beside this one brought what was left.
+            return Some(delivery);
+        }
         delivery.due = Some(due);
         delivery.fails_since.get_or_insert(now);
         delivery.last_error = Some(sentence.to_owned());
@@ -242,13 +247,13 @@ impl Study {
                 let instances = self.instances.len();
                 let mut actions = vec![];
                 for delivery in &mut work.deliveries {
+                    if delivery.began {
+                        delivery.any_may_have_left(&self.instances);
+                    }
                     delivery
                         .outcomes
                         .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
                     (delivery.interrupted, delivery.began) = (0, false);
-                    if delivery.began {
-                        delivery.any_may_have_left(&self.instances);
-                    }
                     (delivery.due, delivery.fails_since) = (None, None);
                     delivery.held = None;
                     delivery.commitment.reset();

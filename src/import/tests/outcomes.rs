@@ -78,3 +78,55 @@ fn outcomes_that_come_after_a_failure_count_and_a_retry_has_something_to_do() {
         "it would wait in Forwarding for ever"
     );
 }
+
+/// What a delivery waited for before everything was answered is due no more: nobody would take it off again.
+#[test]
+fn a_complete_delivery_waits_for_nothing() {
+    let (mut import, study) = forwarding();
+    let apply = |import: &mut Import, event: &Event| {
+        import.apply(event, Moment::default()).unwrap();
+    };
+    let held = Event::Held { study: study.clone(), destination: pacs(), sentence: "x".into() };
+    apply(&mut import, &held);
+    let mut twice = order();
+    twice.destinations.push(DestinationName("archive".into()));
+    apply(&mut import, &Event::Decided { study: study.clone(), order: twice });
+    let due = Moment::default();
+    let postponed = Event::DeliveryPostponed {
+        study: study.clone(),
+        destination: pacs(),
+        due,
+        sentence: "busy".into(),
+        unsent: true,
+        unanswered: vec![],
+    };
+    let to_archive = Event::Sent {
+        study: study.clone(),
+        destination: DestinationName("archive".into()),
+        outcomes: vec![
+            (0, InstanceOutcome::Delivered { status: 0 }),
+            (1, InstanceOutcome::Delivered { status: 0 }),
+        ],
+    };
+    let mut other = import.clone();
+    // A run beside the one that delivered everything.
+    apply(&mut import, &delivered(&study, 0..2));
+    apply(&mut import, &postponed);
+    assert_eq!(import.what_is_due(&TIMES, due), None);
+    apply(&mut import, &to_archive);
+    // While the study was with a person.
+    apply(&mut other, &postponed);
+    let failed =
+        Event::Failed { stage: Stage::Forward, study: Some(study.clone()), sentence: "x".into() };
+    apply(&mut other, &failed);
+    apply(&mut other, &delivered(&study, 0..2));
+    apply(&mut other, &to_archive);
+    for destination in [pacs(), DestinationName("archive".into())] {
+        let (study, by) = (study.clone(), Assurance::Answered);
+        apply(&mut other, &Event::Assured { study, destination, by, note: None });
+    }
+    for import in [import, other] {
+        assert_eq!(import.study(&study).unwrap().state.name(), "Confirming");
+        assert_eq!(import.what_is_due(&TIMES, due), None);
+    }
+}
