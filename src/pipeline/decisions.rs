@@ -62,10 +62,11 @@ impl Pipeline {
                 }
                 let decision = Decision {
                     target,
+                let overridden = [overridden, held_by(found, &target)].concat();
                     authority: Authority::Person { actor: actor.0, reason },
                     // They are of one patient: what speaks for one of them speaks for all.
                     evidence: candidates.first().map(|c| c.evidence.clone()).unwrap_or_default(),
-                    overridden: [overridden, held_by(found)].concat(),
+                    overridden,
                     rejected: not_taken(found, &item_ids),
                     at: self.shared.clock.now(),
                 };
@@ -87,10 +88,12 @@ impl Pipeline {
                     )));
                 }
                 let decision = Decision {
-                    target: Target::NoOrder(patient),
+                    target,
+                let target = Target::NoOrder(patient);
+                let overridden = [look.doubts, held_by(found, &target)].concat();
                     authority: Authority::Person { actor: actor.0, reason },
                     evidence: look.evidence,
-                    overridden: [look.doubts, held_by(found)].concat(),
+                    overridden,
                     rejected: vec![],
                     at: self.shared.clock.now(),
                 };
@@ -255,11 +258,15 @@ pub(super) fn the_one<'a>(
     Ok(Some(one))
 }
 
-/// What held a study, contradictions or a destination, which a person's decision overrides.
-fn held_by(study: &Study) -> Vec<String> {
+/// What held a study, contradictions or a destination, which a person's decision for this target overrides. That a
+/// destination holds it for somebody else was said of the patient it was decided for: for another one it is asked anew.
+fn held_by(study: &Study, target: &Target) -> Vec<String> {
     match &study.state {
         StudyState::AwaitingDecision { outcome } => outcome.contradictions.clone(),
-        StudyState::Quarantined { work: Some(work), .. } => work.held(),
+        StudyState::Quarantined { work: Some(work), .. } => {
+            let (now, before) = (target.patient(), work.decision.target.patient());
+            if now.id.is_some() && now.id == before.id { work.held() } else { vec![] }
+        }
         _ => vec![],
     }
 }
@@ -316,30 +323,4 @@ fn destinations(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dicom::{AccessionNumber, Patient, PersonName};
-
-    fn candidate(number: &str, name: &str) -> Candidate {
-        let item = Item {
-            patient: Patient { name: PersonName::new(name), ..Patient::default() },
-            accession_number: Some(AccessionNumber { number: number.into(), issuer: None }),
-            ..Item::default()
-        };
-        let item_id = item.item_id();
-        let (evidence, contradictions) = (vec![], vec![]);
-        Candidate { item_id, item, rank: 1, score: 1, evidence, contradictions }
-    }
-
-    #[test]
-    fn of_two_patients_under_one_order_nobody_is_meant() {
-        let (eva, ida) = (candidate("A1", "Muster^Eva"), candidate("A1", "Muster^Ida"));
-        let other = candidate("A2", "Muster^Ida");
-        assert_eq!(eva.item_id, ida.item_id);
-        let known = [eva.clone(), ida, other.clone(), other.clone()];
-        assert!(matches!(the_one(&known, &eva.item_id), Err(Refusal::NotNow(_))));
-        let found = the_one(&known, &other.item_id).unwrap().unwrap();
-        assert_eq!(found.item.patient, other.item.patient);
-        assert!(the_one(&known, "elsewhere").unwrap().is_none());
-    }
-}
+mod tests;

@@ -1,0 +1,86 @@
+use super::*;
+use crate::dicom::{AccessionNumber, Patient, PatientId, PersonName, StudyFacts};
+use crate::import::{Delivery, Work};
+use crate::reconcile::Plan;
+
+fn candidate(number: &str, name: &str) -> Candidate {
+    let item = Item {
+        patient: Patient { name: PersonName::new(name), ..Patient::default() },
+        accession_number: Some(AccessionNumber { number: number.into(), issuer: None }),
+        ..Item::default()
+    };
+    let item_id = item.item_id();
+    let (evidence, contradictions) = (vec![], vec![]);
+    Candidate { item_id, item, rank: 1, score: 1, evidence, contradictions }
+}
+
+#[test]
+fn of_two_patients_under_one_order_nobody_is_meant() {
+    let (eva, ida) = (candidate("A1", "Muster^Eva"), candidate("A1", "Muster^Ida"));
+    let other = candidate("A2", "Muster^Ida");
+    assert_eq!(eva.item_id, ida.item_id);
+    let known = [eva.clone(), ida, other.clone(), other.clone()];
+    assert!(matches!(the_one(&known, &eva.item_id), Err(Refusal::NotNow(_))));
+    let found = the_one(&known, &other.item_id).unwrap().unwrap();
+    assert_eq!(found.item.patient, other.item.patient);
+    assert!(the_one(&known, "elsewhere").unwrap().is_none());
+}
+
+fn patient(id: &str, issuer: Option<&str>) -> Patient {
+    let id = Some(PatientId { id: id.into(), issuer: issuer.map(str::to_owned) });
+    Patient { id, name: PersonName::new("Muster^Eva"), ..Patient::default() }
+}
+
+/// A study that was decided for this patient, and that a destination holds for another one.
+fn held_for(patient: Patient) -> Study {
+    let uid = Uid::new("1.2.3").unwrap();
+    let held = Some("pacs holds it".to_owned());
+    let work = Work {
+        decision: Decision {
+            target: Target::NoOrder(patient),
+            authority: Authority::Earlier,
+            evidence: vec![],
+            overridden: vec![],
+            rejected: vec![],
+            at: Default::default(),
+        },
+        plan: Plan::default(),
+        plans: Default::default(),
+        deliveries: vec![Delivery { held, ..Delivery::new(DestinationName("pacs".into())) }],
+        route: None,
+        compressed: None,
+        way: None,
+    };
+    Study {
+        uid: uid.clone(),
+        facts: StudyFacts {
+            study_uid: uid,
+            patient: Patient::default(),
+            other_ids: vec![],
+            other_names: vec![],
+            accession_number: None,
+            study_date: None,
+            study_description: None,
+            modality: None,
+            body_part: None,
+            institution: None,
+            identity_removed: false,
+        },
+        identities: vec![],
+        modalities: vec![],
+        instances: Default::default(),
+        state: StudyState::Quarantined { sentence: "held".into(), work: Some(Box::new(work)) },
+    }
+}
+
+#[test]
+fn what_a_destination_holds_is_overridden_only_for_the_patient_it_was_told_of() {
+    let study = held_for(patient("4711", Some("KB")));
+    let overridden = |patient| held_by(&study, &Target::NoOrder(patient));
+    assert_eq!(overridden(patient("4711", Some("KB"))), ["pacs holds it"]);
+    for other in [patient("0815", Some("KB")), patient("4711", Some("PX")), patient("4711", None)] {
+        assert!(overridden(other).is_empty(), "it is asked anew");
+    }
+    let nobody = held_for(Patient::default());
+    assert!(held_by(&nobody, &Target::NoOrder(Patient::default())).is_empty());
+}
