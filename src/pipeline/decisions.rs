@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::handle::{Choice, Pipeline, Refusal, Seen};
 use super::{Settings, compared, stages};
 use crate::dicom::{Item, Uid};
@@ -37,8 +39,6 @@ impl Pipeline {
                 "this import holds no such study; look at it with `lotse show`".into(),
             ));
         };
-        let event = match choice {
-            Choice::Reject => Event::Rejected { study, reason, actor },
         if let StudyState::Quarantined { work: Some(work), .. } = &found.state
             && !matches!(choice, Choice::Reject)
             && !work.is_untouched()
@@ -49,6 +49,8 @@ impl Pipeline {
                     .into(),
             ));
         }
+        let event = match choice {
+            Choice::Reject => Event::Rejected { study, reason, actor },
             Choice::Items { item_ids } => {
                 let (items, candidates) = self.find_items(found, &item_ids).await?;
                 let items = self.all_as_now(items).await?;
@@ -60,9 +62,9 @@ impl Pipeline {
                         overridden.push(said.clone());
                     }
                 }
+                let overridden = [overridden, held_by(found, &target)].concat();
                 let decision = Decision {
                     target,
-                let overridden = [overridden, held_by(found, &target)].concat();
                     authority: Authority::Person { actor: actor.0, reason },
                     // They are of one patient: what speaks for one of them speaks for all.
                     evidence: candidates.first().map(|c| c.evidence.clone()).unwrap_or_default(),
@@ -87,10 +89,10 @@ impl Pipeline {
                         look.doubts.join("; ")
                     )));
                 }
-                let decision = Decision {
-                    target,
                 let target = Target::NoOrder(patient);
                 let overridden = [look.doubts, held_by(found, &target)].concat();
+                let decision = Decision {
+                    target,
                     authority: Authority::Person { actor: actor.0, reason },
                     evidence: look.evidence,
                     overridden,
@@ -283,24 +285,44 @@ fn not_taken(study: &Study, item_ids: &[String]) -> Vec<Rejected> {
     others
 }
 
-/// Where a study of this import goes: as requested, else by its route, else everywhere; but not back to the peer
-/// it came from, unless it is asked for or the destination says so. With those that are left out for that.
+/// Who had the studies of an import before.
+enum Origin<'a> {
+    Peer(&'a str),
+    /// Of a DICOMweb service, before `/studies`.
+    Service(&'a Url),
+}
+
+impl Origin<'_> {
+    /// Whether a destination leads back there. Services of one host are taken for one archive.
+    fn is_behind(&self, target: &forward::Target) -> bool {
+        match (self, target) {
+            (Self::Peer(peer), forward::Target::Peer { name, .. }) => peer == name,
+            (Self::Service(base), forward::Target::Stow(stow)) => {
+                base.origin() == stow.url().origin()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where a study of this import goes: as requested, else by its route, else everywhere; but not back to the peer or
+/// service it came from, unless it is asked for or the destination says so. With those that are left out for that.
 fn destinations(
     import: &Import,
     route: Option<&RouteSection>,
     settings: &Settings,
 ) -> Result<(Vec<DestinationName>, Vec<DestinationName>), Refusal> {
     let from = match &import.kind {
-        Kind::Association { peer, .. } | Kind::Retrieval { peer } => Some(peer.as_str()),
-        Kind::Link { .. } | Kind::Upload | Kind::Dicomweb { .. } => None,
+        Kind::Association { peer, .. } | Kind::Retrieval { peer } => Some(Origin::Peer(peer)),
+        Kind::Dicomweb { service } => {
+            settings.sources.services.get(service).map(|service| Origin::Service(&service.base))
+        }
+        Kind::Link { .. } | Kind::Upload => None,
     };
     let back = |name: &DestinationName| {
         settings.destinations.get(name).is_some_and(|destination| {
-            let peer = match &destination.target {
-                forward::Target::Peer { name, .. } => Some(name.as_str()),
-                forward::Target::Folder(_) | forward::Target::Stow(_) => None,
-            };
-            peer.is_some() && peer == from && !destination.send_back
+            let leads_back = from.as_ref().is_some_and(|from| from.is_behind(&destination.target));
+            leads_back && !destination.send_back
         })
     };
     let mut names = settings.destinations.names();

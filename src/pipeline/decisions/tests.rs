@@ -1,7 +1,9 @@
 use super::*;
 use crate::dicom::{AccessionNumber, Patient, PatientId, PersonName, StudyFacts};
+use crate::forward::Stow;
 use crate::import::{Delivery, Work};
 use crate::reconcile::Plan;
+use crate::web::Credentials;
 
 fn candidate(number: &str, name: &str) -> Candidate {
     let item = Item {
@@ -83,4 +85,22 @@ fn what_a_destination_holds_is_overridden_only_for_the_patient_it_was_told_of() 
     }
     let nobody = held_for(Patient::default());
     assert!(held_by(&nobody, &Target::NoOrder(Patient::default())).is_empty());
+}
+
+#[test]
+fn what_came_from_a_service_does_not_go_back_by_stow() {
+    crate::tls::install_provider();
+    let url = |text: &str| text.parse::<Url>().unwrap();
+    let stow = |text: &str| {
+        let way = forward::Way::default();
+        forward::Target::Stow(Stow::new(url(text), way, Credentials::Nobody).unwrap())
+    };
+    let base = url("https://pacs.example/dicom-web");
+    let from = Origin::Service(&base);
+    assert!(from.is_behind(&stow("https://pacs.example/dicom-web/studies")));
+    assert!(from.is_behind(&stow("https://pacs.example:443/other/studies")));
+    for other in ["https://pacs.example:8443/dicom-web/studies", "https://other.example/studies"] {
+        assert!(!from.is_behind(&stow(other)), "{other}");
+    }
+    assert!(!Origin::Peer("pacs").is_behind(&stow("https://pacs.example/studies")));
 }
