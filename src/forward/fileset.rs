@@ -1,15 +1,18 @@
 //! A folder as file-set: names that media allow, and a DICOMDIR that lists every object (PS3.10 8, PS3.3 F).
 //!
-//! Invariants: the DICOMDIR is replaced as a whole, synced before and after; it lists only files that are there
-//! under their final names; a file-set whose DICOMDIR is lost or not readable gets one from its files.
+//! Invariants: the DICOMDIR is replaced as a whole, synced before and after, by one run at a time; it lists only files
+//! that are there under their final names, each once and as it is there; a file-set whose DICOMDIR is lost or not
+//! readable gets one from its files.
 
 mod directory;
 mod records;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -43,20 +46,39 @@ fn name(first: char, uid: &Uid, tried: u32) -> String {
     std::iter::once(first).chain(digest.iter().take(7).map(letter)).collect()
 }
 
-/// Lists what lies in the folder of one study, beside what is listed already. Blocking.
+/// Who brings the DICOMDIR of a folder up to date. A reload gives a destination new permits while runs of before go on,
+/// and two destinations may name one folder.
+static LISTING: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>> = LazyLock::new(Mutex::default);
+
+fn listing(root: &Path) -> io::Result<Arc<Mutex<()>>> {
+    let root = std::fs::canonicalize(root)?;
+    let mut folders = LISTING.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Arc::clone(folders.entry(root).or_default()))
+}
+
+/// Lists what lies in the folder of one study, beside what is listed already; gives the SOP Instance UIDs that are
+/// listed of the study now. Blocking.
 ///
 /// # Errors
 /// If the folder cannot be read or written.
-pub(super) fn list(root: &Path, study: &str) -> io::Result<()> {
+pub(super) fn list(root: &Path, study: &str) -> io::Result<BTreeSet<String>> {
+    let folder = listing(root)?;
+    let _alone = folder.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut listed = BTreeSet::new();
     let mut directory = match read(root)? {
         Some(mut directory) => {
-            add(&mut directory, root, study)?;
+            // What was moved away may have come again, for another patient.
+            let ours = format!("{study}\\");
+            directory.retain(|file| !file.starts_with(&ours) && is_there(root, file));
+            add(&mut directory, root, study, &mut listed)?;
             directory
         }
         None => {
             let mut directory = Directory::default();
             for folder in names(root)? {
-                add(&mut directory, root, &folder)?;
+                let mut others = BTreeSet::new();
+                let found = if folder == study { &mut listed } else { &mut others };
+                add(&mut directory, root, &folder, found)?;
             }
             directory
         }
@@ -74,7 +96,19 @@ pub(super) fn list(root: &Path, study: &str) -> io::Result<()> {
     file.sync_all()?;
     drop(file);
     std::fs::rename(&part, root.join(DICOMDIR))?;
-    File::open(root)?.sync_all()
+    File::open(root)?.sync_all()?;
+    Ok(listed)
+}
+
+/// Whether a file that is listed is there; where that cannot be told, it is not taken for gone.
+fn is_there(root: &Path, file: &str) -> bool {
+    let path = file.split('\\').fold(root.to_owned(), |path, name| path.join(name.trim()));
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => {
+            !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
+    }
 }
 
 fn read(root: &Path) -> io::Result<Option<Directory>> {
@@ -90,7 +124,12 @@ fn read(root: &Path) -> io::Result<Option<Directory>> {
     Ok(Directory::read(&std::fs::read(path)?))
 }
 
-fn add(directory: &mut Directory, root: &Path, study: &str) -> io::Result<()> {
+fn add(
+    directory: &mut Directory,
+    root: &Path,
+    study: &str,
+    listed: &mut BTreeSet<String>,
+) -> io::Result<()> {
     for series in names(&root.join(study))? {
         let folder = root.join(study).join(&series);
         for file in names(&folder)? {
@@ -98,6 +137,8 @@ fn add(directory: &mut Directory, root: &Path, study: &str) -> io::Result<()> {
             let id = [study.to_owned(), series.clone(), file];
             // Somebody else's file is not listed.
             if let Some(object) = records::read(&path, &id) {
+                let [.., (instance, _)] = &object.records;
+                listed.insert(instance.clone());
                 directory.add(object);
             }
         }

@@ -6,6 +6,7 @@
 //! written over. The same object coerced at another time is the same object: importing a medium again adds
 //! nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -98,7 +99,7 @@ pub(super) async fn deliver(
             }
         };
         match layout {
-            FolderLayout::FileSet => unlisted.push((number, outcome)),
+            FolderLayout::FileSet => unlisted.push((number, instance, outcome)),
             FolderLayout::ByUid => {
                 if ledger.push(number, outcome).await.is_err() {
                     return stopped();
@@ -109,13 +110,29 @@ pub(super) async fn deliver(
     // Nothing of a file-set is delivered that its DICOMDIR does not list.
     if !unlisted.is_empty() {
         let task = {
-            let writing = Arc::clone(&writing);
+            let (writing, instance) = (Arc::clone(&writing), Arc::clone(&instance));
             tokio::task::spawn_blocking(move || writing.list())
         };
-        if let Err(error) = task.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            return unwritable(folder, &error);
-        }
-        for (number, outcome) in unlisted {
+        let stored =
+            |outcome: &InstanceOutcome| matches!(outcome, InstanceOutcome::Delivered { .. });
+        let listed = match task.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(listed) => listed,
+            Err(error) => {
+                let there = unlisted.iter().filter(|(_, _, outcome)| stored(outcome));
+                there.for_each(|(number, ..)| writing.recorder.unanswered(*number));
+                return unwritable(folder, &error);
+            }
+        };
+        for (number, instance, outcome) in unlisted {
+            if stored(&outcome) && !listed.contains(instance.sop_instance.as_str()) {
+                writing.recorder.unanswered(number);
+                ended = postponed(format!(
+                    "a file that was just written to {} cannot be read back; look at its disk, and whether \
+                     something else changes files there",
+                    folder.display()
+                ));
+                continue;
+            }
             if ledger.push(number, outcome).await.is_err() {
                 return stopped();
             }
@@ -185,7 +202,9 @@ impl Writing {
                     return self.again(&path, &folder, number, instance);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return partial.rename(&path, &folder);
+                    // Whatever fails then, it may have its name already.
+                    let named = partial.rename(&path, &folder);
+                    return named.inspect_err(|_| self.recorder.unanswered(number));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -245,7 +264,7 @@ impl Writing {
     }
 
     /// Blocking. Brings the DICOMDIR up to date.
-    fn list(&self) -> io::Result<()> {
+    fn list(&self) -> io::Result<BTreeSet<String>> {
         let [study, ..] = fileset::place(&self.study, &self.study, &self.study, 0);
         fileset::list(&self.folder, &study)
     }

@@ -58,6 +58,11 @@ impl Directory {
         Some(directory)
     }
 
+    /// Takes out the objects whose file, by its ID, does not stay, and what has nothing below it then.
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(&str) -> bool) {
+        retain(&mut self.patients, 0, &mut stays);
+    }
+
     /// Lists an object, in the place of the record that it had.
     pub(super) fn add(&mut self, object: Object) {
         let mut records = &mut self.patients;
@@ -105,6 +110,20 @@ impl Directory {
 
 const FIRST: Tag = tags::OFFSET_OF_THE_FIRST_DIRECTORY_RECORD_OF_THE_ROOT_DIRECTORY_ENTITY;
 const LAST: Tag = tags::OFFSET_OF_THE_LAST_DIRECTORY_RECORD_OF_THE_ROOT_DIRECTORY_ENTITY;
+
+/// The level of objects: below patient, study and series.
+const LEAVES: usize = 3;
+
+/// Four levels, so it may call itself.
+fn retain(records: &mut Vec<Record>, level: usize, stays: &mut dyn FnMut(&str) -> bool) {
+    records.retain_mut(|record| {
+        if level >= LEAVES {
+            return record.data.text(tags::REFERENCED_FILE_ID).is_some_and(|file| stays(&file));
+        }
+        retain(&mut record.below, level.saturating_add(1), stays);
+        !record.below.is_empty()
+    });
+}
 
 fn put_offset(data: &mut DataSet, tag: Tag, at: u32) {
     data.put_bytes(tag, VR::UL, at.to_le_bytes().to_vec());

@@ -144,7 +144,8 @@ fn kind(sop_class: &str, header: &DataSet, has_pixels: bool) -> (&'static str, &
         () if under("88.59") => ("KEY OBJECT DOC", SELECTION),
         () if under("88") => ("SR DOCUMENT", REPORT),
         () if under("4.2") => ("SPECTROSCOPY", SPECTROSCOPY),
-        () if under("66.4") => ("IMAGE", IMAGE),
+        // Segmentations: of pixels, label maps, height maps.
+        () if any(&["66.4", "66.7", "66.8"]) => ("IMAGE", IMAGE),
         () if under("66.5") => ("SURFACE", LABELLED),
         () if under("66.6") => ("TRACT", LABELLED),
         () if any(&["66.1", "66.3"]) => ("REGISTRATION", LABELLED),
@@ -215,4 +216,23 @@ fn record(header: &DataSet, name: &str, keys: &[Key]) -> DataSet {
         }
     }
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segmentations_are_images() {
+        for (class, expected) in [
+            ("66.4", "IMAGE"),
+            ("66.7", "IMAGE"),
+            ("66.8", "IMAGE"),
+            ("66.5", "SURFACE"),
+            ("66", "RAW DATA"),
+        ] {
+            let class = format!("1.2.840.10008.5.1.4.1.1.{class}");
+            assert_eq!(kind(&class, &DataSet::default(), false).0, expected, "{class}");
+        }
+    }
 }

@@ -6,11 +6,12 @@ use dicom_dictionary_std::{tags, uids};
 use super::*;
 use crate::dicom::{Syntax, Tag};
 use crate::forward::tests::{BIG, Book, EXPLICIT, House, JPEG, plan, uid};
-use crate::forward::{Ended, FolderLayout, Run, folder};
+use crate::forward::{Ended, FolderLayout, Gone, Recorder, Run, folder};
 use crate::import::InstanceOutcome;
+use crate::reconcile::{Change, NewValue};
 
 async fn deliver(root: &Path, run: Run) -> Ended {
-    let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    let permits = Arc::new(tokio::sync::Semaphore::new(1));
     folder::deliver(root, FolderLayout::FileSet, &permits, run).await
 }
 
@@ -64,18 +65,18 @@ async fn what_is_delivered_is_listed_and_importing_again_changes_nothing() {
     let house = House::new(&[(EXPLICIT, 300_000), (JPEG, 300), (BIG, 300), ("", 201)]);
     let root = house.folder.path().join("set");
     fs::create_dir(&root).unwrap();
-    let book = std::sync::Arc::new(Book::default());
+    let book = Arc::new(Book::default());
     assert_eq!(deliver(&root, house.run(&book)).await, Ended::Complete);
     assert!(book.statuses().iter().all(|(_, status)| *status == Some(0)));
     let expected = ["ENCAP DOC", "IMAGE", "IMAGE", "IMAGE", "PATIENT", "SERIES", "STUDY"];
     assert_eq!(kinds(&root), expected);
     let before = fs::read(root.join("DICOMDIR")).unwrap();
 
-    let later = |book: &std::sync::Arc<Book>| {
+    let later = |book: &Arc<Book>| {
         let run = house.run(book);
         Run { plan: run.plan.carried_out_at("20300101120000.000+0100"), ..run }
     };
-    let book = std::sync::Arc::new(Book::default());
+    let book = Arc::new(Book::default());
     assert_eq!(deliver(&root, later(&book)).await, Ended::Complete);
     assert!(book.statuses().iter().all(|(_, status)| *status == Some(0)));
     assert!(fs::read(root.join("DICOMDIR")).unwrap() == before);
@@ -83,12 +84,12 @@ async fn what_is_delivered_is_listed_and_importing_again_changes_nothing() {
     // Without a DICOMDIR that can be read there is one again.
     for broken in [&before[..before.len() / 2], b"nonsense", b""] {
         fs::write(root.join("DICOMDIR"), broken).unwrap();
-        assert_eq!(deliver(&root, later(&std::sync::Arc::default())).await, Ended::Complete);
+        assert_eq!(deliver(&root, later(&Arc::default())).await, Ended::Complete);
         assert_eq!(kinds(&root), expected);
     }
 
     // Another patient's study with the same objects is not written over.
-    let book = std::sync::Arc::new(Book::default());
+    let book = Arc::new(Book::default());
     let run = Run { plan: plan("Anders^Anna"), ..house.run(&book) };
     assert_eq!(deliver(&root, run).await, Ended::Complete);
     let refused = |outcome: &InstanceOutcome| matches!(outcome, InstanceOutcome::Refused { .. });
@@ -101,7 +102,7 @@ async fn a_name_that_another_object_has_is_not_taken() {
     let house = House::new(&[(EXPLICIT, 300), (EXPLICIT, 300)]);
     let root = house.folder.path().join("set");
     fs::create_dir(&root).unwrap();
-    let run = house.run(&std::sync::Arc::default());
+    let run = house.run(&Arc::default());
     let one = Run { instances: vec![house.instances[0].clone()], ..run };
     assert_eq!(deliver(&root, one).await, Ended::Complete);
     let at = |n: usize, tried| {
@@ -110,8 +111,105 @@ async fn a_name_that_another_object_has_is_not_taken() {
     };
     // As if both UIDs had the same hash.
     fs::rename(at(0, 0), at(1, 0)).unwrap();
-    assert_eq!(deliver(&root, house.run(&std::sync::Arc::default())).await, Ended::Complete);
+    assert_eq!(deliver(&root, house.run(&Arc::default())).await, Ended::Complete);
     assert!(at(1, 1).exists() && at(0, 0).exists());
+}
+
+/// The file IDs that are listed, and how many patients.
+fn listed(root: &Path) -> (Vec<String>, usize) {
+    let kinds = kinds(root);
+    let records = followed(&fs::read(root.join("DICOMDIR")).unwrap());
+    let files = records.iter().filter_map(|record| record.text(tags::REFERENCED_FILE_ID));
+    (files.collect(), kinds.iter().filter(|kind| *kind == "PATIENT").count())
+}
+
+#[tokio::test]
+async fn what_was_moved_away_and_came_for_another_patient_is_listed_once() {
+    let house = House::new(&[(EXPLICIT, 300), (JPEG, 300)]);
+    let root = house.folder.path().join("set");
+    fs::create_dir(&root).unwrap();
+    assert_eq!(deliver(&root, house.run(&Arc::default())).await, Ended::Complete);
+    let [study, ..] = place(&uid("1.2.3.4"), &uid("1.2.3.4"), &uid("1.2.3.4"), 0);
+    fs::remove_dir_all(root.join(study)).unwrap();
+    let mut other = plan("Anders^Anna");
+    for change in &mut other.changes {
+        if let Change::Set(element) = change
+            && Tag(element.tag.0, element.tag.1) == tags::PATIENT_ID
+        {
+            element.value = NewValue::Text("0815".into());
+        }
+    }
+    assert_eq!(other.patient().unwrap().id, "0815");
+    let book = Arc::new(Book::default());
+    let run = Run { plan: other, ..house.run(&book) };
+    assert_eq!(deliver(&root, run).await, Ended::Complete);
+    assert_eq!(book.statuses(), [(0, Some(0)), (1, Some(0))]);
+    let (mut files, patients) = listed(&root);
+    files.sort();
+    files.dedup();
+    assert_eq!((files.len(), patients), (2, 1), "{files:?}");
+    assert_eq!(kinds(&root), ["IMAGE", "IMAGE", "PATIENT", "SERIES", "STUDY"]);
+}
+
+/// Cuts the first object as soon as the second is on its way.
+struct Cutting {
+    book: Arc<Book>,
+    root: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl Recorder for Cutting {
+    async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
+        self.book.record(outcomes).await
+    }
+
+    fn sent_bytes(&self, _: u64) {
+        let first = place(&uid("1.2.3.4"), &uid("1.2.3.4.5"), &uid("1.2.3.4.5.0"), 0);
+        if let Ok(file) = OpenOptions::new().write(true).open(path(&self.root, &first)) {
+            file.set_len(100).unwrap();
+        }
+    }
+
+    fn unanswered(&self, number: u32) {
+        self.book.unanswered(number);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_listed_is_not_delivered() {
+    let house = House::new(&[(EXPLICIT, 300), (EXPLICIT, 300)]);
+    let root = house.folder.path().join("set");
+    fs::create_dir(&root).unwrap();
+    let book = Arc::new(Book::default());
+    let recorder = Cutting { book: Arc::clone(&book), root: root.clone() };
+    let run = Run { recorder: Arc::new(recorder), ..house.run(&book) };
+    let ended = deliver(&root, run).await;
+    let Ended::Postponed { sentence, pause_destination: false } = ended else {
+        panic!("{ended:?}")
+    };
+    assert!(sentence.contains("cannot be read back"), "{sentence}");
+    assert_eq!(book.statuses(), [(1, Some(0))]);
+    assert_eq!(*book.unanswered.lock().unwrap(), [0].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_do_not_know_of_each_other_list_everything() {
+    let house = House::new(&[(EXPLICIT, 300); 8]);
+    for round in 0..12 {
+        let root = house.folder.path().join(format!("set{round}"));
+        fs::create_dir(&root).unwrap();
+        let mut runs = tokio::task::JoinSet::new();
+        for instance in house.instances.clone() {
+            let book = Arc::new(Book::default());
+            let run = Run { instances: vec![instance], ..house.run(&book) };
+            let root = root.clone();
+            runs.spawn(async move { deliver(&root, run).await });
+        }
+        while let Some(ended) = runs.join_next().await {
+            assert_eq!(ended.unwrap(), Ended::Complete);
+        }
+        assert_eq!(listed(&root).0.len(), 8, "round {round}");
+    }
 }
 
 #[test]
