@@ -23,6 +23,10 @@ use super::{Ended, FolderLayout, Recorder, Run, fileset, part10, route};
 use crate::dicom::{StudyFacts, Uid};
 use crate::import::{Compressed, ImportId, Instance, InstanceOutcome, Origin};
 use crate::reconcile::Plan;
+use crate::seal::place;
+
+/// What is left free where the folder lies: the journal may need it, and without it no import can end.
+const FLOOR: u64 = 32 << 20;
 
 /// What a run to a folder needs on the blocking pool.
 struct Writing {
@@ -30,6 +34,8 @@ struct Writing {
     layout: FolderLayout,
     import: ImportId,
     study: Uid,
+    /// Bytes that stay free on the file system.
+    floor: u64,
     plan: Plan,
     compressed: Compressed,
     facts: StudyFacts,
@@ -54,6 +60,17 @@ pub(super) async fn deliver(
     permits: &Arc<Semaphore>,
     run: Run,
 ) -> Ended {
+    deliver_above(FLOOR, folder, layout, permits, run).await
+}
+
+/// With so many bytes left free.
+async fn deliver_above(
+    floor: u64,
+    folder: &Path,
+    layout: FolderLayout,
+    permits: &Arc<Semaphore>,
+    run: Run,
+) -> Ended {
     let postponed = |sentence: String| Ended::Postponed { sentence, pause_destination: false };
     let stopped = || postponed("sending was stopped; it goes on when the import does".to_owned());
     let permit = tokio::select! {
@@ -69,6 +86,7 @@ pub(super) async fn deliver(
         layout,
         import: run.spool.id(),
         study: run.study,
+        floor,
         plan: run.plan,
         compressed: run.compressed,
         facts: run.facts,
@@ -84,7 +102,7 @@ pub(super) async fn deliver(
             break;
         }
         let task = {
-            let writing = Arc::clone(&writing);
+            let (writing, instance) = (Arc::clone(&writing), Arc::clone(&instance));
             tokio::task::spawn_blocking(move || writing.write(number, &instance))
         };
         let written = match task.await {
@@ -110,7 +128,7 @@ pub(super) async fn deliver(
     // Nothing of a file-set is delivered that its DICOMDIR does not list.
     if !unlisted.is_empty() {
         let task = {
-            let (writing, instance) = (Arc::clone(&writing), Arc::clone(&instance));
+            let writing = Arc::clone(&writing);
             tokio::task::spawn_blocking(move || writing.list())
         };
         let stored =
@@ -193,7 +211,9 @@ impl Writing {
         self.fill(&partial, number, instance, &self.plan)?;
         for path in self.paths(instance) {
             match File::open(&path) {
-                Ok(_) if same(File::open(&path)?, File::open(&partial.path)?)? => return Ok(()),
+                Ok(_) if same(File::open(&path)?, File::open(&partial.path)?)? => {
+                    return self.sync_name(&folder);
+                }
                 // Another object may have got this name by chance.
                 Ok(_) if self.is_others(&path, instance) => {}
                 Ok(_) => {
@@ -225,7 +245,15 @@ impl Writing {
         let partial = Partial::create(folder, self.import, number)?;
         self.fill(&partial, number, instance, &plan)?;
         let equal = same(File::open(path)?, File::open(&partial.path)?)?;
-        if equal { Ok(()) } else { Err(Unwritten::Other) }
+        if equal { self.sync_name(folder) } else { Err(Unwritten::Other) }
+    }
+
+    /// A file that was found there may have come by a run that was cut off before its name was on the device.
+    fn sync_name(&self, folder: &Path) -> Result<(), Unwritten> {
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&self.folder)) {
+            sync_folder(folder)?;
+        }
+        Ok(())
     }
 
     /// Names of the folders between the destination's own and the file.
@@ -269,6 +297,18 @@ impl Writing {
         fileset::list(&self.folder, &study)
     }
 
+    fn has_room(&self, length: u64) -> io::Result<()> {
+        let space = place::space(&self.folder).map_err(io::Error::other)?;
+        if space.free >= self.floor.saturating_add(length) {
+            return Ok(());
+        }
+        let (free, floor) = (space.free >> 20, self.floor >> 20);
+        Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!("{free} MiB are free on its disk, of which {floor} MiB are left alone"),
+        ))
+    }
+
     fn fill(
         &self,
         partial: &Partial,
@@ -278,6 +318,7 @@ impl Writing {
     ) -> Result<(), Unwritten> {
         let candidates = route::candidates(&instance.origin, self.compressed);
         let transfer_syntax = candidates.first().ok_or(Fault::Closed)?;
+        self.has_room(instance.blob.length)?;
         let mut reader = self.source.open(&instance.blob)?;
         let job = Job { plan, facts: &self.facts, number, instance, transfer_syntax };
         let prepared = object::prepare(&mut reader, &job)?;

@@ -89,3 +89,18 @@ async fn a_folder_that_is_not_there_is_not_made() {
     assert!(matches!(ended, Ended::Postponed { pause_destination: true, .. }));
     assert!(!target.exists());
 }
+
+#[tokio::test]
+async fn the_last_space_is_not_taken() {
+    let house = House::new(&[(EXPLICIT, 300)]);
+    let target = house.folder.path().join("out");
+    fs::create_dir(&target).unwrap();
+    let book = Arc::new(Book::default());
+    let permits = Arc::new(Semaphore::new(1));
+    let by_uid = FolderLayout::ByUid;
+    let ended = deliver_above(u64::MAX, &target, by_uid, &permits, house.run(&book)).await;
+    let Ended::Postponed { sentence, pause_destination: true } = ended else { panic!("{ended:?}") };
+    assert!(sentence.contains("MiB are free") && sentence.contains("space"), "{sentence}");
+    assert!(book.outcomes().is_empty() && names(&target.join("1.2.3.4")).is_empty());
+    assert!(book.unanswered.lock().unwrap().is_empty());
+}
