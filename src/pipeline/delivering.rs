@@ -87,6 +87,7 @@ impl Stages {
             pipeline: self.pipeline.clone(),
             counters: shared.counters(import.id),
             unanswered: Mutex::default(),
+            lane: Arc::clone(&lane),
             import: import.id,
             study: uid.clone(),
             destination: destination.clone(),
@@ -149,7 +150,10 @@ impl Stages {
             alarm(shared, &destination, &sentence);
             lane.rest(now, &whole)
         } else {
-            wake(shared, &lane, &destination);
+            // What a brake ended has not shown that the destination is there.
+            if !brake.is_stopped() {
+                wake(shared, &lane, &destination);
+            }
             now.after(wait)
         };
         let ends = if rests { retry } else { retry_objects }.and_then(|retry| retry.end);
@@ -257,6 +261,7 @@ struct Outcomes {
     counters: Arc<Counters>,
     /// What left without an answer.
     unanswered: Mutex<BTreeSet<u32>>,
+    lane: Arc<Lane>,
     import: ImportId,
     study: Uid,
     destination: DestinationName,
@@ -273,12 +278,18 @@ impl Outcomes {
 impl Recorder for Outcomes {
     async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
         let (study, destination) = (self.study.clone(), self.destination.clone());
+        let stored = |outcome: &_| matches!(outcome, InstanceOutcome::Delivered { .. });
+        let took = outcomes.iter().any(|(_, outcome)| stored(outcome));
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let event = Event::Sent { study, destination, outcomes };
         if self.pipeline.report(self.import, event).await.is_err() {
             // As if there had been no answer.
             numbers.into_iter().for_each(|number| self.unanswered(number));
             return Err(Gone);
+        }
+        if took {
+            // Others need not wait for the end of this run.
+            wake(&self.pipeline.shared, &self.lane, &self.destination);
         }
         Ok(())
     }

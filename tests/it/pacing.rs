@@ -159,16 +159,7 @@ async fn a_window_opens_by_the_clock_of_the_site() {
     })
     .await;
     let id = hospital.admit(Answered::Yes, Order::Open).await;
-    // The worklist is that of another day, so a person decides.
-    let waiting = |import: &Import| {
-        import.studies.iter().any(|s| matches!(s.state, StudyState::AwaitingDecision { .. }))
-    };
-    let import = hospital.wait(id, "AwaitingDecision", waiting).await;
-    let study = import.studies[0].uid.to_string();
-    let path = format!("/api/v1/imports/{id}/studies/{study}/decision");
-    let patient = json!({"patientId": "4711007", "name": "Beispiel^Eva", "birthDate": "1964-08-12", "sex": "F"});
-    let decision = json!({"noOrder": patient, "reason": "asked", "confirmed": true});
-    let _: Value = hospital.control.post_json(&path, &decision).await.unwrap();
+    decide(&hospital, id).await;
     let all = usize::from(SLICES) + 1;
     until("everything at the PACS", async || {
         (hospital.world.pacs.received().len() == all).then_some(())
@@ -233,6 +224,51 @@ async fn a_retry_that_ends_gives_the_study_to_a_person() {
         .await;
     }
     assert_eq!(archive.received().len(), usize::from(SLICES) + 1);
+    hospital.stop().await;
+    archive.stop().await;
+}
+
+/// By a person, since the worklist is that of another day.
+async fn decide(hospital: &Hospital, id: lotse::import::ImportId) {
+    let waiting = |import: &Import| {
+        import.studies.iter().any(|s| matches!(s.state, StudyState::AwaitingDecision { .. }))
+    };
+    let import = hospital.wait(id, "AwaitingDecision", waiting).await;
+    let study = import.studies[0].uid.to_string();
+    let path = format!("/api/v1/imports/{id}/studies/{study}/decision");
+    let patient = json!({"patientId": "4711007", "name": "Beispiel^Eva", "birthDate": "1964-08-12", "sex": "F"});
+    let decision = json!({"noOrder": patient, "reason": "asked", "confirmed": true});
+    let _: Value = hospital.control.post_json(&path, &decision).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_is_back_with_the_first_object_that_it_stores() {
+    let archive = Pacs::start(Fault::Congested, None).await.unwrap();
+    let (clock, source) = clock_at(some_moment());
+    let change = two(&archive, "retry = \"every 1m\"");
+    let hospital = Hospital::start_with(SLICES, source, change).await;
+    let id = hospital.admit(Answered::Yes, Order::Named).await;
+    let state = async || {
+        let status: Value = hospital.control.get_json("/status").await.unwrap();
+        (status["destinations"]["archive"]["state"].clone(), status["alarms"].to_string())
+    };
+    until("an alarm", async || {
+        let (state, alarms) = state().await;
+        (state == "resting" && alarms.contains("archive takes nothing now")).then_some(())
+    })
+    .await;
+    // Thirteen objects of a second each: the first is recorded long before the run ends.
+    archive.set_fault(Fault::Late { millis: 1_000 });
+    until("the end of the alarm", async || {
+        clock.advance(Duration::from_secs(5));
+        let (_, alarms) = state().await;
+        (!alarms.contains("archive takes nothing now")).then_some(())
+    })
+    .await;
+    assert_eq!(hospital.import(id).state.name(), "Unpacked");
+    assert!(archive.received().len() <= usize::from(SLICES), "not all of it is there");
+    archive.set_fault(Fault::None);
+    hospital.closed(id).await;
     hospital.stop().await;
     archive.stop().await;
 }
