@@ -168,6 +168,8 @@ impl Stages {
         let mut due = due;
         if let Some(end) = ends.filter(|_| !brake.is_stopped()) {
             let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
+            // What nobody was let try did not fail.
+            let since = lane.closed_last().map_or(since, |closed| closed.later(since));
             if now.since(since) >= end {
                 // A retry has to know what may be there.
                 let event = postponed(uid.clone(), due, &sentence);
@@ -193,7 +195,7 @@ impl Stages {
     }
 
     /// Ends, with that time, when what waits for its turn from now on has waited for a destination that takes nothing
-    /// as long as its `retry` says.
+    /// as long as its `retry` says, and might have taken something.
     async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> Duration {
         let shared = &self.pipeline.shared;
         let began = shared.clock.now();
@@ -202,8 +204,11 @@ impl Stages {
             let retry =
                 settings.destinations.get(name).and_then(|found| found.retries.whole.as_ref());
             let end = retry.and_then(|retry| retry.end);
-            if let (Some(end), Some(since)) = (end, lane.fails_since())
-                && shared.clock.now().since(since.later(began)) >= end
+            let now = shared.clock.now();
+            if lane.is_paused() || !self.is_open(name, now) {
+                lane.keep_out(now);
+            } else if let (Some(end), Some(since)) = (end, lane.fails_since())
+                && now.since(since.later(began)) >= end
             {
                 return end;
             }

@@ -65,6 +65,8 @@ struct State {
     fails_since: Option<Moment>,
     /// A person stopped it.
     paused: bool,
+    /// When somebody who waited was last kept out by its hours or by a person.
+    closed: Option<Moment>,
     /// Why it is not asked to commit, and since when.
     not_offered: Option<(Moment, String)>,
 }
@@ -247,6 +249,17 @@ impl Lane {
 
     pub(super) fn is_paused(&self) -> bool {
         self.state().paused
+    }
+
+    /// Nobody is let in now, by its hours or by a person: while nothing is tried, nothing fails.
+    pub(super) fn keep_out(&self, now: Moment) {
+        let mut state = self.state();
+        (state.closed, state.fails_since) = (Some(now), None);
+    }
+
+    /// When somebody was last kept out.
+    pub(super) fn closed_last(&self) -> Option<Moment> {
+        self.state().closed
     }
 
     /// Since when the destination takes nothing; `None` if it took something last.

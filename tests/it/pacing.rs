@@ -228,6 +228,67 @@ async fn a_retry_that_ends_gives_the_study_to_a_person() {
     archive.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_does_not_end_while_its_window_is_closed() {
+    let archive = Pacs::start(Fault::Congested, None).await.unwrap();
+    // 12:00 in UTC, which is the zone of this site.
+    let noon = lotse::clock::Moment { wall_ms: 1_767_268_800_000, running_ms: 1_000_000 };
+    let (clock, source) = clock_at(noon);
+    let change = two(&archive, "window = \"08:00-12:30\"\nretry = \"every 30m for 3h\"");
+    let hospital = Hospital::start_with(SLICES, source, |text| {
+        change(text).replace("[gateway]\n", "[gateway]\ntimezone = \"Etc/UTC\"\n")
+    })
+    .await;
+    let first = hospital.admit(Answered::Yes, Order::Open).await;
+    decide(&hospital, first).await;
+    // The same study again is filed as it was.
+    let second = hospital.admit(Answered::Yes, Order::Open).await;
+    let filed = |import: &Import| {
+        import.studies.first().is_some_and(|study| study.state.name() == "Forwarding")
+    };
+    hospital.wait(second, "Forwarding", filed).await;
+    let ids = [first, second];
+    // One was tried, the other may wait behind it.
+    until("a first attempt", async || {
+        let tried = |id: &lotse::import::ImportId| attempts(&hospital.import(*id), "archive");
+        (ids.iter().map(tried).sum::<u32>() > 0).then_some(())
+    })
+    .await;
+    // Both come due and wait for the morning.
+    clock.advance(Duration::from_secs(40 * 60));
+    looked(&hospital).await;
+    clock.advance(Duration::from_secs(19 * 3600));
+    looked(&hospital).await;
+    let forwards = |id| hospital.import(id).studies[0].state.name() == "Forwarding";
+    assert!(ids.into_iter().all(forwards), "it was closed for nearly all of the time");
+    // The first attempt of the morning fails as well: it is not the last one.
+    let before: u32 = ids.iter().map(|id| attempts(&hospital.import(*id), "archive")).sum();
+    clock.advance(Duration::from_secs(40 * 60));
+    until("an attempt in the morning", async || {
+        let now: u32 = ids.iter().map(|id| attempts(&hospital.import(*id), "archive")).sum();
+        (now > before).then_some(())
+    })
+    .await;
+    looked(&hospital).await;
+    assert!(ids.into_iter().all(forwards));
+    archive.set_fault(Fault::None);
+    for id in ids {
+        until("Closed", async || {
+            clock.advance(Duration::from_secs(5));
+            (hospital.import(id).state.name() == "Closed").then_some(())
+        })
+        .await;
+    }
+    hospital.stop().await;
+    archive.stop().await;
+}
+
+/// Gives what waits for its turn the time to look at the clock.
+async fn looked(hospital: &Hospital) {
+    hospital.turns().await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+}
+
 /// By a person, since the worklist is that of another day.
 async fn decide(hospital: &Hospital, id: lotse::import::ImportId) {
     let waiting = |import: &Import| {
