@@ -221,9 +221,14 @@ fn came_after(id: ImportId, reading: &Reading) -> bool {
     id.created_ms().is_some_and(|created| created > reading.moment.wall_ms.saturating_add(ran))
 }
 
-/// Ends a death that was cut short behind the key: the packs go after it.
+/// Ends a death that was cut short behind the key: the packs go after it. What had become of it was sealed with the
+/// key, so it may have been one whose time was over before everything was delivered.
 fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
     remove(spool, id);
+    recovery.alarms.push(format!(
+        "the gateway was cut off while it destroyed import {id}, and nobody can tell any more whether everything of it \
+         was delivered; if no person erased it, look for it at its destination, and fetch it again if it is not there"
+    ));
     let tombstone = Tombstone {
         id,
         kind: None,

@@ -250,7 +250,10 @@ async fn a_death_that_a_kill_cut_short_is_finished_at_the_next_start() {
         assert!(stones.iter().any(|stone| stone.id == id), "{cut:?}: no tombstone");
         assert!(!data.join("spool").join(id.to_string()).exists(), "{cut:?}: packs are left");
         let alarms = hospital.gateway.pipeline.snapshot().alarms;
-        assert!(alarms.is_empty(), "{cut:?}: {alarms:?}");
+        // Nobody can tell whether all of it had been delivered.
+        let told = format!("{alarms:?}");
+        let this = format!("cut off while it destroyed import {id}");
+        assert!(alarms.len() == 1 && told.contains(&this), "{cut:?}: {told}");
         assert!(keys_of(&data).is_empty());
         hospital.stop().await;
     }
