@@ -85,6 +85,8 @@ fn what_was_not_kept_is_sent_again_and_asked_for_again_and_nothing_else() {
     assert_eq!(import.studies[0].state.name(), "Forwarding");
     assert!(import.counts().is_conserved());
     assert_eq!((import.counts().delivered, import.counts().in_flight), (1, 1));
+    let delivery = &import.studies[0].work().unwrap().deliveries[0];
+    assert!(delivery.may_hold.iter().eq(&[1]), "it may be there after all");
     let actions = import.apply(&delivered(&study, 1..2), at(1)).unwrap();
     assert_eq!(actions, [assure(&study)]);
     all(&mut import, &[asked(&study, 2, &[1], at(25)), taken(&study, 2)], at(1));
