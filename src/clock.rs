@@ -75,6 +75,18 @@ impl Reading {
     pub fn last(self) -> Self {
         Self { is_last: true, ..self }
     }
+
+    /// Running time at a start with these readings. A boot that is not known is another one.
+    fn going_on(&self, wall_ms: i64, boot_ms: u64, boot_id: &str) -> u64 {
+        let off = if !boot_id.is_empty() && self.boot_id == boot_id {
+            boot_ms.saturating_sub(self.boot_ms)
+        } else {
+            let wall = wall_ms.saturating_sub(self.moment.wall_ms);
+            let limit = u64::try_from(DOWNTIME_CREDIT_LIMIT.as_millis()).unwrap_or(u64::MAX);
+            u64::try_from(wall).unwrap_or(0).min(limit)
+        };
+        self.moment.running_ms.saturating_add(off)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -91,16 +103,7 @@ impl Clock {
     /// The machine's clocks, going on from the last reading that was kept (`None` at the first start).
     pub fn system(last: Option<&Reading>) -> Self {
         let (wall_ms, boot_ms, boot_id) = (wall_ms(), boot_ms(), boot_id());
-        let running_ms = last.map_or(0, |last| {
-            let off = if !boot_id.is_empty() && last.boot_id == boot_id {
-                boot_ms.saturating_sub(last.boot_ms)
-            } else {
-                let wall = wall_ms.saturating_sub(last.moment.wall_ms);
-                let limit = u64::try_from(DOWNTIME_CREDIT_LIMIT.as_millis()).unwrap_or(u64::MAX);
-                u64::try_from(wall).unwrap_or(0).min(limit)
-            };
-            last.moment.running_ms.saturating_add(off)
-        });
+        let running_ms = last.map_or(0, |last| last.going_on(wall_ms, boot_ms, &boot_id));
         Self(Source::System {
             base: Reading {
                 moment: Moment { wall_ms, running_ms },
@@ -178,10 +181,22 @@ fn boot_ms() -> u64 {
     u64::try_from(Duration::from(now).as_millis()).unwrap_or(u64::MAX)
 }
 
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
+    boot_id_in(std::path::Path::new(BOOT_ID)).unwrap_or_else(|error| {
+        tracing::warn!(
+            %error,
+            "{BOOT_ID} cannot be read, so the wall clock counts over a restart and retention may end too early \
+             after it was set; take out of the unit what hides it (ProcSubset=pid)"
+        );
+        String::new()
+    })
+}
+
+fn boot_id_in(path: &std::path::Path) -> std::io::Result<String> {
+    let id = std::fs::read_to_string(path)?.trim().to_owned();
+    if id.is_empty() { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(id) }
 }
 
 #[cfg(test)]

@@ -35,3 +35,28 @@ fn a_simulated_clock_moves_only_when_told() {
     assert_eq!(clock.now().since(before), Duration::from_secs(1));
     assert!(clock.now().reached(before.after(Duration::from_secs(1))));
 }
+
+#[test]
+fn a_boot_that_is_not_known_is_never_the_same() {
+    let hour = 3_600_000;
+    let reading = |boot_id: &str| Reading {
+        moment: Moment { wall_ms: 0, running_ms: 1_000 },
+        boot_ms: 500,
+        boot_id: boot_id.into(),
+        is_last: true,
+    };
+    assert_eq!(reading("a").going_on(hour, 700, "a"), 1_200, "the same boot goes by its own clock");
+    for (before, now) in [("a", "b"), ("a", ""), ("", "a"), ("", "")] {
+        assert_eq!(reading(before).going_on(hour, 700, now), 3_601_000, "{before:?} {now:?}");
+    }
+}
+
+#[test]
+fn a_boot_id_that_cannot_be_read_is_told_of() {
+    assert!(!boot_id().is_empty(), "this machine has one");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(boot_id_in(&folder.path().join("none")).is_err());
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    assert!(boot_id_in(&empty).is_err());
+}

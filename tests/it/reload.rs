@@ -252,3 +252,19 @@ async fn the_unit_is_valid_and_confined() {
     assert_eq!(judged.code, 0, "{score}\n{}", judged.stderr);
     assert!(!score.is_empty());
 }
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Whether the unit has this line, and not only a remark about it.
+fn has(unit: &str, line: &str) -> bool {
+    unit.lines().any(|found| found.trim() == line)
+}
+
+#[test]
+fn the_unit_shows_which_boot_it_is() {
+    let unit = text("systemd/lotse.service");
+    assert!(!has(&unit, "ProcSubset=pid"), "it hides /proc/sys/kernel/random/boot_id");
+    assert!(has(&unit, "ProtectKernelTunables=yes") && has(&unit, "ProtectProc=invisible"));
+}
