@@ -207,6 +207,12 @@ async fn control(file: Option<&std::path::Path>) -> anyhow::Result<Control> {
 }
 
 fn code_of(error: &anyhow::Error) -> Code {
+    // What may go well at the next try is no fault of the configuration: systemd starts the daemon again.
+    let is_passing = error.downcast_ref().is_some_and(seal::Error::is_passing)
+        || error.downcast_ref().is_some_and(gateway::Unusable::is_full);
+    if is_passing {
+        return Code::Failed;
+    }
     if error.is::<Faults>() || error.is::<gateway::Unusable>() || error.is::<seal::Error>() {
         return Code::BadConfig;
     }

@@ -275,6 +275,16 @@ pub struct Unusable {
     cause: std::io::Error,
 }
 
+impl Unusable {
+    /// Whether free space would help.
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.cause.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        )
+    }
+}
+
 /// Makes a folder that only we may enter, and proves that it can be written.
 fn prepare(dir: &Path) -> Result<(), Unusable> {
     let unusable = |cause| Unusable { sentence: diagnose(dir), cause };

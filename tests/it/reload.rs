@@ -268,3 +268,32 @@ fn the_unit_shows_which_boot_it_is() {
     assert!(!has(&unit, "ProcSubset=pid"), "it hides /proc/sys/kernel/random/boot_id");
     assert!(has(&unit, "ProtectKernelTunables=yes") && has(&unit, "ProtectProc=invisible"));
 }
+
+#[test]
+fn the_unit_does_not_repeat_what_only_a_person_can_mend() {
+    let unit = text("systemd/lotse.service");
+    let codes = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+    let codes: Vec<&str> = codes.unwrap_or("").split(' ').collect();
+    assert_eq!(codes, ["2", "78"]);
+}
+
+/// A user namespace of its own takes the meaning from the capability, and strict protection makes folders read-only.
+#[test]
+fn what_is_told_of_drop_ins_is_enough() {
+    let (unit, doc) = (text("systemd/lotse.service"), text("packaging/doc/operation.md"));
+    assert!(has(&unit, "PrivateUsers=yes") && has(&unit, "ProtectSystem=strict"));
+    for told in [&unit, &doc] {
+        for line in
+            ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "PrivateUsers=no", "ReadWritePaths=/srv/"]
+        {
+            assert!(told.contains(line), "{line}");
+        }
+    }
+    let config = text("config/lotse.toml");
+    for key in ["# data-dir = ", "folder = \"/srv/delivered\"", "# folder = \"/srv/export\""] {
+        let at = config.find(key).unwrap();
+        let start = config[..at].rmatch_indices("\n\n").next().map_or(0, |(at, _)| at);
+        let end = at + config[at..].find("\n\n").unwrap();
+        assert!(config[start..end].contains("ReadWritePaths="), "{key}");
+    }
+}
