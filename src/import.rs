@@ -12,6 +12,7 @@
 //! aside:   import Failed, Cancelled; study Quarantined, Rejected, Cancelled
 //! ```
 
+mod allowed;
 mod apply;
 mod blob;
 mod choice;

@@ -26,6 +26,7 @@ mod postings;
 mod rank;
 mod repair;
 mod script;
+mod seen;
 mod study;
 #[cfg(test)]
 mod tests;

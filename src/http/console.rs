@@ -7,6 +7,7 @@ mod compare;
 mod pages;
 mod patients;
 mod together;
+mod ways;
 
 use askama::Template;
 use axum::Extension;

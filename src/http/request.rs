@@ -94,6 +94,9 @@ pub(crate) struct DecisionRequest {
     items: Option<Vec<String>>,
     no_order: Option<NoOrderRequest>,
     reject: Option<bool>,
+    /// What was seen of the orders, by item: `seen` of a candidate. Refused if one has changed since.
+    #[serde(default)]
+    seen: BTreeMap<String, String>,
     /// `false` asks for a second look at a patient without an order: refused if something differs.
     confirmed: Option<bool>,
     reason: String,
@@ -254,9 +257,11 @@ impl DecisionRequest {
         let reason = required("reason", &self.reason, REASON_LENGTH)?;
         let choice = match (self.item, self.items, self.no_order, self.reject) {
             (Some(item), None, None, None) => {
-                Choice::Items { item_ids: vec![required("item", &item, LO)?] }
+                Choice::Items { item_ids: vec![required("item", &item, LO)?], seen: self.seen }
             }
-            (None, Some(items), None, None) => Choice::Items { item_ids: item_ids(&items)? },
+            (None, Some(items), None, None) => {
+                Choice::Items { item_ids: item_ids(&items)?, seen: self.seen }
+            }
             (None, None, Some(patient), None) => {
                 let seen = if self.confirmed == Some(false) { Seen::Once } else { Seen::Again };
                 Choice::NoOrder { patient: patient.checked()?, seen }
@@ -285,6 +290,7 @@ impl DecisionRequest {
                 sex: fields.get("sex").map(str::to_owned),
             }),
             reject: (choice == "reject").then_some(true),
+            seen: fields.seen(),
             confirmed: Some(fields.get("confirmed") == Some("yes")),
             reason: text("reason"),
         }

@@ -55,6 +55,9 @@ pub(crate) struct ImportView {
     pub(crate) notes: Vec<String>,
     pub(crate) progress: Progress,
     pub(crate) next_step: String,
+    /// Whether a retry does anything, for pages; lists do not ask.
+    #[serde(skip)]
+    pub(crate) may_retry: bool,
     pub(crate) counts: Counts,
     pub(crate) studies: Vec<StudyView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +140,7 @@ pub(crate) fn of_import(import: &Import, progress: Option<Progress>, detail: Det
         notes: if detail == Detail::Full { import.notes.clone() } else { Vec::new() },
         progress: progress.unwrap_or_else(|| standing(import, &counts)),
         next_step: import_next_step(import),
+        may_retry: detail == Detail::Full && import.may_retry(),
         counts,
         studies,
         set_aside: (detail == Detail::Full).then(|| set_aside.collect()),
@@ -178,6 +182,7 @@ pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
             ..Progress::default()
         },
         next_step: next_step.to_owned(),
+        may_retry: false,
         counts: tombstone.counts,
         studies: Vec::new(),
         set_aside: Some(Vec::new()),

@@ -1,5 +1,6 @@
 //! Random event sequences reach no illegal state and lose no instance.
 
+mod allowed;
 mod bursts;
 mod choosing;
 mod held;

@@ -1,5 +1,6 @@
 //! From a decision to an order: a person's word, the plan, and where the study goes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::Url;
@@ -49,9 +50,17 @@ impl Pipeline {
                     .into(),
             ));
         }
+        let is_open = match &choice {
+            Choice::Reject => import.may_reject(found),
+            Choice::Items { .. } | Choice::NoOrder { .. } => import.may_decide(found),
+        };
+        if !is_open {
+            return Err(meanwhile());
+        }
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
-            Choice::Items { item_ids } => {
+            Choice::Items { item_ids, seen } => {
+                as_seen(&found.state, &item_ids, &seen)?;
                 let (items, candidates) = self.find_items(found, &item_ids).await?;
                 let items = self.all_as_now(items).await?;
                 let target = Target::of_orders(items)
@@ -102,7 +111,11 @@ impl Pipeline {
                 self.order(&import, found, decision).await?
             }
         };
-        self.report(id, event).await
+        self.report(id, event).await.map_err(|refusal| match refusal {
+            // While it was looked at anew, it was decided.
+            Refusal::NotNow(_) => meanwhile(),
+            other => other,
+        })
     }
 
     /// The order for a decision: its plan, and the way it takes, fixed at this moment.
@@ -241,6 +254,37 @@ impl Pipeline {
         }
         Ok((items, candidates))
     }
+}
+
+fn meanwhile() -> Refusal {
+    Refusal::NotNow(
+        "this study was decided or sent meanwhile, or is not ready to be decided; nothing was changed, look at it \
+         again"
+            .into(),
+    )
+}
+
+/// What a person saw of these items is still so.
+fn as_seen(
+    state: &StudyState,
+    item_ids: &[String],
+    seen: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let stands = |(item_id, seen): (&String, &String)| match state {
+        StudyState::AwaitingDecision { outcome } => {
+            let mut candidates = outcome.candidates.iter();
+            candidates.any(|known| known.item_id == *item_id && outcome.seen(known) == *seen)
+        }
+        _ => false,
+    };
+    if item_ids.iter().filter_map(|item_id| seen.get_key_value(item_id)).all(stands) {
+        return Ok(());
+    }
+    Err(Refusal::NotNow(
+        "the order, its patient or what speaks against it has changed since you looked; nothing was filed, compare \
+         again"
+            .into(),
+    ))
 }
 
 /// The candidate of this name. Sources that tell one order with different patients leave nobody to be meant.

@@ -43,6 +43,9 @@ pub enum Choice {
     /// Items of the worklist by their IDs: one order, or several of one patient.
     Items {
         item_ids: Vec<String>,
+        /// What the person saw of them, by item: see [`crate::matching::Outcome::seen`]. Those that are not in it
+        /// are taken as they are.
+        seen: BTreeMap<String, String>,
     },
     NoOrder {
         patient: Patient,

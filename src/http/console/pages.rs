@@ -12,6 +12,7 @@ use crate::matching::Completeness;
 
 use super::compare::{Compared, age, compare, decided_by, evidence, person};
 use super::together::{Together, numbers, together};
+use super::ways::{held, retry, waits_for_a_person};
 
 /// States that the list can be narrowed to.
 const STATES: [(&str, &str); 9] = [
@@ -147,6 +148,9 @@ pub(super) struct Card {
     pub(super) reason: String,
     pub(super) is_incomplete: bool,
     pub(super) can_decide: bool,
+    pub(super) can_reject: bool,
+    /// What else a person can do about a study that is held; empty if the forms say it.
+    pub(super) held: &'static str,
     pub(super) deliveries: Vec<Delivered>,
 }
 
@@ -155,6 +159,8 @@ pub(super) struct Choosable {
     pub(super) rows: Vec<Compared>,
     pub(super) evidence: Vec<String>,
     pub(super) is_best: bool,
+    /// Best, and nothing speaks against it.
+    pub(super) is_clear: bool,
     pub(super) reason: &'static str,
 }
 
@@ -235,21 +241,9 @@ impl ImportPage {
     pub(super) fn new(view: ImportView, zone: &jiff::tz::TimeZone) -> Self {
         let ended = matches!(view.state, "Expired" | "Erased") || is_buried(&view);
         let over = ended || matches!(view.state, "Closed" | "Cancelled");
-        let any = |states: &[&str]| view.studies.iter().any(|study| states.contains(&study.state));
-        let retry = if over {
-            ""
-        } else if matches!(view.state, "Failed" | "Requested")
-            || any(&["Quarantined", "Forwarding"])
-        {
-            "Try again now"
-        } else if any(&["AwaitingWorklist", "AwaitingDecision"]) {
-            "Ask the worklist again"
-        } else {
-            ""
-        };
         let (name, birth_date) = patient(&view);
         let asks = matches!(view.state, "Asking" | "Choosing")
-            || view.studies.iter().any(|study| is_decidable(study.state));
+            || view.studies.iter().any(|study| waits_for_a_person(study.state));
         Self {
             label: label(&view),
             title: if name.is_empty() { view.source.clone() } else { name },
@@ -268,7 +262,7 @@ impl ImportPage {
             bar: bar(&view),
             studies: view.studies.iter().map(Card::new).collect(),
             reloads: !over && !asks,
-            retry,
+            retry: retry(&view),
             // What still goes on is cancelled, which destroys it as well.
             can_cancel: !over,
             can_erase: over && !ended,
@@ -283,10 +277,6 @@ fn is_buried(view: &ImportView) -> bool {
     view.progress.stage == "ended"
 }
 
-fn is_decidable(state: &str) -> bool {
-    matches!(state, "AwaitingDecision" | "Quarantined")
-}
-
 impl ImportPage {
     /// For the template.
     fn person(&self, name: &Option<String>) -> String {
@@ -297,6 +287,8 @@ impl ImportPage {
 impl Card {
     fn new(study: &StudyView) -> Self {
         let foreign = &study.foreign;
+        let against: &[String] =
+            study.matching.as_ref().map_or(&[][..], |matching| matching.contradictions.as_slice());
         let about = [
             foreign.modalities.join(", "),
             foreign.study_date.clone().unwrap_or_default(),
@@ -309,7 +301,7 @@ impl Card {
             .iter()
             .flatten()
             .enumerate()
-            .map(|(index, candidate)| Choosable::new(foreign, candidate, index))
+            .map(|(index, candidate)| Choosable::new(foreign, candidate, index, against))
             .partition(|choice| choice.is_best || choice.candidate.contradictions.is_empty());
         Self {
             label: if is_held_up(study) { HELD_UP } else { study_label(study.state) },
@@ -324,7 +316,7 @@ impl Card {
             foreign: compare(foreign, &PatientView::default(), None, &[]),
             candidates,
             unlikely,
-            together: together(study.candidates.as_deref().unwrap_or_default()),
+            together: together(foreign, study.candidates.as_deref().unwrap_or_default(), against),
             reason: study
                 .matching
                 .as_ref()
@@ -334,7 +326,9 @@ impl Card {
                 .matching
                 .as_ref()
                 .is_some_and(|matching| matching.completeness == Completeness::Incomplete),
-            can_decide: is_decidable(study.state),
+            can_decide: waits_for_a_person(study.state) && study.may_decide,
+            can_reject: waits_for_a_person(study.state) && study.may_reject,
+            held: held(study),
             deliveries: study.deliveries.iter().map(Delivered::new).collect(),
             study: study.clone(),
         }
@@ -342,8 +336,15 @@ impl Card {
 }
 
 impl Choosable {
-    fn new(foreign: &ForeignView, candidate: &CandidateView, index: usize) -> Self {
+    /// `against` is what speaks against the study itself, whatever it is filed under.
+    fn new(
+        foreign: &ForeignView,
+        candidate: &CandidateView,
+        index: usize,
+        against: &[String],
+    ) -> Self {
         let item = &candidate.item;
+        let contradicted = !against.is_empty() || !candidate.contradictions.is_empty();
         Self {
             rows: compare(
                 foreign,
@@ -353,11 +354,12 @@ impl Choosable {
             ),
             evidence: candidate.evidence.iter().map(evidence).collect(),
             is_best: index == 0,
+            is_clear: index == 0 && !contradicted,
             // A contradiction needs words of one's own.
-            reason: if candidate.contradictions.is_empty() {
-                "Patient and order compared, they belong together"
-            } else {
+            reason: if contradicted {
                 ""
+            } else {
+                "Patient and order compared, they belong together"
             },
             candidate: candidate.clone(),
         }

@@ -1,3 +1,5 @@
+mod deciding;
+
 use std::sync::Arc;
 
 use askama::Template as _;

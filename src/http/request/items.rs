@@ -1,5 +1,7 @@
 //! Orders that a person names for one study: a list of JSON, or check boxes of a form.
 
+use std::collections::BTreeMap;
+
 use super::{Fields, LO, Problem, required};
 use crate::matching::{NotTogether, ORDER_LIMIT};
 
@@ -23,5 +25,13 @@ impl Fields {
         let mut ticked: Vec<_> = self.0.iter().filter_map(order).collect();
         ticked.sort();
         ticked.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// What was shown of the orders: fields `seen.ITEM`.
+    pub(super) fn seen(&self) -> BTreeMap<String, String> {
+        let seen = |(name, value): (&String, &String)| {
+            Some((name.strip_prefix("seen.")?.to_owned(), value.trim().to_owned()))
+        };
+        self.0.iter().filter_map(seen).collect()
     }
 }

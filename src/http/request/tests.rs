@@ -75,7 +75,7 @@ fn a_link_and_a_file_exclude_each_other() {
 #[test]
 fn a_decision_is_exactly_one_choice_with_a_reason() {
     let (choice, reason) = decision(r#"{"item": "ab12", "reason": " same patient "}"#).unwrap();
-    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab12"]));
+    assert!(matches!(choice, Choice::Items { item_ids, .. } if item_ids == ["ab12"]));
     assert_eq!(reason, "same patient");
     let (choice, _) = decision(
         r#"{"noOrder": {"patientId": "1", "name": "Muster^Erika", "birthDate": "1980-12-24", "sex": "F"},
@@ -91,18 +91,36 @@ fn a_decision_is_exactly_one_choice_with_a_reason() {
 #[test]
 fn a_decision_may_name_several_orders() {
     let (choice, _) = decision(r#"{"items": ["ab", " cd "], "reason": "both asked"}"#).unwrap();
-    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab", "cd"]));
+    assert!(matches!(choice, Choice::Items { item_ids, .. } if item_ids == ["ab", "cd"]));
     // The numbers of a form are ranks; what holds none was not ticked.
     let fields = Fields::parse(
         b"choice=items&reason=both&order.aa=10&order.zz=2&order.mm=&order.kk=x&item=ff",
     );
     let (choice, _) = DecisionRequest::from_form(&fields).checked().unwrap();
-    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["zz", "aa"]));
+    assert!(matches!(choice, Choice::Items { item_ids, .. } if item_ids == ["zz", "aa"]));
     let nothing = DecisionRequest::from_form(&Fields::parse(b"choice=items&reason=both"));
     let problem = nothing.checked().err().unwrap();
     assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY);
     let many = vec!["a"; ORDER_LIMIT + 1];
     assert!(item_ids(&many.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>()).is_err());
+}
+
+#[test]
+fn a_decision_may_say_what_was_seen() {
+    let seen = |choice| match choice {
+        Choice::Items { seen, .. } => seen,
+        Choice::NoOrder { .. } | Choice::Reject => panic!(),
+    };
+    let (choice, _) =
+        decision(r#"{"item": "ab", "seen": {"ab": "12"}, "reason": "same patient"}"#).unwrap();
+    assert_eq!(seen(choice)["ab"], "12");
+    let (choice, _) = decision(r#"{"items": ["ab", "cd"], "reason": "both asked"}"#).unwrap();
+    assert!(seen(choice).is_empty());
+    let fields =
+        Fields::parse(b"choice=items&reason=both&order.aa=1&order.zz=2&seen.aa=12&seen.zz=34");
+    let (choice, _) = DecisionRequest::from_form(&fields).checked().unwrap();
+    let seen = seen(choice);
+    assert_eq!((seen["aa"].as_str(), seen["zz"].as_str()), ("12", "34"));
 }
 
 #[test]
@@ -168,7 +186,7 @@ fn forms_say_the_same_as_json() {
 
     let fields = Fields::parse(b"choice=item&item=ab&reason=looks+right&item=cd");
     let (choice, reason) = DecisionRequest::from_form(&fields).checked().unwrap();
-    assert!(matches!(choice, Choice::Items { item_ids } if item_ids == ["ab"]));
+    assert!(matches!(choice, Choice::Items { item_ids, .. } if item_ids == ["ab"]));
     assert_eq!(reason, "looks right");
     assert!(DecisionRequest::from_form(&Fields::parse(b"reason=x")).checked().is_err());
     assert!(DecisionRequest::from_form(&Fields::parse(b"choice=reject")).checked().is_err());

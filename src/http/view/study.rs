@@ -37,6 +37,12 @@ pub(crate) struct StudyView {
     pub(crate) route: Option<RouteView>,
     pub(crate) deliveries: Vec<DeliveryView>,
     pub(crate) next_step: String,
+    /// Whether it may be filed, for pages.
+    #[serde(skip)]
+    pub(crate) may_decide: bool,
+    /// Whether it may be turned away, for pages.
+    #[serde(skip)]
+    pub(crate) may_reject: bool,
 }
 
 /// Where a study goes, and why.
@@ -130,6 +136,8 @@ pub(crate) struct CandidateView {
     pub(crate) score: i32,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) contradictions: Vec<String>,
+    /// What a decision says it was made by, so that nothing is filed by what has changed meanwhile.
+    pub(crate) seen: String,
     #[serde(flatten)]
     pub(crate) item: ItemView,
 }
@@ -180,13 +188,16 @@ pub(super) fn of(import: &Import, index: usize, detail: Detail) -> Option<StudyV
         foreign: foreign(study),
         decision: work.map(|work| decision(&work.decision)),
         matching: outcome.map(|outcome| matching(outcome)),
-        candidates: outcome.map(|outcome| outcome.candidates.iter().map(candidate).collect()),
+        candidates: outcome
+            .map(|outcome| outcome.candidates.iter().map(|one| candidate(outcome, one)).collect()),
         changes,
         route: work.map(route),
         deliveries: work.map_or_else(Vec::new, |work| {
             work.deliveries.iter().map(|one| delivery(one, study.instances.len())).collect()
         }),
         next_step: study_next_step(&study.state),
+        may_decide: import.may_decide(study),
+        may_reject: import.may_reject(study),
     })
 }
 
@@ -266,12 +277,13 @@ fn matching(outcome: &Outcome) -> MatchingView {
     }
 }
 
-fn candidate(candidate: &Candidate) -> CandidateView {
+fn candidate(outcome: &Outcome, candidate: &Candidate) -> CandidateView {
     CandidateView {
         rank: candidate.rank,
         score: candidate.score,
         evidence: candidate.evidence.clone(),
         contradictions: candidate.contradictions.clone(),
+        seen: outcome.seen(candidate),
         item: ItemView { item_id: candidate.item_id.clone(), ..(&candidate.item).into() },
     }
 }

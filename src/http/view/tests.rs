@@ -53,7 +53,7 @@ fn a_study_that_waits_for_a_person_has_the_json_of_the_contract() {
                 {"attribute": "birthDate", "agreement": "equal", "weight": 30},
                 {"attribute": "sex", "agreement": "equal", "weight": 5}
             ],
-            "contradictions": [],
+            "contradictions": [], "seen": candidates[0]["seen"],
             "patient": {"patientId": "4711", "issuer": "KB", "name": "MUSTER^ERIKA",
                         "birthDate": "1980-12-24", "sex": "F"},
             "accessionNumber": "A100", "requestedProcedure": "Import CT Thorax", "modality": "CT",

@@ -2,6 +2,7 @@ use super::*;
 use crate::dicom::{AccessionNumber, Patient, PatientId, PersonName, StudyFacts};
 use crate::forward::Stow;
 use crate::import::{Delivery, Work};
+use crate::matching::{Completeness, Outcome, Tier, Verdict};
 use crate::reconcile::Plan;
 use crate::web::Credentials;
 
@@ -103,4 +104,45 @@ fn what_came_from_a_service_does_not_go_back_by_stow() {
         assert!(!from.is_behind(&stow(other)), "{other}");
     }
     assert!(!Origin::Peer("pacs").is_behind(&stow("https://pacs.example/studies")));
+}
+
+#[test]
+fn what_changed_after_a_person_looked_is_not_filed() {
+    let shown = vec![candidate("A1", "Muster^Eva"), candidate("A2", "Muster^Eva")];
+    let outcome = |candidates: Vec<Candidate>| Outcome {
+        verdict: Verdict::Person,
+        tier: Tier::Weak,
+        candidates,
+        contradictions: vec![],
+        reason: "compare".into(),
+        margin: 0,
+        completeness: Completeness::Complete,
+    };
+    let state = |outcome| StudyState::AwaitingDecision { outcome: Box::new(outcome) };
+    let before = outcome(shown.clone());
+    let seen: BTreeMap<String, String> =
+        shown.iter().map(|one| (one.item_id.clone(), before.seen(one))).collect();
+    let one = [shown[0].item_id.clone()];
+    let both = [shown[0].item_id.clone(), shown[1].item_id.clone()];
+    let refused = |state: &StudyState, items: &[String]| {
+        matches!(as_seen(state, items, &seen), Err(Refusal::NotNow(_)))
+    };
+    let unchanged = state(before);
+    assert!(!refused(&unchanged, &one) && !refused(&unchanged, &both));
+
+    let mut renamed = shown.clone();
+    renamed[1].item.patient.name = PersonName::new("Muster^Ida");
+    let renamed = state(outcome(renamed));
+    assert!(!refused(&renamed, &one), "the other order is not meant");
+    assert!(refused(&renamed, &both));
+    assert!(as_seen(&renamed, &both, &BTreeMap::new()).is_ok(), "programs need not say it");
+
+    let mut against = shown.clone();
+    against[0].contradictions = vec!["sex differs".into()];
+    assert!(refused(&state(outcome(against)), &one));
+    let mut of_study = outcome(shown.clone());
+    of_study.contradictions = vec!["the study carries several names".into()];
+    assert!(refused(&state(of_study), &one));
+    assert!(refused(&state(outcome(vec![])), &one), "it is no candidate any more");
+    assert!(refused(&StudyState::Inspected, &one));
 }
