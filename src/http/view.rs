@@ -3,6 +3,7 @@
 //! Pure: a function of the import and its progress. The console renders the same values that the API tells.
 
 mod choice;
+mod left;
 mod study;
 mod words;
 
@@ -159,6 +160,12 @@ pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
             ("Expired", "The time to keep it is over: its data is destroyed. Nothing to do.")
         }
         End::Erased => ("Erased", "A person erased it: its data is destroyed. Nothing to do."),
+        // Not known of each destination any more.
+        End::Cancelled if tombstone.counts.received > 0 => (
+            "Cancelled",
+            "It was cancelled and its data is destroyed. Images that a destination got before are still there: have \
+             them removed if they shall not stay.",
+        ),
         End::Cancelled => {
             ("Cancelled", "It was cancelled and its data is destroyed. Nothing to do.")
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::left;
 use super::words::{study_next_step, study_state};
 use super::{Detail, PatientView, iso_date, rfc3339};
 use crate::dicom::{Item, StudyFacts};
@@ -43,6 +44,9 @@ pub(crate) struct StudyView {
     /// Whether it may be turned away, for pages.
     #[serde(skip)]
     pub(crate) may_reject: bool,
+    /// Images that are at destinations already, for pages.
+    #[serde(skip)]
+    pub(crate) left: Option<String>,
 }
 
 /// Where a study goes, and why.
@@ -195,9 +199,10 @@ pub(super) fn of(import: &Import, index: usize, detail: Detail) -> Option<StudyV
         deliveries: work.map_or_else(Vec::new, |work| {
             work.deliveries.iter().map(|one| delivery(one, study.instances.len())).collect()
         }),
-        next_step: study_next_step(&study.state),
+        next_step: study_next_step(study),
         may_decide: import.may_decide(study),
         may_reject: import.may_reject(study),
+        left: left::behind([&**study]),
     })
 }
 
@@ -329,7 +334,7 @@ fn delivery(delivery: &Delivery, instances: usize) -> DeliveryView {
         "Delivered"
     } else if delivered + failed >= total {
         "Failed"
-    } else if delivery.due.is_some() || delivery.held.is_some() {
+    } else if !delivery.began || delivery.due.is_some() || delivery.held.is_some() {
         "Waiting"
     } else {
         "Sending"

@@ -1,3 +1,5 @@
+mod sent;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -94,6 +96,7 @@ fn deliveries_end_delivered_or_failed() {
             panic!()
         };
         work.deliveries[0].due = None;
+        work.deliveries[0].began = true;
         work.deliveries[0].outcomes = (0..).zip(outcomes.iter().cloned()).collect();
         let view = of_import(&import, None, Detail::Brief);
         let delivery = &view.studies[0].deliveries[0];

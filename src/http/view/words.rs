@@ -1,6 +1,7 @@
 //! The names of states, and the sentence that tells what happens next or what to do.
 
-use crate::import::{Import, State, Study, StudyState, Work};
+use super::left;
+use crate::import::{Delivery, Import, State, Study, StudyState, Work};
 
 /// The state's name as the design writes it.
 pub(crate) fn import_state(state: &State) -> &'static str {
@@ -68,8 +69,18 @@ pub(crate) fn import_next_step(import: &Import) -> String {
             format!("{} When that is done, try again.", sentence(text))
         }
         State::Failed { sentence: text, again: None } => sentence(text),
-        State::Cancelled { .. } => "Cancelled; nothing more is sent. Nothing to do.".to_owned(),
+        State::Cancelled { .. } => match left::behind(given_up(import)) {
+            Some(left) => format!("Cancelled, but {left}; have them removed there."),
+            None => "Cancelled; nothing more is sent. Nothing to do.".to_owned(),
+        },
     }
+}
+
+/// Studies that a person turned away or stopped.
+fn given_up(import: &Import) -> impl Iterator<Item = &Study> {
+    import.studies.iter().map(|study| &**study).filter(|study| {
+        matches!(study.state, StudyState::Rejected { .. } | StudyState::Cancelled { .. })
+    })
 }
 
 /// The study that needs a person first speaks for all.
@@ -88,7 +99,7 @@ fn of_studies(import: &Import) -> String {
     let Some(first) = import.studies.iter().min_by_key(|study| urgency(study)) else {
         return "There is no study in it; look at the files set aside, then erase it.".to_owned();
     };
-    let next = study_next_step(&first.state);
+    let next = study_next_step(first);
     if import.studies.len() == 1 {
         return next;
     }
@@ -99,21 +110,33 @@ fn of_studies(import: &Import) -> String {
 fn closed(import: &Import) -> String {
     let confirmed = |study: &Study| matches!(study.state, StudyState::Confirmed { .. });
     let stored = import.studies.iter().filter(|study| confirmed(study)).count();
+    let left = left::behind(given_up(import));
     match (stored, import.studies.len()) {
         (_, 0) => "There was no study in it. Nothing to do.".to_owned(),
         (stored, all) if stored == all => {
             "Done: everything is delivered. Nothing to do.".to_owned()
         }
-        (0, _) => "Done: everything was turned away, nothing is sent. Nothing to do.".to_owned(),
+        (0, _) => match left {
+            Some(left) => {
+                format!("Done: everything was turned away, but {left}; have them removed there.")
+            }
+            None => "Done: everything was turned away, nothing is sent. Nothing to do.".to_owned(),
+        },
         (stored, all) => {
-            format!("Done: {stored} of {all} studies are delivered, the others were turned away.")
+            let told = format!(
+                "Done: {stored} of {all} studies are delivered, the others were turned away"
+            );
+            match left {
+                Some(left) => format!("{told}; of these {left}: have them removed there."),
+                None => format!("{told}."),
+            }
         }
     }
 }
 
 /// What happens next, or what a person has to do.
-pub(crate) fn study_next_step(state: &StudyState) -> String {
-    match state {
+pub(crate) fn study_next_step(study: &Study) -> String {
+    match &study.state {
         StudyState::Inspected => "The local worklist is asked next.".to_owned(),
         StudyState::AwaitingWorklist { note: Some(note), .. } => {
             format!("{} The worklist is asked again by itself.", sentence(note))
@@ -125,20 +148,24 @@ pub(crate) fn study_next_step(state: &StudyState) -> String {
                 .to_owned()
         }
         StudyState::AwaitingDecision { .. } => "Choose the order it belongs to.".to_owned(),
-        StudyState::Forwarding(work) => forwarding(work),
+        StudyState::Forwarding(work) => forwarding(work, study.instances.len()),
         StudyState::Confirming(work) => confirming(work),
         StudyState::Confirmed { .. } => {
             "Delivered under the local patient. Nothing to do.".to_owned()
         }
         StudyState::Quarantined { sentence: text, .. } => sentence(text),
-        StudyState::Rejected { .. } => {
-            "Rejected by a person; it is not sent. Nothing to do.".to_owned()
-        }
-        StudyState::Cancelled { .. } => "Cancelled; it is not sent. Nothing to do.".to_owned(),
+        StudyState::Rejected { .. } => match left::behind([study]) {
+            Some(left) => format!("Rejected, but {left}; have them removed there."),
+            None => "Rejected by a person; it is not sent. Nothing to do.".to_owned(),
+        },
+        StudyState::Cancelled { .. } => match left::behind([study]) {
+            Some(left) => format!("Cancelled, but {left}; have them removed there."),
+            None => "Cancelled; it is not sent. Nothing to do.".to_owned(),
+        },
     }
 }
 
-fn forwarding(work: &Work) -> String {
+fn forwarding(work: &Work, instances: usize) -> String {
     let waiting = work
         .deliveries
         .iter()
@@ -149,8 +176,27 @@ fn forwarding(work: &Work) -> String {
             delivery.destination,
             without_name(error, &delivery.destination.0)
         ),
-        None => "It is being sent.".to_owned(),
+        None => match turn(work, instances) {
+            Some((delivery, Some(error))) => format!(
+                "It waits for its turn at {}; the last time: {}",
+                delivery.destination,
+                without_name(error, &delivery.destination.0)
+            ),
+            Some((delivery, None)) => {
+                format!("It waits for its turn at {}.", delivery.destination)
+            }
+            None => "It is being sent.".to_owned(),
+        },
     }
+}
+
+/// The delivery whose turn is awaited, if nothing is sent meanwhile; with what went wrong before.
+fn turn(work: &Work, instances: usize) -> Option<(&Delivery, Option<&String>)> {
+    let mut open = work.deliveries.iter().filter(|delivery| delivery.outcomes.len() < instances);
+    if open.clone().any(|delivery| delivery.began) {
+        return None;
+    }
+    open.next().map(|delivery| (delivery, delivery.last_error.as_ref()))
 }
 
 fn confirming(work: &Work) -> String {

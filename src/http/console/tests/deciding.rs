@@ -121,6 +121,15 @@ fn a_study_in_quarantine_has_the_forms_that_are_taken() {
     }
 }
 
+#[test]
+fn rejecting_does_not_promise_what_is_too_late() {
+    let html = rendered(&quarantined(0, false));
+    assert!(html.contains("Reject, do not send") && !html.contains("takes nothing back"));
+    let html = rendered(&quarantined(1, false));
+    assert!(html.contains("Reject, send no more") && !html.contains("Reject, do not send"));
+    assert!(html.contains("1 of 4 images are already at pacs"), "{html}");
+}
+
 /// Every state that pages show.
 fn every_state() -> Vec<Import> {
     let due = Some(START);
