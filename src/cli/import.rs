@@ -1,5 +1,6 @@
 //! `lotse import`: files, folders, a link, or a JSON request.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -87,7 +88,10 @@ impl Import {
             let name = name_of(one);
             return Ok(control.post_stream(path, &request, &name, file, Some(length)).await?);
         }
-        let files = collect(paths)?;
+        let Found { files, links } = collect(paths)?;
+        if let Some(told) = left_out(links) {
+            out::complain(&told);
+        }
         let (reader, writer) = tokio::io::duplex(PIPE);
         let (packed, whole) = oneshot::channel();
         let packing = tokio::task::spawn_blocking(move || {
@@ -155,36 +159,89 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Every regular file below the paths; links are not followed, so no folder is walked twice.
-fn collect(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut files = vec![];
-    for root in paths {
-        let mut waiting = vec![(name_of(root), root.clone())];
-        while let Some((name, path)) = waiting.pop() {
-            let kind = std::fs::symlink_metadata(&path)
-                .map_err(|error| unreadable(&path, &error))?
-                .file_type();
+/// What is to be sent.
+#[derive(Default)]
+struct Found {
+    /// Names in the archive, and where the bytes are.
+    files: Vec<(String, PathBuf)>,
+    /// Symbolic links inside folders, which are left out.
+    links: usize,
+}
+
+/// Every regular file below the paths. What is named is followed if it is a link; what lies in a folder is not, so
+/// no folder is walked twice.
+fn collect(paths: &[PathBuf]) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    for (name, root) in roots(paths) {
+        let kind = std::fs::metadata(root).map_err(|error| unreadable(root, &error))?.file_type();
+        if kind.is_file() {
+            found.files.push((name, root.clone()));
+        } else if kind.is_dir() {
+            walk(name, root, &mut found)?;
+        } else {
+            let path = root.display();
+            return Err(
+                BadInput(format!("{path} is no file and no folder; name what to import")).into()
+            );
+        }
+    }
+    if found.files.is_empty() {
+        return Err(BadInput("there is no file in it".into()).into());
+    }
+    found.files.sort();
+    Ok(found)
+}
+
+/// The paths with the names that they get: of two that end alike, the second is numbered.
+fn roots(paths: &[PathBuf]) -> Vec<(String, &PathBuf)> {
+    let mut taken = BTreeSet::new();
+    let numbered = |path: &PathBuf| {
+        let plain = name_of(path);
+        let mut name = plain.clone();
+        let mut number = 2_u64;
+        while !taken.insert(name.clone()) {
+            name = format!("{number}-{plain}");
+            number = number.saturating_add(1);
+        }
+        name
+    };
+    let names: Vec<String> = paths.iter().map(numbered).collect();
+    names.into_iter().zip(paths).collect()
+}
+
+fn walk(name: String, folder: &Path, found: &mut Found) -> anyhow::Result<()> {
+    let mut waiting = vec![(name, folder.to_owned())];
+    while let Some((name, folder)) = waiting.pop() {
+        let entries = std::fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            let inner = format!("{name}/{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().map_err(|error| unreadable(&path, &error))?;
             if kind.is_dir() {
-                let entries =
-                    std::fs::read_dir(&path).map_err(|error| unreadable(&path, &error))?;
-                for entry in entries {
-                    let entry = entry?;
-                    let inner = format!("{name}/{}", entry.file_name().to_string_lossy());
-                    waiting.push((inner, entry.path()));
-                }
+                waiting.push((inner, path));
             } else if kind.is_file() {
-                files.push((name, path));
+                found.files.push((inner, path));
+            } else if kind.is_symlink() {
+                found.links = found.links.saturating_add(1);
             }
-            if files.len() > MOST_FILES {
+            if found.files.len() > MOST_FILES {
                 return Err(BadInput(format!("there are more than {MOST_FILES} files")).into());
             }
         }
     }
-    if files.is_empty() {
-        return Err(BadInput("there is no file in it".into()).into());
+    Ok(())
+}
+
+/// What is said of links that were left out; `None` without any.
+fn left_out(links: usize) -> Option<String> {
+    match links {
+        0 => None,
+        1 => Some("1 link inside the folders was left out; name what it leads to if it belongs to the import".into()),
+        more => Some(format!(
+            "{more} links inside the folders were left out; name what they lead to if it belongs to the import"
+        )),
     }
-    files.sort();
-    Ok(files)
 }
 
 /// Packs the files, stored and not deflated, into one stream.
@@ -235,6 +292,53 @@ mod tests {
         let (read, packing) = packed(vec![("a".into(), good), ("b".into(), gone)]).await;
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(packing.is_err());
+    }
+
+    fn names(paths: &[&Path]) -> anyhow::Result<(Vec<String>, usize)> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| (*path).to_owned()).collect();
+        let found = collect(&paths)?;
+        // As an archive, too: it takes no name twice.
+        pack(&found.files, io::sink())?;
+        Ok((found.files.into_iter().map(|(name, _)| name).collect(), found.links))
+    }
+
+    #[test]
+    fn what_is_named_by_a_link_is_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        std::fs::create_dir_all(at("cd/IMAGES")).unwrap();
+        for file in ["a.dcm", "b.dcm", "cd/IMAGES/IM0"] {
+            std::fs::write(at(file), file).unwrap();
+        }
+        for (target, link) in [("a.dcm", "link.dcm"), ("cd", "disc"), ("none", "broken")] {
+            std::os::unix::fs::symlink(at(target), at(link)).unwrap();
+        }
+        let both = names(&[&at("link.dcm"), &at("b.dcm")]).unwrap();
+        assert_eq!(both, (vec!["b.dcm".into(), "link.dcm".into()], 0));
+        assert_eq!(names(&[&at("disc")]).unwrap().0, ["disc/IMAGES/IM0"]);
+        assert!(names(&[&at("b.dcm"), &at("broken")]).unwrap_err().is::<BadInput>());
+        assert!(names(&[&at("b.dcm"), Path::new("/dev/null")]).unwrap_err().is::<BadInput>());
+
+        std::os::unix::fs::symlink(at("a.dcm"), at("cd/link")).unwrap();
+        std::os::unix::fs::symlink(at("cd"), at("cd/loop")).unwrap();
+        let (files, links) = names(&[&at("cd")]).unwrap();
+        assert_eq!((files, links), (vec!["cd/IMAGES/IM0".into()], 2));
+        assert!(left_out(links).unwrap().starts_with("2 links inside the folders were left out"));
+        assert!(left_out(0).is_none());
+    }
+
+    #[test]
+    fn of_paths_that_end_alike_each_is_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        for folder in ["one/cd", "two/cd", "three/cd"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+            std::fs::write(at(folder).join("IM0"), folder).unwrap();
+        }
+        let cds = [&*at("one/cd"), &at("two/cd"), &at("three/cd")];
+        assert_eq!(names(&cds).unwrap().0, ["2-cd/IM0", "3-cd/IM0", "cd/IM0"]);
+        let files = [&*at("one/cd/IM0"), &at("two/cd/IM0")];
+        assert_eq!(names(&files).unwrap().0, ["2-IM0", "IM0"]);
     }
 
     #[test]
