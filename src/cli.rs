@@ -207,10 +207,10 @@ async fn control(file: Option<&std::path::Path>) -> anyhow::Result<Control> {
 }
 
 fn code_of(error: &anyhow::Error) -> Code {
-    // What may go well at the next try is no fault of the configuration: systemd starts the daemon again.
-    let is_passing = error.downcast_ref().is_some_and(seal::Error::is_passing)
+    // A full disk is no fault of the configuration: systemd starts the daemon again.
+    let is_full = error.downcast_ref().is_some_and(seal::Error::is_full)
         || error.downcast_ref().is_some_and(gateway::Unusable::is_full);
-    if is_passing {
+    if is_full {
         return Code::Failed;
     }
     if error.is::<Faults>() || error.is::<gateway::Unusable>() || error.is::<seal::Error>() {
@@ -234,5 +234,23 @@ fn code_of(error: &anyhow::Error) -> Code {
         ) => Code::Unavailable,
         Some(control::Error::Read(_)) => Code::BadInput,
         _ => Code::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    /// systemd does not start again what exits with the code of a bad configuration.
+    #[test]
+    fn a_full_disk_is_no_bad_configuration() {
+        let code = |kind: ErrorKind| {
+            let path = PathBuf::from("/var/lib/lotse/keys");
+            code_of(&seal::Error::Io { path, source: kind.into() }.into())
+        };
+        assert_eq!(code(ErrorKind::StorageFull), Code::Failed);
+        assert_eq!(code(ErrorKind::PermissionDenied), Code::BadConfig);
     }
 }

@@ -277,8 +277,17 @@ fn keep_fresh(worklist: Worklist) -> (JoinHandle<()>, CancellationToken) {
 pub fn find_control(file: Option<&Path>, environment: &Environment) -> Result<PathBuf, Faults> {
     let path = control_path(&data_dir(file, environment)?);
     let system = Path::new(SYSTEM_SOCKET);
-    let elsewhere = file.is_none() && !path.exists() && system.exists();
+    let is_there = |path: &Path| is_there(&path.try_exists());
+    let elsewhere = file.is_none() && !is_there(&path) && is_there(system);
     Ok(if elsewhere { system.to_owned() } else { path })
+}
+
+/// A socket that this user may not look at is there all the same: whoever connects hears that they may not.
+fn is_there(found: &std::io::Result<bool>) -> bool {
+    match found {
+        Ok(exists) => *exists,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// The control socket of the daemon that systemd runs.

@@ -86,6 +86,7 @@ fn stand(import: &Value) -> Stand {
     };
     match out::text(import, "/state") {
         "Asking" | "Choosing" => Stand::Asking,
+        "Expired" if was_delivered(import) => Stand::Delivered,
         "Failed" | "Cancelled" | "Expired" | "Erased" => Stand::Held,
         "Closed" if studies.iter().all(|s| out::text(s, "/state") == "Confirmed") => {
             Stand::Delivered
@@ -94,6 +95,15 @@ fn stand(import: &Value) -> Stand {
         "Unpacked" if studies.iter().any(held) => Stand::Held,
         _ => Stand::Moving,
     }
+}
+
+/// Whether an import that is gone was delivered as a whole: with a short grace it is gone before anybody looks.
+fn was_delivered(import: &Value) -> bool {
+    let count = |name: &str| out::number(import, &format!("/counts/{name}"));
+    let others = ["inFlight", "quarantined", "rejected", "cancelled"];
+    count("delivered").saturating_add(count("createdDelivered")) > 0
+        && others.into_iter().all(|name| count(name) == 0)
+        && count("created") == count("createdDelivered")
 }
 
 /// What has been shown so far.
@@ -172,4 +182,29 @@ fn progress(import: &Value) -> (u64, u64) {
         return (out::number(import, "/progress/instances"), total);
     }
     (out::number(import, "/progress/bytes"), out::number(import, "/progress/totalBytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn expired(counts: &Value) -> bool {
+        stand(&json!({"state": "Expired", "studies": [], "counts": counts})) == Stand::Delivered
+    }
+
+    #[test]
+    fn what_expired_after_it_was_delivered_is_delivered() {
+        assert!(expired(&json!({"received": 4, "delivered": 4})));
+        let with_report =
+            json!({"received": 4, "delivered": 4, "created": 1, "createdDelivered": 1});
+        assert!(expired(&with_report));
+        let without = json!({"received": 4, "delivered": 4, "created": 1, "createdDelivered": 0});
+        assert!(!expired(&without), "the report is lost");
+        assert!(!expired(&json!({"received": 0, "delivered": 0})), "nothing ever came");
+        for rest in ["inFlight", "quarantined", "rejected", "cancelled"] {
+            assert!(!expired(&json!({"received": 4, "delivered": 3, rest: 1})), "{rest}");
+        }
+    }
 }

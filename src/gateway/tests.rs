@@ -171,3 +171,11 @@ async fn what_a_reload_cannot_change_is_refused_and_changes_nothing() {
     assert_eq!(gateway.pipeline.destinations().len(), 1);
     gateway.stop().await.unwrap();
 }
+
+#[test]
+fn a_socket_that_may_not_be_looked_at_is_there() {
+    use std::io::{Error, ErrorKind};
+    assert!(is_there(&Ok(true)) && !is_there(&Ok(false)));
+    assert!(is_there(&Err(Error::from(ErrorKind::PermissionDenied))));
+    assert!(!is_there(&Err(Error::from(ErrorKind::NotADirectory))));
+}

@@ -43,7 +43,7 @@ const PIECE: usize = 256 << 10;
 pub enum Error {
     #[error("no daemon listens on {}; start it with `lotse serve`, or name its config file with --config", .path.display())]
     NoDaemon { path: PathBuf },
-    #[error("this user may not use {}; join the group that owns it", .path.display())]
+    #[error("only root and the daemon's own user may use {}; run it with sudo", .path.display())]
     Denied { path: PathBuf },
     /// The daemon's own words, from a problem document (RFC 9457).
     #[error("{}", .detail.as_deref().unwrap_or(.title))]
