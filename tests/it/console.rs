@@ -113,6 +113,15 @@ async fn trouble_is_told_and_can_be_acted_on() {
 }
 
 #[tokio::test]
+async fn many_tabs_do_not_freeze_each_other() {
+    let desk = Hospital::open().await;
+    let seen = browse(&desk, "tabs.cjs", json!({})).await;
+    let import = desk.daemon.api.import(seen["id"].as_str().unwrap()).await;
+    assert_eq!(import["studies"][0]["state"], "Rejected", "{import}");
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn an_archive_is_asked_for_a_study() {
     let folder = tempfile::tempdir().unwrap();
     let orthanc = Orthanc::with_dicomweb(folder.path()).await;
