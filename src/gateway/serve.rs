@@ -1,13 +1,14 @@
 //! The daemon: signals, systemd, watchdog.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::config::{Config, Environment};
-use super::{ClockSource, Gateway, Notify};
+use super::{ClockSource, Faults, Gateway, Notify};
 
 /// How long a stop may take before the process ends anyway: below systemd's `TimeoutStopSec`.
 const GRACE: Duration = Duration::from_secs(25);
@@ -43,14 +44,20 @@ pub async fn serve(file: Option<&Path>, config: Config) -> anyhow::Result<()> {
     let every = notify.watchdog().unwrap_or(LOOK);
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     let mut seen = gateway.pipeline.beats();
+    let mut reading = Reading::default();
     let ended = loop {
         tokio::select! {
             _ = signals.terminate.recv() => break Ok(()),
             _ = signals.interrupt.recv() => break Ok(()),
             _ = signals.hangup.recv() => {
                 notify.reloading();
-                reload(&mut gateway, file).await;
-                notify.ready();
+                reading.begin(file);
+            }
+            loaded = reading.ended() => {
+                reload(&mut gateway, loaded).await;
+                if !reading.begin_again(file) {
+                    notify.ready();
+                }
             }
             _ = look.tick() => {
                 let beats = gateway.pipeline.beats();
@@ -103,12 +110,51 @@ fn announce(gateway: &Gateway) {
     );
 }
 
+/// A configuration that is being read. Names of peers are looked up in it, which may take as long as a name server that
+/// does not answer: nothing else waits for it, above all not the watchdog.
+#[derive(Default)]
+struct Reading {
+    task: Option<JoinHandle<Result<Config, Faults>>>,
+    /// It was asked for once more: what is being read may be the old one.
+    again: bool,
+}
+
+impl Reading {
+    fn begin(&mut self, file: Option<&Path>) {
+        if self.task.is_some() {
+            self.again = true;
+            return;
+        }
+        let file = file.map(PathBuf::from);
+        let load = move || Config::load(file.as_deref(), &Environment::of_process());
+        self.task = Some(tokio::task::spawn_blocking(load));
+    }
+
+    /// Whether there is more to read.
+    fn begin_again(&mut self, file: Option<&Path>) -> bool {
+        if !std::mem::take(&mut self.again) {
+            return false;
+        }
+        self.begin(file);
+        true
+    }
+
+    /// Waits for what is being read; for ever if nothing is.
+    async fn ended(&mut self) -> anyhow::Result<Config> {
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        let ended = task.await;
+        self.task = None;
+        Ok(ended.context("reading the configuration broke off")??)
+    }
+}
+
 /// All or nothing: a configuration with a fault changes nothing.
-async fn reload(gateway: &mut Gateway, file: Option<&Path>) {
-    let loaded = Config::load(file, &Environment::of_process());
+async fn reload(gateway: &mut Gateway, loaded: anyhow::Result<Config>) {
     let reloaded = match loaded {
         Ok(config) => gateway.reload(config).await,
-        Err(faults) => Err(faults.into()),
+        Err(fault) => Err(fault),
     };
     match reloaded {
         Ok(()) => tracing::info!("configuration reloaded"),

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::hospital::until;
-use crate::support::{Daemon, Process, Setup, program, root, run};
+use crate::support::{Daemon, Process, Setup, Site, program, root, run};
 
 /// C-ECHO to the daemon as this application entity.
 async fn may_echo(daemon: &Daemon, calling: &str) -> bool {
@@ -168,6 +168,25 @@ impl Systemd {
         self.heard().iter().filter(|heard| *heard == line).count()
     }
 
+    /// The daemon, watched every second.
+    fn starts(&self, site: &Site) -> Process {
+        // The watchdog's process number is that of the daemon, which the shell becomes.
+        let serve = site.command(&["serve"]);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
+            .arg(serve.get_program())
+            .args(serve.get_args());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", "1000000");
+        Process::start(&mut shell)
+    }
+
     async fn hears(&self, line: &str, times: usize) {
         until(line, async || (self.count(line) >= times).then_some(())).await;
     }
@@ -184,21 +203,7 @@ impl Drop for Systemd {
 async fn systemd_is_told_what_happens() {
     let site = Setup::new().peer("one", "ONE", 104, &["echo"]).write();
     let systemd = Systemd::listen();
-    // The watchdog's process number is that of the daemon, which the shell becomes.
-    let serve = site.command(&["serve"]);
-    let mut shell = Command::new("/bin/sh");
-    shell
-        .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
-        .arg(serve.get_program())
-        .args(serve.get_args());
-    for (name, value) in serve.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell.env("NOTIFY_SOCKET", &systemd.path).env("WATCHDOG_USEC", "1000000");
-    let mut process = Process::start(&mut shell);
+    let mut process = systemd.starts(&site);
     systemd.hears("READY=1", 1).await;
     // Ready means that every door is open, so nobody has to wait for a word in the log.
     let line = process.says("DICOM door open").await;
@@ -221,6 +226,41 @@ async fn systemd_is_told_what_happens() {
     let status = process.ended().await;
     assert!(status.success());
     systemd.hears("STOPPING=1", 1).await;
+}
+
+/// As slow as a name server that does not answer: a pipe that nobody writes into.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_slow_to_read_holds_nothing_up() {
+    let site = Setup::new().peer("one", "ONE", 104, &["echo"]).write();
+    let systemd = Systemd::listen();
+    let mut process = systemd.starts(&site);
+    systemd.hears("READY=1", 1).await;
+    process.says("DICOM door open").await;
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::remove_file(site.config()).unwrap();
+    run(Command::new("mkfifo").arg(site.config()), "").await.ok();
+
+    process.signal(Signal::SIGHUP);
+    systemd.hears("RELOADING=1", 1).await;
+    let before = systemd.count("WATCHDOG=1");
+    systemd.hears("WATCHDOG=1", before + 4).await;
+    assert_eq!(systemd.count("READY=1"), 1, "it is still being read");
+    // Once more while it is read: what comes then counts.
+    process.signal(Signal::SIGHUP);
+    systemd.hears("RELOADING=1", 2).await;
+    let (pipe, second) = (site.config(), format!("{text}\n[retention]\nlimitt = \"1h\"\n"));
+    let write = async |text: String| {
+        let pipe = pipe.clone();
+        tokio::task::spawn_blocking(move || std::fs::write(pipe, text)).await.unwrap().unwrap();
+    };
+    write(text).await;
+    process.says("configuration reloaded").await;
+    assert_eq!(systemd.count("READY=1"), 1, "there is more to read");
+    write(second).await;
+    process.says("limitt").await;
+    systemd.hears("READY=1", 2).await;
+    process.signal(Signal::SIGTERM);
+    assert!(process.ended().await.success());
 }
 
 /// The unit with a binary that exists here.
