@@ -19,6 +19,9 @@ use crate::reconcile;
 /// A person who decides waits no longer than this for a worklist that does not answer.
 const REREAD_TIME: Duration = Duration::from_secs(10);
 
+const MEANWHILE: &str = "this study was decided or sent meanwhile, or is not ready to be decided; nothing was changed, \
+                         look at it again";
+
 impl Pipeline {
     /// Files a study as a person says, contradictions overridden and noted.
     pub async fn decide(
@@ -55,7 +58,7 @@ impl Pipeline {
             Choice::Items { .. } | Choice::NoOrder { .. } => import.may_decide(found),
         };
         if !is_open {
-            return Err(meanwhile());
+            return Err(Refusal::NotNow(MEANWHILE.into()));
         }
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
@@ -111,11 +114,8 @@ impl Pipeline {
                 self.order(&import, found, decision).await?
             }
         };
-        self.report(id, event).await.map_err(|refusal| match refusal {
-            // While it was looked at anew, it was decided.
-            Refusal::NotNow(_) => meanwhile(),
-            other => other,
-        })
+        // While it was looked at anew, it may have been decided.
+        self.report(id, event).await.map_err(|refusal| refusal.in_words(MEANWHILE))
     }
 
     /// The order for a decision: its plan, and the way it takes, fixed at this moment.
@@ -254,14 +254,6 @@ impl Pipeline {
         }
         Ok((items, candidates))
     }
-}
-
-fn meanwhile() -> Refusal {
-    Refusal::NotNow(
-        "this study was decided or sent meanwhile, or is not ready to be decided; nothing was changed, look at it \
-         again"
-            .into(),
-    )
 }
 
 /// What a person saw of these items is still so.

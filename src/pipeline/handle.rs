@@ -37,6 +37,16 @@ pub enum Refusal {
     Stopping,
 }
 
+impl Refusal {
+    /// The same in these words, if it was for the state: names of events are not for people.
+    pub(super) fn in_words(self, words: &str) -> Self {
+        match self {
+            Self::NotNow(_) => Self::NotNow(words.to_owned()),
+            Self::Unknown | Self::Invalid(_) | Self::Full(_) | Self::Stopping => self,
+        }
+    }
+}
+
 /// What a person decided for a study.
 #[derive(Clone)]
 pub enum Choice {
@@ -271,11 +281,20 @@ impl Pipeline {
     pub async fn retry(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
         let now = self.shared.clock.now();
         self.destinations().iter().for_each(|name| self.shared.lanes.of(name).nudge(now));
-        self.report(id, Event::Retried { actor }).await
+        let retried = self.report(id, Event::Retried { actor }).await;
+        retried.map_err(|refusal| {
+            refusal.in_words(
+                "there is nothing to try again in this import now; look at it again, its next step says what it waits \
+                 for",
+            )
+        })
     }
 
     pub async fn cancel(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
-        self.report(id, Event::Cancelled { actor }).await
+        let cancelled = self.report(id, Event::Cancelled { actor }).await;
+        cancelled.map_err(|refusal| {
+            refusal.in_words("this import has come to its end already; there is nothing to cancel")
+        })
     }
 
     /// Destroys the key and everything under it, whatever the state.

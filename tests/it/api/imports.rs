@@ -103,11 +103,16 @@ async fn a_link_is_followed_by_events_to_its_end() {
         post(&desk, &answers, json!({"answers": {"1": "1999-12-31"}})).await.refused(409);
         let study = &waiting["studies"][0];
         let best = &study["candidates"][0];
-        for key in ["itemId", "rank", "score", "evidence", "patient", "accessionNumber"] {
+        for key in ["itemId", "rank", "score", "evidence", "seen", "patient", "accessionNumber"] {
             assert!(!best[key].is_null(), "{key} in {best}");
         }
         let decision = format!("{path}/studies/{}/decision", sample.study_uid());
-        let body = json!({"item": best["itemId"], "reason": "compared"});
+        let item = best["itemId"].as_str().unwrap();
+        let seen =
+            |seen: &Value| json!({"item": item, "seen": {(item): seen}, "reason": "compared"});
+        let stale = post(&desk, &decision, seen(&json!("0000"))).await;
+        assert!(stale.refused(409).contains("has changed since you looked"));
+        let body = seen(&best["seen"]);
         assert_eq!(post(&desk, &decision, body).await.status, 200);
         let closed = api.until_state(&id, "Closed").await;
         let study = &closed["studies"][0];
@@ -122,8 +127,16 @@ async fn a_link_is_followed_by_events_to_its_end() {
         let changed: Vec<_> =
             study["changes"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
         assert!(changed.contains(&&json!("PatientID")), "{changed:?}");
-        post(&desk, &decision, json!({"reject": true, "reason": "late"})).await.refused(409);
-        post(&desk, &format!("{path}/retry"), json!({})).await.refused(409);
+        let late = json!({"reject": true, "reason": "late"});
+        for (path, body) in [
+            (&decision, late),
+            (&format!("{path}/retry"), json!({})),
+            (&format!("{path}/cancel"), json!({})),
+        ] {
+            let answer = post(&desk, path, body).await;
+            let told = answer.refused(409);
+            assert!(!told.contains("does not fit"), "for people, not of events: {told}");
+        }
     };
     let (events, ()) = tokio::join!(told(&desk, &id), walk);
 
