@@ -292,14 +292,17 @@ impl Work {
         self.deliveries.iter().filter_map(|delivery| delivery.held.clone()).collect()
     }
 
-    /// Whether nothing was sent and no run is under way, so that the study may still be filed elsewhere.
-    pub fn is_untouched(&self) -> bool {
+    /// Whether nothing was answered and no run is under way, so that the study may still be filed elsewhere.
+    pub(super) fn is_untouched(&self) -> bool {
         // What has not begun (it is held, put off, or waits for its turn) is refused its beginning, and looks at the
-        // work anew then. What a crash or a retry cut off counts as sent: its run may have got so far, or still go on.
-        let untouched = |delivery: &Delivery| {
-            !delivery.began && delivery.outcomes.is_empty() && delivery.may_hold.is_empty()
-        };
-        self.deliveries.iter().all(untouched)
+        // work anew then.
+        self.deliveries.iter().all(|delivery| !delivery.began && delivery.outcomes.is_empty())
+    }
+
+    /// Whether an object may be at a destination that no answer told of. What a crash or a retry cut off counts: its
+    /// run may have got so far, or still go on.
+    pub fn may_have_left(&self) -> bool {
+        self.deliveries.iter().any(|delivery| !delivery.may_hold.is_empty())
     }
 }
 

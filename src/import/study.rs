@@ -1,5 +1,7 @@
 //! Applying events to one study.
 
+use std::sync::Arc;
+
 use super::commitment;
 use super::event::{Action, Order, Stage};
 use super::restart::{Restart, cut_off};
@@ -67,27 +69,22 @@ impl Study {
     }
 
     pub(super) fn decided(&mut self, order: &Order) -> Option<Vec<Action>> {
-        let open = match &self.state {
-            StudyState::AwaitingWorklist { .. }
-            | StudyState::AwaitingDecision { .. }
-            | StudyState::Quarantined { work: None, .. } => true,
-            // Held before anything was sent: the decision may have been the wrong one.
-            StudyState::Quarantined { work: Some(work), .. } => work.is_untouched(),
-            StudyState::Inspected
-            | StudyState::Forwarding(_)
-            | StudyState::Confirming(_)
-            | StudyState::Confirmed { .. }
-            | StudyState::Rejected { .. }
-            | StudyState::Cancelled { .. } => false,
-        };
-        if !open || order.destinations.is_empty() {
+        if !self.is_decidable() || order.destinations.is_empty() {
             return None;
         }
+        // What left for a destination may be there, whoever decided it.
+        let before: Vec<Delivery> =
+            self.work().map_or_else(Vec::new, |work| work.deliveries.clone());
+        let delivery = |name: &DestinationName| {
+            let known = before.iter().find(|delivery| delivery.destination == *name);
+            let may_hold = known.map(|delivery| Arc::clone(&delivery.may_hold)).unwrap_or_default();
+            Delivery { may_hold, ..Delivery::new(name.clone()) }
+        };
         self.state = StudyState::Forwarding(Box::new(Work {
             decision: order.decision.clone(),
             plan: order.plan.clone(),
             plans: order.plans.clone(),
-            deliveries: order.destinations.iter().cloned().map(Delivery::new).collect(),
+            deliveries: order.destinations.iter().map(delivery).collect(),
             route: order.route.clone(),
             compressed: order.compressed,
             way: order.way.clone(),
@@ -100,13 +97,7 @@ impl Study {
     }
 
     pub(super) fn rejected(&mut self, reason: &str, now: Moment) -> Option<Vec<Action>> {
-        let open = matches!(
-            self.state,
-            StudyState::AwaitingWorklist { .. }
-                | StudyState::AwaitingDecision { .. }
-                | StudyState::Quarantined { .. }
-        );
-        if !open {
+        if !self.is_rejectable() {
             return None;
         }
         let work = self.take_work();

@@ -43,9 +43,9 @@ impl Pipeline {
                 "this import holds no such study; look at it with `lotse show`".into(),
             ));
         };
-        if let StudyState::Quarantined { work: Some(work), .. } = &found.state
+        if matches!(found.state, StudyState::Quarantined { work: Some(_), .. })
             && !matches!(choice, Choice::Reject)
-            && !work.is_untouched()
+            && !import.may_decide(found)
         {
             return Err(Refusal::NotNow(
                 "some of this study was sent, or may have been, as it was decided before; press retry, or reject it \
@@ -114,6 +114,23 @@ impl Pipeline {
                 self.order(&import, found, decision).await?
             }
         };
+        if let Event::Decided { study, order } = &event {
+            // As it is now: the worklist may have taken its time.
+            let import = self.import(id).ok_or(Refusal::Unknown)?;
+            let patient = order.decision.target.patient();
+            if import.study(study).is_some_and(|found| {
+                import.may_decide(found) && !import.may_decide_for(found, patient)
+            }) {
+                return Err(Refusal::NotNow(
+                    "some of this study may have been sent for the patient it was decided for; decide it for that \
+                     patient, or reject it and import it again"
+                        .into(),
+                ));
+            }
+            if import.study(study).is_none_or(|found| !import.may_decide(found)) {
+                return Err(Refusal::NotNow(MEANWHILE.into()));
+            }
+        }
         // While it was looked at anew, it may have been decided.
         self.report(id, event).await.map_err(|refusal| refusal.in_words(MEANWHILE))
     }
