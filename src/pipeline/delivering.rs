@@ -169,8 +169,8 @@ impl Stages {
         if let Some(end) = ends.filter(|_| !brake.is_stopped()) {
             let since = self.fails_since(import.id, &uid, &destination).unwrap_or(now);
             // What nobody was let try did not fail.
-            let since = lane.closed_last().map_or(since, |closed| closed.later(since));
-            if now.since(since) >= end {
+            let kept_out = lane.kept_out_since(since);
+            if now.since(since) >= end.saturating_add(kept_out) {
                 // A retry has to know what may be there.
                 let event = postponed(uid.clone(), due, &sentence);
                 let _ = self.pipeline.report(import.id, event).await;
@@ -182,7 +182,7 @@ impl Stages {
                 return Some(failed(Stage::Forward, Some(uid), sentence));
             }
             // The last time at the end, not after it.
-            due = due.earlier(since.after(end));
+            due = due.earlier(since.after(end.saturating_add(kept_out)));
         }
         Some(postponed(uid, due, &sentence))
     }
@@ -199,6 +199,7 @@ impl Stages {
     async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> Duration {
         let shared = &self.pipeline.shared;
         let began = shared.clock.now();
+        let mut kept_out = None;
         loop {
             let settings = shared.settings();
             let retry =
@@ -206,11 +207,16 @@ impl Stages {
             let end = retry.and_then(|retry| retry.end);
             let now = shared.clock.now();
             if lane.is_paused() || !self.is_open(name, now) {
-                lane.keep_out(now);
-            } else if let (Some(end), Some(since)) = (end, lane.fails_since())
-                && now.since(since.later(began)) >= end
-            {
-                return end;
+                lane.keep_out(kept_out.replace(now).unwrap_or(now), now);
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            kept_out = None;
+            if let (Some(end), Some(since)) = (end, lane.fails_since()) {
+                let since = since.later(began);
+                if now.since(since) >= end.saturating_add(lane.kept_out_since(since)) {
+                    return end;
+                }
             }
             tokio::time::sleep(LOOK).await;
         }

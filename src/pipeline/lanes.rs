@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A destination that does not offer commitment is not asked for this long.
 const NOT_OFFERED: Duration = Duration::from_secs(3600);
 
+/// Nights and pauses that are remembered: more than lie in the time that an import is kept.
+const CLOSED_KEPT: usize = 64;
+
 /// Commitments that are remembered after their report.
 const FINISHED: usize = 1_000;
 
@@ -65,8 +68,8 @@ struct State {
     fails_since: Option<Moment>,
     /// A person stopped it.
     paused: bool,
-    /// When somebody who waited was last kept out by its hours or by a person.
-    closed: Option<Moment>,
+    /// From when to when somebody who waited was kept out by its hours or by a person, the last first.
+    closed: VecDeque<(Moment, Moment)>,
     /// Why it is not asked to commit, and since when.
     not_offered: Option<(Moment, String)>,
 }
@@ -251,15 +254,21 @@ impl Lane {
         self.state().paused
     }
 
-    /// Nobody is let in now, by its hours or by a person: while nothing is tried, nothing fails.
-    pub(super) fn keep_out(&self, now: Moment) {
+    /// Somebody was kept out from then till now, by its hours or by a person: while nothing is tried, nothing fails.
+    pub(super) fn keep_out(&self, from: Moment, now: Moment) {
         let mut state = self.state();
-        (state.closed, state.fails_since) = (Some(now), None);
+        match state.closed.front_mut() {
+            Some((_, until)) if until.reached(from) => *until = until.later(now),
+            _ => state.closed.push_front((from, now)),
+        }
+        state.closed.truncate(CLOSED_KEPT);
     }
 
-    /// When somebody was last kept out.
-    pub(super) fn closed_last(&self) -> Option<Moment> {
-        self.state().closed
+    /// How much of the time since then somebody was kept out.
+    pub(super) fn kept_out_since(&self, since: Moment) -> Duration {
+        let state = self.state();
+        let within = |(from, until): &(Moment, Moment)| until.since(from.later(since));
+        state.closed.iter().map(within).sum()
     }
 
     /// Since when the destination takes nothing; `None` if it took something last.

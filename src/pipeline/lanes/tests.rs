@@ -76,3 +76,18 @@ async fn a_paused_lane_lets_nobody_in_and_another_is_free() {
     one.pause(Paused::No);
     assert!(turn(&one, Rank::Burst, &clock).await.is_some());
 }
+
+#[test]
+fn the_time_that_somebody_was_kept_out_is_added_up() {
+    let lane = Lanes::default().of(&DestinationName("pacs".into()));
+    let at = |second: u64| Moment { wall_ms: 0, running_ms: second * 1000 };
+    // Two who wait, and a look that comes late.
+    for (from, now) in [(100, 100), (100, 101), (101, 101), (101, 190), (190, 200), (300, 310)] {
+        lane.keep_out(at(from), at(now));
+    }
+    for (since, seconds) in [(0, 110), (150, 60), (250, 10), (305, 5), (400, 0)] {
+        assert_eq!(lane.kept_out_since(at(since)), Duration::from_secs(seconds), "{since}");
+    }
+    (1..1000).for_each(|night| lane.keep_out(at(1000 * night), at(1000 * night)));
+    assert_eq!(lane.state().closed.len(), CLOSED_KEPT);
+}
