@@ -207,10 +207,10 @@ async fn control(file: Option<&std::path::Path>) -> anyhow::Result<Control> {
 }
 
 fn code_of(error: &anyhow::Error) -> Code {
-    // A full disk is no fault of the configuration: systemd starts the daemon again.
-    let is_full = error.downcast_ref().is_some_and(seal::Error::is_full)
-        || error.downcast_ref().is_some_and(gateway::Unusable::is_full);
-    if is_full {
+    // A disk that is full, or not mounted yet, is no fault of the configuration: systemd starts the daemon again.
+    let is_passing = error.downcast_ref().is_some_and(seal::Error::is_passing)
+        || error.downcast_ref().is_some_and(gateway::Unusable::is_passing);
+    if is_passing {
         return Code::Failed;
     }
     if error.is::<Faults>() || error.is::<gateway::Unusable>() || error.is::<seal::Error>() {
@@ -251,6 +251,12 @@ mod tests {
             code_of(&seal::Error::Io { path, source: kind.into() }.into())
         };
         assert_eq!(code(ErrorKind::StorageFull), Code::Failed);
-        assert_eq!(code(ErrorKind::PermissionDenied), Code::BadConfig);
+        // The mount point of a disk that comes later.
+        assert_eq!(code(ErrorKind::PermissionDenied), Code::Failed);
+        let path = PathBuf::from("/etc/lotse/master.key");
+        assert_eq!(
+            code_of(&seal::Error::MasterMissing { step: path.clone(), path }.into()),
+            Code::BadConfig
+        );
     }
 }

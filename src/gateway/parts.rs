@@ -276,11 +276,20 @@ pub struct Unusable {
 }
 
 impl Unusable {
-    /// Whether free space would help.
-    pub fn is_full(&self) -> bool {
+    /// Whether the same may go well later: its disk is full, or not mounted yet.
+    pub fn is_passing(&self) -> bool {
+        use std::io::ErrorKind::{
+            PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle,
+            StorageFull, TimedOut,
+        };
         matches!(
             self.cause.kind(),
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            PermissionDenied
+                | QuotaExceeded
+                | ReadOnlyFilesystem
+                | StaleNetworkFileHandle
+                | StorageFull
+                | TimedOut
         )
     }
 }
