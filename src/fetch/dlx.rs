@@ -78,16 +78,26 @@ pub(super) async fn go_on(
     if !session.take_over(&kept.token) {
         return Ok(None);
     }
-    match (Work { session, dicomweb: None }).download().await {
+    let mut work = Work { session, dicomweb: None };
+    match work.download().await {
         Err(Halt::Fault(Error::SessionLost { .. })) => Ok(None),
-        // What some servers say of an ended session; a login tells whether it is more.
-        Err(Halt::Fault(Error::Refused { status: 403, .. })) if !kept.one_time => Ok(None),
+        // Servers say many things of a session that has ended; a login tells whether it is more.
+        Err(Halt::Fault(error))
+            if !kept.one_time && !work.session.has_files() && !is_ours(&error) =>
+        {
+            Ok(None)
+        }
         Err(Halt::Fault(cause)) if kept.one_time && !matches!(cause, Error::Cancelled) => {
             let host = kept.base.host().to_owned();
             Err(Error::OneTime { host, cause: Box::new(cause) }.into())
         }
         other => other.map(Some),
     }
+}
+
+/// Whether a login can do nothing about it.
+fn is_ours(error: &Error) -> bool {
+    matches!(error, Error::Cancelled | Error::Spool(_) | Error::TooLarge | Error::Deadline { .. })
 }
 
 /// The answers that may be posted: not the password that opened the session which has ended since.

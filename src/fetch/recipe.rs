@@ -337,7 +337,7 @@ fn resumed(recipe: &Recipe, bookmark: Option<&Bookmark>) -> Resumed {
     match State::unpack(bookmark) {
         Some(state)
             if (&state.recipe, &state.digest) == (&recipe.name, &recipe.digest)
-                && !recipe.brought_before(state.next) =>
+                && (state.empty || !recipe.brought_before(state.next)) =>
         {
             Resumed::From(Box::new(State { answered: bookmark.answered, ..state }))
         }

@@ -401,8 +401,9 @@ impl Import {
             }
             State::Failed { again: Some(again), .. } => {
                 let state = std::mem::replace(&mut **again, State::Unpacked);
-                // A person wants it from the beginning, answers included.
+                // A person wants it from the beginning, answers included; but for a password that works once.
                 self.bookmark = None;
+                self.session = self.session.take().filter(|session| session.one_time);
                 let action = match state {
                     State::Received { .. } => Action::Unpack,
                     _ => Action::Pull,

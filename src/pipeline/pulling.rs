@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::stages::Stages;
 use crate::fetch::{self, Pull, Pulled, Retrieval};
-use crate::import::Import;
+use crate::import::{Import, State};
 use crate::spool::ImportSpool;
 
 impl Stages {
@@ -52,10 +52,18 @@ impl Stages {
     }
 }
 
-/// The least time until a portal that prepares is asked again, for an import so old: seconds at first, as it may ask
-/// for, later a minute. Attempts are counted, and a portal may need an hour.
-pub(super) fn least_wait(age: Duration) -> Duration {
-    (age / 5).min(Duration::from_secs(60))
+/// The least time until a portal that prepares is asked again: seconds at first, as it may ask for, later a minute.
+/// Attempts are counted, and a portal may need an hour.
+pub(super) fn least_wait(import: &Import) -> Duration {
+    let attempts = match import.state {
+        State::Requested { attempts, .. } => attempts,
+        _ => 0,
+    };
+    after(attempts)
+}
+
+fn after(attempts: u32) -> Duration {
+    Duration::from_secs(u64::from(attempts.min(30)).saturating_mul(2))
 }
 
 #[cfg(test)]
@@ -65,11 +73,8 @@ mod tests {
 
     #[test]
     fn a_portal_that_prepares_has_more_than_half_an_hour() {
-        let mut age = Duration::ZERO;
-        for _ in 0..PULL_ATTEMPTS {
-            age += least_wait(age).max(Duration::from_secs(2));
-        }
-        assert!(age > Duration::from_secs(1800), "{age:?}");
-        assert!(least_wait(Duration::from_secs(10)) <= Duration::from_secs(2));
+        let all: Duration = (0..PULL_ATTEMPTS).map(after).sum();
+        assert!(all > Duration::from_secs(1800), "{all:?}");
+        assert!(after(1) <= Duration::from_secs(2));
     }
 }

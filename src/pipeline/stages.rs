@@ -183,7 +183,7 @@ impl Stages {
             Ok(Pulled::Asked { questions, note }) => Event::Asked { questions, note },
             Ok(Pulled::Listed { listing, session }) => Event::Listed { listing: *listing, session },
             Ok(Pulled::Preparing { wait, session }) => {
-                let wait = wait.max(least_wait(now.since(import.created)));
+                let wait = wait.max(least_wait(import));
                 Event::Preparing { due: now.after(wait), session }
             }
             Ok(Pulled::Done { files, portal }) => Event::Received { files, portal },

@@ -226,6 +226,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether a file of it is stored.
+    pub(super) fn has_files(&self) -> bool {
+        self.kept > 0
+    }
+
     pub(super) async fn file(
         &mut self,
         pack: &mut AsyncPack,
@@ -244,8 +249,9 @@ impl<'a> Session<'a> {
             }
             status => return Err(self.status(status).into()),
         }
-        let text_is_due = listed.and_then(|item| item.media_type.as_deref()).is_some_and(is_text);
-        if !text_is_due && store::is_sentence(&mut answer).await? {
+        let is_of_images =
+            listed.and_then(|item| item.media_type.as_deref()).is_none_or(holds_images);
+        if is_of_images && store::is_sentence(&mut answer).await? {
             let what = "a text instead of a file";
             return Err(Error::Answer { host: self.host.clone(), what }.into());
         }
@@ -270,8 +276,9 @@ impl<'a> Session<'a> {
     }
 }
 
-fn is_text(media_type: &str) -> bool {
-    media_type.trim().to_ascii_lowercase().starts_with("text/")
+fn holds_images(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    ["dicom", "zip"].iter().any(|kind| media_type.contains(kind))
 }
 
 /// A file of the session that can be asked for again.

@@ -165,6 +165,7 @@ impl Run<'_> {
             Some(before) if !self.shelf.is_empty() => before.as_mut(),
             _ => &mut self.state,
         };
+        state.empty = true;
         state.jar = self.visit.jar().clone();
         let bookmark = state.pack().ok_or(Error::Answer { host, what })?;
         if self.observer.keep(&bookmark).await { Ok(()) } else { Err(Error::Cancelled) }

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) lists: BTreeMap<String, Vec<Entry>>,
     pub(super) page: Option<Page>,
     pub(super) jar: Jar,
+    /// No file had come when this was kept.
+    pub(super) empty: bool,
     /// The portal refused the answers; they are not sent again before a person gave others.
     pub(super) refused: bool,
     /// A person answered since this was kept.

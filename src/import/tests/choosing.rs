@@ -127,6 +127,26 @@ fn a_study_that_was_listed_and_did_not_come_is_a_remark() {
 }
 
 #[test]
+fn a_person_who_tries_again_tries_with_a_new_session() {
+    let kept = |one_time| {
+        let mut import = link(&[("PAT_BIRTH_DATE", "1970-01-31")]);
+        let session = session().map(|session| Session { one_time, ..session });
+        let stage = Stage::Pull;
+        for event in [
+            Event::Preparing { due: at(2), session },
+            Event::Failed { stage, study: None, sentence: "HTTP 410".into() },
+            Event::Retried { actor: Actor("x".to_owned()) },
+        ] {
+            import.apply(&event, at(1)).unwrap();
+        }
+        import.session.is_some()
+    };
+    assert!(!kept(false));
+    // Its password opens no other one.
+    assert!(kept(true));
+}
+
+#[test]
 fn records_of_earlier_versions_are_read() {
     let old = r#"{"link":"https://p.example/","answers":{},"patient":null,"accession_number":null,"destination":null}"#;
     let request: Request = serde_json::from_str(old).unwrap();

@@ -146,6 +146,33 @@ within = "1h"
     assert_eq!((attempts > 2, files, portal.made("/pack")), (true, 1, 1));
 }
 
+#[tokio::test]
+async fn a_step_that_brought_nothing_is_passed_for_good() {
+    let steps = r##"[[steps]]
+get = "{link.origin}/reports"
+[steps.list.reports]
+json = ""
+optional = true
+fields = { id = "" }
+[[steps]]
+download = "{link.origin}/{item.id}.zip"
+each = "reports"
+[[steps]]
+post = "{link.origin}/pack"
+[[steps]]
+get = "{link.origin}/job"
+until = { json = "/state", matches = "^ready$" }
+every = "5s"
+within = "1h"
+[[steps]]
+download = "{link.origin}/archive.zip"
+"##;
+    let portal =
+        Portal::new([("/reports", 9, 200, "[]"), ("/job", 12, 200, "{\"state\":\"packing\"}")]);
+    let (attempts, files) = attempts(steps, &portal).await;
+    assert_eq!((attempts > 2, files, portal.made("/pack")), (true, 1, 1));
+}
+
 #[test]
 fn no_bookmark_stands_behind_a_file() {
     // As an earlier release kept it.
