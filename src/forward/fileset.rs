@@ -8,6 +8,7 @@ mod directory;
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -69,7 +70,8 @@ pub(super) fn list(root: &Path, study: &str) -> io::Result<BTreeSet<String>> {
         Some(mut directory) => {
             // What was moved away may have come again, for another patient.
             let ours = format!("{study}\\");
-            directory.retain(|file| !file.starts_with(&ours) && is_there(root, file));
+            let mut folders = BTreeMap::new();
+            directory.retain(|file| !file.starts_with(&ours) && is_there(root, file, &mut folders));
             add(&mut directory, root, study, &mut listed)?;
             directory
         }
@@ -100,15 +102,28 @@ pub(super) fn list(root: &Path, study: &str) -> io::Result<BTreeSet<String>> {
     Ok(listed)
 }
 
-/// Whether a file that is listed is there; where that cannot be told, it is not taken for gone.
-fn is_there(root: &Path, file: &str) -> bool {
-    let path = file.split('\\').fold(root.to_owned(), |path, name| path.join(name.trim()));
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => true,
-        Err(error) => {
-            !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+/// Whether a file that is listed is there; where that cannot be told, it is not taken for gone. Each folder is read
+/// once, into `folders`: a file-set has far more files.
+fn is_there(
+    root: &Path,
+    file: &str,
+    folders: &mut BTreeMap<String, Option<BTreeSet<OsString>>>,
+) -> bool {
+    let (folder, name) = file.rsplit_once('\\').unwrap_or(("", file));
+    let held = folders.entry(folder.to_owned()).or_insert_with(|| {
+        let path = folder.split('\\').fold(root.to_owned(), |path, name| path.join(name.trim()));
+        match std::fs::read_dir(path) {
+            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect(),
+            Err(error) => Err(error),
         }
-    }
+        .map(Some)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Some(BTreeSet::new())),
+            _ => Err(error),
+        })
+        .unwrap_or_default()
+    });
+    held.as_ref().is_none_or(|held| held.contains(OsStr::new(name.trim())))
 }
 
 fn read(root: &Path) -> io::Result<Option<Directory>> {

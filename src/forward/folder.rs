@@ -299,7 +299,8 @@ impl Writing {
 
     fn has_room(&self, length: u64) -> io::Result<()> {
         let space = place::space(&self.folder).map_err(io::Error::other)?;
-        if space.free >= self.floor.saturating_add(length) {
+        // Some file systems do not tell.
+        if space.total == 0 || space.free >= self.floor.saturating_add(length) {
             return Ok(());
         }
         let (free, floor) = (space.free >> 20, self.floor >> 20);

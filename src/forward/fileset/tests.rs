@@ -149,6 +149,11 @@ async fn what_was_moved_away_and_came_for_another_patient_is_listed_once() {
     files.dedup();
     assert_eq!((files.len(), patients), (2, 1), "{files:?}");
     assert_eq!(kinds(&root), ["IMAGE", "IMAGE", "PATIENT", "SERIES", "STUDY"]);
+    // What is gone is not listed any more when another study comes.
+    fs::remove_file(root.join(files.remove(0).replace('\\', "/"))).unwrap();
+    fs::create_dir(root.join("S0000000")).unwrap();
+    assert!(list(&root, "S0000000").unwrap().is_empty());
+    assert_eq!(listed(&root), (files, 1));
 }
 
 /// Cuts the first object as soon as the second is on its way.
