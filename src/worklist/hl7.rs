@@ -5,6 +5,7 @@
 //! order is not clear is refused with the field at fault; taking the same message twice changes nothing more.
 
 mod book;
+mod numbers;
 mod order;
 mod patient;
 
@@ -15,7 +16,8 @@ use crate::dicom::{CharacterSets, DataSet, Tag, VR};
 use crate::hl7::{Code, Fault, Field, Message};
 
 pub use book::Book;
-pub use order::{Change, Control, Numbers, OrderNumber};
+pub use numbers::{Numbers, OrderNumber};
+pub use order::{Change, Control};
 pub use patient::{Identity, IssuedId, PatientChange, patient_of};
 
 /// How the messages of a site are to be read.

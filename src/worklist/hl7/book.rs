@@ -14,7 +14,8 @@ use crate::dicom::{DataSet, VR};
 use crate::hl7::{Code, Fault, Message};
 use crate::worklist::{Entry, Local, LocalKey, NoEntry, Origin, StoreError};
 
-use super::order::{Change, Control, Numbers, OrderNumber};
+use super::numbers::{Numbers, OrderNumber};
+use super::order::{Change, Control};
 use super::patient::IssuedId;
 use super::{PatientChange, Rules, Told};
 
@@ -120,6 +121,21 @@ impl Book {
                     2,
                     "several systems gave this order number, and the message does not say which is meant; send the \
                      assigning authority with it",
+                ));
+            }
+            // What is to be taken away is under another authority, or its authority is written otherwise.
+            let is_elsewhere = |(key, known): (&LocalKey, &Known)| {
+                known.numbers.collide(&change.numbers) && !self.local.get(key).is_empty()
+            };
+            if same.is_empty()
+                && change.control != Control::Place
+                && state.known.iter().any(is_elsewhere)
+            {
+                return Err(Fault::field(
+                    Code::UnknownKey,
+                    "ORC",
+                    2,
+                    "this order number is known from another assigning authority; send the one of the order",
                 ));
             }
             let identity = change.identity.issued();
