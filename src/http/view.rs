@@ -159,6 +159,12 @@ pub(crate) fn of_tombstone(tombstone: &Tombstone) -> ImportView {
         End::Expired => {
             ("Expired", "The time to keep it is over: its data is destroyed. Nothing to do.")
         }
+        // A start found it without its key: nothing is known of it any more.
+        End::Erased if tombstone.kind.is_none() => (
+            "Erased",
+            "The gateway was cut off while its data was destroyed; nobody can tell whether everything was delivered \
+             before. If no person erased it, look whether it is at its destination, and fetch it again if not.",
+        ),
         End::Erased => ("Erased", "A person erased it: its data is destroyed. Nothing to do."),
         // Not known of each destination any more.
         End::Cancelled if tombstone.counts.received > 0 => (

@@ -106,6 +106,23 @@ fn a_cancelled_import_that_is_gone_promises_nothing() {
     assert!(!gone(4).next_step.contains("Nothing to do"), "{}", gone(4).next_step);
 }
 
+#[test]
+fn of_a_death_that_was_cut_short_nothing_is_promised() {
+    let gone = |kind| {
+        of_tombstone(&Tombstone {
+            id: "0198c0de000070008000000000000001".parse().unwrap(),
+            kind,
+            created: START,
+            ended: START,
+            end: End::Erased,
+            counts: Counts::default(),
+        })
+    };
+    assert!(gone(Some(Kind::Upload)).next_step.contains("Nothing to do"));
+    let unknown = gone(None).next_step;
+    assert!(unknown.contains("nobody can tell") && !unknown.contains("Nothing to do"), "{unknown}");
+}
+
 /// State of the delivery and what is said of the study on its way.
 fn on_its_way(work: Box<Work>) -> (&'static str, String) {
     let import = import(State::Unpacked, vec![study(StudyState::Forwarding(work))]);
