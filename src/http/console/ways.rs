@@ -26,8 +26,9 @@ pub(super) fn held(study: &StudyView) -> &'static str {
              and try again, or reject what is left."
         }
         "Quarantined" if study.decision.is_some() => {
-            "Nothing of it was sent, so it may be filed elsewhere. To file it under another order, take the order's \
-             item from `lotse worklist` and give it to `lotse decide`; a patient without an order is named below."
+            "No destination has answered for any of it, so it may be filed anew; under another patient only if nothing \
+             can have left. To file it under another order, take the order's item from `lotse worklist` and give it \
+             to `lotse decide`; a patient without an order is named below."
         }
         _ => "",
     }
