@@ -42,9 +42,6 @@ use crate::dicom::Patient;
 use crate::import::{Blob, File, FileKind, Inspected, SetAside};
 use crate::spool::{self, ImportSpool, Pack};
 
-/// A list of files set aside that is longer than this tells a person nothing more; the rest is counted.
-const SET_ASIDE_LISTED: usize = 10_000;
-
 /// Threads that inflate one archive at most. With more of them the device is what is waited for, and each
 /// holds an object's header in memory.
 const MOST_THREADS: usize = 4;
@@ -304,7 +301,7 @@ impl Ledger {
     }
 
     fn set_aside(&mut self, name: String, reason: impl Into<String>) {
-        if self.found.set_aside.len() < SET_ASIDE_LISTED {
+        if self.found.set_aside.len() < SetAside::LISTED {
             self.found.set_aside.push(SetAside { name, reason: reason.into() });
         } else {
             self.unlisted = self.unlisted.saturating_add(1);
@@ -345,10 +342,7 @@ impl Ledger {
     fn finish(mut self) -> Unpacked {
         self.part();
         if self.unlisted > 0 {
-            self.found.set_aside.push(SetAside {
-                name: format!("{} more files", self.unlisted),
-                reason: "set aside too; the list ends here".to_owned(),
-            });
+            self.found.set_aside.push(SetAside::end(format!("{} more files", self.unlisted)));
         }
         self.found
     }

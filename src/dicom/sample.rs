@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use super::{DataSet, Element, Syntax, Tag, Uid, VR, Value, vr};
+use super::{DataSet, Element, Patient, StudyFacts, Syntax, Tag, Uid, VR, Value, vr};
 
 pub(crate) const IMPLICIT: &str = "1.2.840.10008.1.2";
 pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
@@ -14,6 +14,23 @@ pub(crate) const JPEG: &str = "1.2.840.10008.1.2.4.70";
 
 pub(crate) fn uid(text: &str) -> Uid {
     Uid::new(text).unwrap()
+}
+
+/// Of a study that tells nothing but its UID.
+pub(crate) fn facts(study: &str) -> StudyFacts {
+    StudyFacts {
+        study_uid: uid(study),
+        patient: Patient::default(),
+        other_ids: vec![],
+        other_names: vec![],
+        accession_number: None,
+        study_date: None,
+        study_description: None,
+        modality: None,
+        body_part: None,
+        institution: None,
+        identity_removed: false,
+    }
 }
 
 /// An element in Explicit VR Little Endian, its length as it is.

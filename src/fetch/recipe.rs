@@ -133,7 +133,7 @@ impl Recipe {
         hosts
     }
 
-    /// Whether a step before this one brings files. No bookmark stands there, but one that an earlier release kept.
+    /// Whether a step before this one brings files, which a bookmark of an earlier release does not tell of.
     fn brought_before(&self, step: usize) -> bool {
         self.file.steps.iter().take(step).any(|step| step.get_ref().brings())
     }

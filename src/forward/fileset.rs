@@ -112,16 +112,7 @@ fn is_there(
     let (folder, name) = file.rsplit_once('\\').unwrap_or(("", file));
     let held = folders.entry(folder.to_owned()).or_insert_with(|| {
         let path = folder.split('\\').fold(root.to_owned(), |path, name| path.join(name.trim()));
-        match std::fs::read_dir(path) {
-            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect(),
-            Err(error) => Err(error),
-        }
-        .map(Some)
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Some(BTreeSet::new())),
-            _ => Err(error),
-        })
-        .unwrap_or_default()
+        entries(&path).and_then(|held| held.collect()).ok()
     });
     held.as_ref().is_none_or(|held| held.contains(OsStr::new(name.trim())))
 }
@@ -163,25 +154,30 @@ fn add(
 
 /// What lies in a folder under names that a file-set allows; nothing if it is none.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) =>
-        {
-            return Ok(vec![]);
-        }
-        Err(error) => return Err(error),
-    };
     let mut names = Vec::new();
-    for entry in entries.take(MOST_FILES) {
+    for entry in entries(folder)?.take(MOST_FILES) {
         let allowed = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-        let name = entry?.file_name().into_string().unwrap_or_default();
+        let name = entry?.into_string().unwrap_or_default();
         if (1..=8).contains(&name.len()) && name != DICOMDIR && name.bytes().all(allowed) {
             names.push(name);
         }
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// What lies in a folder; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>>> {
+    let found = match std::fs::read_dir(folder) {
+        Ok(found) => Some(found),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) =>
+        {
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(found.into_iter().flatten().map(|entry| Ok(entry?.file_name())))
 }
 
 /// The header of a file that is there.

@@ -131,18 +131,16 @@ async fn deliver_above(
             let writing = Arc::clone(&writing);
             tokio::task::spawn_blocking(move || writing.list())
         };
-        let stored =
-            |outcome: &InstanceOutcome| matches!(outcome, InstanceOutcome::Delivered { .. });
         let listed = match task.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(listed) => listed,
             Err(error) => {
-                let there = unlisted.iter().filter(|(_, _, outcome)| stored(outcome));
+                let there = unlisted.iter().filter(|(_, _, outcome)| outcome.is_delivered());
                 there.for_each(|(number, ..)| writing.recorder.unanswered(*number));
                 return unwritable(folder, &error);
             }
         };
         for (number, instance, outcome) in unlisted {
-            if stored(&outcome) && !listed.contains(instance.sop_instance.as_str()) {
+            if outcome.is_delivered() && !listed.contains(instance.sop_instance.as_str()) {
                 writing.recorder.unanswered(number);
                 ended = postponed(format!(
                     "a file that was just written to {} cannot be read back; look at its disk, and whether \

@@ -25,11 +25,7 @@ impl Import {
     /// Whether it may be filed under this patient: only under the one of before where something may have left for it.
     pub fn may_decide_for(&self, study: &Study, patient: &Patient) -> bool {
         let keeps = study.work().filter(|work| work.may_have_left());
-        let is_same = |work: &Work| {
-            let before = work.decision.target.patient().id.as_ref();
-            before.is_some() && before == patient.id.as_ref()
-        };
-        self.may_decide(study) && keeps.is_none_or(is_same)
+        self.may_decide(study) && keeps.is_none_or(|work| work.is_for(patient))
     }
 
     /// Whether this study may be turned away: [`Event::Rejected`].

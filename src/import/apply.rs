@@ -18,9 +18,6 @@ use crate::dicom::{StudyFacts, Uid};
 /// Attempts to reach a portal, or waits for it to prepare, before a person has to look.
 pub const PULL_ATTEMPTS: u32 = 60;
 
-/// A burst that goes on and on sets aside no more than a medium does.
-const SET_ASIDE_LISTED: usize = 10_000;
-
 impl Import {
     /// The import that its first event makes.
     ///
@@ -350,22 +347,18 @@ impl Import {
 
     /// Sets an object aside whose UID another one has: the first goes on, and nobody can tell which one is right.
     fn dispute(&mut self, number: u32, found: &Inspected) {
-        let aside = |name: String, reason: &str| SetAside { name, reason: reason.to_owned() };
+        // A burst may go on and on.
         match self.set_aside.len() {
-            ..SET_ASIDE_LISTED => self.set_aside.push(aside(
-                format!("SOP instance {}", found.sop_instance),
-                "another object with the same SOP Instance UID but different content came before it; compare both at \
-                 the source",
-            )),
-            SET_ASIDE_LISTED => self.set_aside.push(aside(
-                "more objects".to_owned(),
-                "set aside too; the list ends here",
-            )),
+            ..SetAside::LISTED => self.set_aside.push(SetAside {
+                name: format!("SOP instance {}", found.sop_instance),
+                reason: "another object with the same SOP Instance UID but different content came before it; compare \
+                         both at the source"
+                    .to_owned(),
+            }),
+            SetAside::LISTED => self.set_aside.push(SetAside::end("more objects".to_owned())),
             _ => {}
         }
-        if !self.disputed.contains(&number) {
-            Arc::make_mut(&mut self.disputed).insert(number);
-        }
+        Arc::make_mut(&mut self.disputed).insert(number);
         // Sent again under another patient, the study is of two, and the rules must see that.
         let mut studies = self.studies.iter_mut();
         if let Some(study) = studies.find(|study| study.instances.contains(&number)) {

@@ -51,6 +51,12 @@ pub enum InstanceOutcome {
     Refused { status: Option<u16>, sentence: String },
 }
 
+impl InstanceOutcome {
+    pub fn is_delivered(&self) -> bool {
+        matches!(self, Self::Delivered { .. })
+    }
+}
+
 impl Delivery {
     /// A delivery of which nothing has been answered.
     pub fn new(destination: DestinationName) -> Self {
@@ -82,10 +88,7 @@ impl Delivery {
     }
 
     pub fn delivered(&self) -> usize {
-        self.outcomes
-            .values()
-            .filter(|outcome| matches!(outcome, InstanceOutcome::Delivered { .. }))
-            .count()
+        self.outcomes.values().filter(|outcome| outcome.is_delivered()).count()
     }
 
     pub fn refused(&self) -> usize {

@@ -149,6 +149,16 @@ pub struct SetAside {
     pub reason: String,
 }
 
+impl SetAside {
+    /// A list that is longer than this tells a person nothing more.
+    pub const LISTED: usize = 10_000;
+
+    /// The last of a list that was cut.
+    pub fn end(name: String) -> Self {
+        Self { name, reason: "set aside too; the list ends here".to_owned() }
+    }
+}
+
 /// The state of an import.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -290,6 +300,12 @@ impl Work {
     /// Why destinations hold the study, by what they were asked before anything was sent.
     pub fn held(&self) -> Vec<String> {
         self.deliveries.iter().filter_map(|delivery| delivery.held.clone()).collect()
+    }
+
+    /// Whether it was decided for the patient with this ID.
+    pub fn is_for(&self, patient: &Patient) -> bool {
+        let before = self.decision.target.patient().id.as_ref();
+        before.is_some() && before == patient.id.as_ref()
     }
 
     /// Whether nothing was answered and no run is under way, so that the study may still be filed elsewhere.

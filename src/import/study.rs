@@ -73,18 +73,18 @@ impl Study {
             return None;
         }
         // What left for a destination may be there, whoever decided it.
-        let before: Vec<Delivery> =
-            self.work().map_or_else(Vec::new, |work| work.deliveries.clone());
+        let before = self.work().map_or(&[][..], |work| work.deliveries.as_slice());
         let delivery = |name: &DestinationName| {
             let known = before.iter().find(|delivery| delivery.destination == *name);
             let may_hold = known.map(|delivery| Arc::clone(&delivery.may_hold)).unwrap_or_default();
             Delivery { may_hold, ..Delivery::new(name.clone()) }
         };
+        let deliveries = order.destinations.iter().map(delivery).collect();
         self.state = StudyState::Forwarding(Box::new(Work {
             decision: order.decision.clone(),
             plan: order.plan.clone(),
             plans: order.plans.clone(),
-            deliveries: order.destinations.iter().map(delivery).collect(),
+            deliveries,
             route: order.route.clone(),
             compressed: order.compressed,
             way: order.way.clone(),
@@ -241,9 +241,7 @@ impl Study {
                     if delivery.began {
                         delivery.any_may_have_left(&self.instances);
                     }
-                    delivery
-                        .outcomes
-                        .retain(|_, outcome| matches!(outcome, InstanceOutcome::Delivered { .. }));
+                    delivery.outcomes.retain(|_, outcome| outcome.is_delivered());
                     (delivery.interrupted, delivery.began) = (0, false);
                     (delivery.due, delivery.fails_since) = (None, None);
                     delivery.held = None;

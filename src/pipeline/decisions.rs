@@ -22,6 +22,9 @@ const REREAD_TIME: Duration = Duration::from_secs(10);
 const MEANWHILE: &str = "this study was decided or sent meanwhile, or is not ready to be decided; nothing was changed, \
                          look at it again";
 
+const SENT: &str = "some of this study was sent, or may have been, as it was decided before; press retry, or reject it \
+                    and import it again";
+
 impl Pipeline {
     /// Files a study as a person says, contradictions overridden and noted.
     pub async fn decide(
@@ -43,22 +46,13 @@ impl Pipeline {
                 "this import holds no such study; look at it with `lotse show`".into(),
             ));
         };
-        if matches!(found.state, StudyState::Quarantined { work: Some(_), .. })
-            && !matches!(choice, Choice::Reject)
-            && !import.may_decide(found)
-        {
-            return Err(Refusal::NotNow(
-                "some of this study was sent, or may have been, as it was decided before; press retry, or reject it \
-                 and import it again"
-                    .into(),
-            ));
-        }
-        let is_open = match &choice {
-            Choice::Reject => import.may_reject(found),
-            Choice::Items { .. } | Choice::NoOrder { .. } => import.may_decide(found),
+        let (is_open, why_not) = match (&choice, &found.state) {
+            (Choice::Reject, _) => (import.may_reject(found), MEANWHILE),
+            (_, StudyState::Quarantined { work: Some(_), .. }) => (import.may_decide(found), SENT),
+            _ => (import.may_decide(found), MEANWHILE),
         };
         if !is_open {
-            return Err(Refusal::NotNow(MEANWHILE.into()));
+            return Err(Refusal::NotNow(why_not.into()));
         }
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
@@ -117,18 +111,14 @@ impl Pipeline {
         if let Event::Decided { study, order } = &event {
             // As it is now: the worklist may have taken its time.
             let import = self.import(id).ok_or(Refusal::Unknown)?;
-            let patient = order.decision.target.patient();
-            if import.study(study).is_some_and(|found| {
-                import.may_decide(found) && !import.may_decide_for(found, patient)
-            }) {
+            let found = import.study(study).filter(|found| import.may_decide(found));
+            let found = found.ok_or_else(|| Refusal::NotNow(MEANWHILE.into()))?;
+            if !import.may_decide_for(found, order.decision.target.patient()) {
                 return Err(Refusal::NotNow(
                     "some of this study may have been sent for the patient it was decided for; decide it for that \
                      patient, or reject it and import it again"
                         .into(),
                 ));
-            }
-            if import.study(study).is_none_or(|found| !import.may_decide(found)) {
-                return Err(Refusal::NotNow(MEANWHILE.into()));
             }
         }
         // While it was looked at anew, it may have been decided.
@@ -318,9 +308,8 @@ pub(super) fn the_one<'a>(
 fn held_by(study: &Study, target: &Target) -> Vec<String> {
     match &study.state {
         StudyState::AwaitingDecision { outcome } => outcome.contradictions.clone(),
-        StudyState::Quarantined { work: Some(work), .. } => {
-            let (now, before) = (target.patient(), work.decision.target.patient());
-            if now.id.is_some() && now.id == before.id { work.held() } else { vec![] }
+        StudyState::Quarantined { work: Some(work), .. } if work.is_for(target.patient()) => {
+            work.held()
         }
         _ => vec![],
     }

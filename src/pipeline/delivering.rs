@@ -289,8 +289,7 @@ impl Outcomes {
 impl Recorder for Outcomes {
     async fn record(&self, outcomes: Vec<(u32, InstanceOutcome)>) -> Result<(), Gone> {
         let (study, destination) = (self.study.clone(), self.destination.clone());
-        let stored = |outcome: &_| matches!(outcome, InstanceOutcome::Delivered { .. });
-        let took = outcomes.iter().any(|(_, outcome)| stored(outcome));
+        let took = outcomes.iter().any(|(_, outcome)| outcome.is_delivered());
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let event = Event::Sent { study, destination, outcomes };
         if self.pipeline.report(self.import, event).await.is_err() {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::clock::Moment;
-use crate::dicom::{Layout, Patient, StudyFacts};
+use crate::dicom::{Layout, Patient, sample};
 use crate::import::{Blob, Event, ImportId, Inspected, Kind, Request, Work};
 use crate::matching::{Authority, Decision, Target};
 use crate::reconcile::Plan;
@@ -27,19 +27,7 @@ fn inspected(content: u8) -> Inspected {
             bulk: vec![],
         },
         blob: Blob { pack: 1, at: 0, length: 100, digest: Digest([content; 32]) },
-        facts: Arc::new(StudyFacts {
-            study_uid: uid("1.2.3"),
-            patient: Patient::default(),
-            other_ids: vec![],
-            other_names: vec![],
-            accession_number: None,
-            study_date: None,
-            study_description: None,
-            modality: None,
-            body_part: None,
-            institution: None,
-            identity_removed: false,
-        }),
+        facts: Arc::new(sample::facts("1.2.3")),
     }
 }
 

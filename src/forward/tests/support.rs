@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use super::super::*;
 use crate::dicom::{
-    AccessionNumber, AeTitle, DataSet, Item, Patient, PatientId, PersonName, Syntax, Tag, VR, scan,
+    AccessionNumber, AeTitle, DataSet, Item, Patient, PatientId, PersonName, Syntax, Tag, VR,
+    sample, scan,
 };
 use crate::dimse::{Classes, Offer, Rejection, Remote, Request, Status, Syntaxes, Terms, Timeouts};
 use crate::import::{FileKind, ImportId, Origin};
@@ -36,19 +37,7 @@ pub(in crate::forward) fn facts() -> StudyFacts {
         name: PersonName::new("Muster^Erika"),
         ..Patient::default()
     };
-    StudyFacts {
-        study_uid: uid("1.2.3.4"),
-        patient: foreign,
-        other_ids: Vec::new(),
-        other_names: Vec::new(),
-        accession_number: None,
-        study_date: None,
-        study_description: None,
-        modality: None,
-        body_part: None,
-        institution: None,
-        identity_removed: false,
-    }
+    StudyFacts { patient: foreign, ..sample::facts("1.2.3.4") }
 }
 
 pub(in crate::forward) fn plan(name: &str) -> Plan {

@@ -202,7 +202,7 @@ pub(super) fn of(import: &Import, index: usize, detail: Detail) -> Option<StudyV
         next_step: study_next_step(study),
         may_decide: import.may_decide(study),
         may_reject: import.may_reject(study),
-        left: left::behind([&**study]),
+        left: (detail == Detail::Full).then(|| left::behind([&**study])).flatten(),
     })
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dicom::{Patient, Uid};
+use crate::dicom::sample;
 use crate::import::{DestinationName, Way, Why};
 
 fn routes(text: &str) -> Vec<RouteSection> {
@@ -12,17 +12,10 @@ fn routes(text: &str) -> Vec<RouteSection> {
 
 fn facts(modality: &str, institution: &str) -> StudyFacts {
     StudyFacts {
-        study_uid: Uid::new("1.2.3").unwrap(),
-        patient: Patient::default(),
-        other_ids: vec![],
-        other_names: vec![],
-        accession_number: None,
-        study_date: None,
-        study_description: None,
         modality: Some(modality.into()),
         body_part: Some("HEAD".into()),
         institution: Some(institution.into()),
-        identity_removed: false,
+        ..sample::facts("1.2.3")
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dicom::{AccessionNumber, Patient, PatientId, PersonName, StudyFacts};
+use crate::dicom::{AccessionNumber, Patient, PatientId, PersonName, sample};
 use crate::forward::Stow;
 use crate::import::{Delivery, Work};
 use crate::matching::{Completeness, Outcome, Tier, Verdict};
@@ -55,20 +55,8 @@ fn held_for(patient: Patient) -> Study {
         way: None,
     };
     Study {
-        uid: uid.clone(),
-        facts: StudyFacts {
-            study_uid: uid,
-            patient: Patient::default(),
-            other_ids: vec![],
-            other_names: vec![],
-            accession_number: None,
-            study_date: None,
-            study_description: None,
-            modality: None,
-            body_part: None,
-            institution: None,
-            identity_removed: false,
-        },
+        uid,
+        facts: sample::facts("1.2.3"),
         identities: vec![],
         modalities: vec![],
         instances: Default::default(),

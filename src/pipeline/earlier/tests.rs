@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::clock::Moment;
 use crate::dicom::{
-    AccessionNumber, BirthDate, Item, Patient, PatientId, PersonName, StudyFacts, Uid,
+    AccessionNumber, BirthDate, Item, Patient, PatientId, PersonName, StudyFacts, Uid, sample,
 };
 use crate::import::{Event, ImportId, Kind, Request, State, Work};
 use crate::matching::{Authority, Candidate, Completeness, Decision, Tier};
@@ -28,19 +28,7 @@ fn item(accession: &str, id: &str) -> Item {
 fn study(identity: &str, state: StudyState) -> Study {
     Study {
         uid: Uid::new("1.2.3").unwrap(),
-        facts: StudyFacts {
-            study_uid: Uid::new("1.2.3").unwrap(),
-            patient: patient(identity),
-            other_ids: vec![],
-            other_names: vec![],
-            accession_number: None,
-            study_date: None,
-            study_description: None,
-            modality: None,
-            body_part: None,
-            institution: None,
-            identity_removed: false,
-        },
+        facts: StudyFacts { patient: patient(identity), ..sample::facts("1.2.3") },
         identities: vec![patient(identity)],
         modalities: vec![],
         instances: Default::default(),

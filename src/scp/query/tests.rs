@@ -1,26 +1,10 @@
 use super::*;
-use crate::dicom::{Patient, StudyFacts};
+use crate::dicom::sample;
 use crate::import::{ImportId, Instance, Origin};
 use crate::reconcile::Plan;
 use crate::reconcile::encapsulate::{identifiers, tests::kinds};
 use crate::seal::Vault;
 use crate::spool::Spool;
-
-fn facts(study: &Uid) -> StudyFacts {
-    StudyFacts {
-        study_uid: study.clone(),
-        patient: Patient::default(),
-        other_ids: Vec::new(),
-        other_names: Vec::new(),
-        accession_number: None,
-        study_date: None,
-        study_description: None,
-        modality: None,
-        body_part: None,
-        institution: None,
-        identity_removed: false,
-    }
-}
 
 /// Documents, photographs, films and texts are objects like others, and who asks for them is told.
 #[test]
@@ -48,7 +32,7 @@ fn created_objects_are_counted_by_queries() {
     pack.sync().unwrap();
     let count = instances.len();
     let plan = Plan::default();
-    let facts = facts(&study);
+    let facts = sample::facts(study.as_str());
     let held =
         HeldStudy { study: study.clone(), facts, plan, modalities: vec![], instances, spool };
     let held = [Arc::new(held)];
