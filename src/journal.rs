@@ -32,6 +32,7 @@ pub use store::compact::Compacted;
 use crate::clock::{Moment, Reading};
 use crate::import::{DestinationName, Event, ImportId, Tombstone};
 use crate::seal::{FolderId, Vault};
+use store::Need;
 use writer::{Request, Writer};
 
 /// Requests waiting for the writer. More than this many callers wait in line before the queue.
@@ -122,11 +123,20 @@ impl Journal {
     /// sequence is not the next; [`Error::Buried`] after the import's end; [`Error::Broken`] if the store
     /// failed: stop the gateway.
     pub async fn append(&self, entries: impl Into<Arc<[Entry]>>) -> Result<(), Error> {
-        let entries = entries.into();
+        self.append_needing(Need::Space, entries.into()).await
+    }
+
+    /// As [`Self::append`], but also when the disk is nearly full, as long as what is set aside for that lasts: the
+    /// few events without which no start succeeds. [`Self::bury`] and the `keep_` calls do so too.
+    pub async fn append_at_start(&self, entries: Vec<Entry>) -> Result<(), Error> {
+        self.append_needing(Need::Reserve, entries.into()).await
+    }
+
+    async fn append_needing(&self, need: Need, entries: Arc<[Entry]>) -> Result<(), Error> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.ask(|answer| Request::Append { entries, answer }).await
+        self.ask(|answer| Request::Append { entries, need, answer }).await
     }
 
     /// Replaces the records of an import by its tombstone.

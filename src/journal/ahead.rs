@@ -29,8 +29,9 @@ const HEAD: usize = 8 + 8 + 8 + 8;
 const DIGEST: usize = 32;
 /// A file that one large record has made longer is cut.
 const LONGEST: u64 = 8 << 20;
-/// What an epoch takes as a rule: the changes that the store collects, and what is written around each commit.
-const PREPARED: u64 = 3 << 20;
+/// What an epoch takes as a rule: the changes that the store collects, what is written around each commit, and what may
+/// come on top of that when the disk is full.
+const PREPARED: u64 = 5 << 20;
 
 pub(super) struct Ahead {
     file: File,
@@ -149,6 +150,15 @@ impl Ahead {
         Ok(())
     }
 
+    /// Whether a record of these changes fits into what the file has already, so that it takes no more of the disk.
+    pub(super) fn has_room(&self, changes: &[Change]) -> bool {
+        let mut body = Vec::new();
+        encode(changes, &mut body);
+        let record = u64::try_from(body.len().saturating_add(HEAD + DIGEST)).unwrap_or(u64::MAX);
+        let end = self.at.saturating_add(record);
+        self.file.metadata().is_ok_and(|metadata| end <= metadata.len())
+    }
+
     /// The epoch that [`Self::turn`] begins.
     pub(super) fn next_epoch(&self) -> u64 {
         self.epoch.wrapping_add(1)
@@ -263,7 +273,10 @@ mod tests {
         let (mut ahead, _) = Ahead::open(at.path(), 1).unwrap();
         assert_eq!(length(), PREPARED);
         let large = "1".repeat(usize::try_from(LONGEST).unwrap());
+        assert!(ahead.has_room(&[put("a", "1")]));
+        assert!(!ahead.has_room(&[put("a", &large)]));
         add(&mut ahead, &[put("a", &large)]);
+        assert!(!ahead.has_room(&[put("a", "1")]));
         assert!(length() > LONGEST);
         ahead.turn().unwrap();
         assert_eq!(length(), PREPARED);

@@ -8,6 +8,7 @@
 //! return errors; these are caught and told as errors.
 
 pub(super) mod compact;
+mod opening;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -16,7 +17,6 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Error;
 use super::ahead::{Ahead, Failed};
@@ -25,8 +25,6 @@ use super::migrate::{self, LAYOUT};
 use super::record::{COMMITS, CUT, Change, EPOCH, STORE_VERSION};
 use crate::seal::place;
 
-/// The journal is small; what it holds is in the scheduler's memory anyway.
-const CACHE: u64 = 4 << 20;
 /// sled stops working for good when it meets a full disk, so it is not let near one. It takes a few segments
 /// of 512 KiB at a time.
 const SPARE: u64 = 16 << 20;
@@ -35,10 +33,6 @@ const AMPLIFICATION: u64 = 8;
 
 /// Committed bytes go into sled when they come to this, which takes it some ten milliseconds.
 const PENDING: u64 = 2 << 20;
-
-/// A lock that is held longer than a second is another daemon's.
-const LOCK_TRIES: u32 = 20;
-const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// The store, owned by one thread at a time.
 pub(super) struct Store {
@@ -70,6 +64,16 @@ enum Mark {
     Kept,
 }
 
+/// What becomes of a commit when hardly any space is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    /// It takes what was set aside for it, as long as that lasts: without it nothing dies, and no start succeeds.
+    #[default]
+    Reserve,
+    /// It can wait.
+    Space,
+}
+
 /// Whether the store may still be written to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
@@ -81,7 +85,7 @@ impl Store {
     /// Opens or makes the store and brings all that opening changed to the device.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         place::private_folder(folder)?;
-        let db = open_db(folder)?;
+        let db = opening::open(folder)?;
         let open = |name: &str| {
             let path = folder.join(name);
             File::open(&path).map_err(|source| place::explain(&path, source))
@@ -163,7 +167,8 @@ impl Store {
 
     /// Has every start from now on be told that records were lost.
     pub(super) fn mark(&mut self) -> Result<(), Error> {
-        self.commit([vec![(CUT.to_vec(), Some(self.cut.to_be_bytes().to_vec()))]])?;
+        let mark = vec![(CUT.to_vec(), Some(self.cut.to_be_bytes().to_vec()))];
+        self.commit_needing(Need::Reserve, [mark])?;
         self.mark = Mark::Kept;
         Ok(())
     }
@@ -171,7 +176,7 @@ impl Store {
     /// Nothing is left of what was lost.
     pub(super) fn unmark(&mut self) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.mark, Mark::None);
-        let done = self.commit([vec![(CUT.to_vec(), None)]]);
+        let done = self.commit_needing(Need::Reserve, [vec![(CUT.to_vec(), None)]]);
         match done {
             Ok(()) => self.cut = 0,
             Err(_) => self.mark = before,
@@ -187,6 +192,16 @@ impl Store {
         &mut self,
         groups: impl IntoIterator<Item = Vec<Change>>,
     ) -> Result<(), Error> {
+        self.commit_needing(Need::Space, groups)
+    }
+
+    /// As [`Self::commit`], but with [`Need::Reserve`] also when the disk is full: it goes into the file of records
+    /// ahead, as far as that has its length already, and sled, which needs space, is left alone.
+    pub(super) fn commit_needing(
+        &mut self,
+        need: Need,
+        groups: impl IntoIterator<Item = Vec<Change>>,
+    ) -> Result<(), Error> {
         let mut changes: Vec<Change> = groups.into_iter().flatten().collect();
         if changes.is_empty() {
             return Ok(());
@@ -198,10 +213,14 @@ impl Store {
         }
         let bytes = length_of(&changes);
         let all = self.pending_bytes.saturating_add(bytes);
-        if place::space(&self.folder)?.free < all.saturating_mul(AMPLIFICATION).max(SPARE) {
+        let wanted = all.saturating_mul(AMPLIFICATION).max(SPARE);
+        let is_full = place::space(&self.folder)?.free < wanted;
+        if is_full && (need == Need::Space || !self.ahead.has_room(&changes)) {
             return Err(Error::Full);
         }
-        let done = self.try_commit(changes, bytes);
+        let settled = if all > PENDING && !is_full { self.settle() } else { Ok(()) };
+        let settled = settled.map_err(Fault::while_running);
+        let done = settled.and_then(|()| self.try_commit(changes, bytes));
         if matches!(done, Err(Error::Broken(_))) {
             self.health = Health::Failed;
         }
@@ -215,9 +234,6 @@ impl Store {
     }
 
     fn try_commit(&mut self, changes: Vec<Change>, bytes: u64) -> Result<(), Error> {
-        if self.pending_bytes.saturating_add(bytes) > PENDING {
-            self.settle().map_err(Fault::while_running)?;
-        }
         self.ahead.append(&changes).map_err(|failed| match failed {
             Failed::Write(error) if place::is_full(&error) => Error::Full,
             Failed::Write(error) | Failed::Sync(error) => Fault::from(error).while_running(),
@@ -346,44 +362,35 @@ fn length_of(changes: &[Change]) -> u64 {
     })
 }
 
-/// Opens sled's files. A store that was dropped a moment ago may still be locked by a thread of sled's that has
-/// not ended yet, so the lock is waited for, but not for long: another daemon keeps it.
-fn open_db(folder: &Path) -> Result<sled::Db, Error> {
-    let config = sled::Config::new()
-        .path(folder)
-        .cache_capacity(CACHE)
-        .flush_every_ms(None)
-        .mode(sled::Mode::LowSpace);
-    let mut tries = 0;
-    loop {
-        match guarded(|| config.open()).map_err(|fault| fault.at_opening(folder)) {
-            Err(Error::Locked { .. }) if tries < LOCK_TRIES => tries += 1,
-            opened => return opened,
-        }
-        #[expect(clippy::disallowed_methods, reason = "a blocking thread, and nothing tells when")]
-        std::thread::sleep(LOCK_WAIT);
-    }
-}
-
 /// What sled or the system said.
-struct Fault(String);
+enum Fault {
+    Io(io::Error),
+    Store(String),
+}
 
 impl Fault {
     fn while_running(self) -> Error {
-        Error::Broken(self.0)
+        Error::Broken(match self {
+            Self::Io(error) => error.to_string(),
+            Self::Store(reason) => reason,
+        })
     }
 
     fn at_opening(self, folder: &Path) -> Error {
-        if self.0.contains("could not acquire lock") {
-            return Error::Locked { path: folder.to_owned() };
+        match self {
+            Self::Io(error) if error.to_string().contains("could not acquire lock") => {
+                Error::Locked { path: folder.to_owned() }
+            }
+            // The disk's doing: what the folder holds may be sound.
+            Self::Io(error) => Error::Place(place::explain(folder, error)),
+            Self::Store(reason) => Error::Damaged { path: folder.to_owned(), reason },
         }
-        Error::Damaged { path: folder.to_owned(), reason: self.0 }
     }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
-        Self(error.to_string())
+        Self::Io(error)
     }
 }
 
@@ -391,7 +398,8 @@ impl From<io::Error> for Fault {
 fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Fault(error.to_string())),
-        Err(_) => Err(Fault("the store panicked".to_owned())),
+        Ok(Err(sled::Error::Io(error))) => Err(Fault::Io(error)),
+        Ok(Err(error)) => Err(Fault::Store(error.to_string())),
+        Err(_) => Err(Fault::Store("the store panicked".to_owned())),
     }
 }

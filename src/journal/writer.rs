@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::record::{self, Change, KEYS, PAUSED, READING, TOMBSTONES};
 use super::replay::Sequences;
-use super::store::Store;
 use super::store::compact::{Compacted, LIVE_WHILE_RUNNING};
+use super::store::{Need, Store};
 use super::{Entry, Error};
 use crate::clock::{Moment, Reading};
 use crate::import::{DestinationName, ImportId, Tombstone};
@@ -25,7 +25,7 @@ const BURIED: u32 = 64;
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 pub(super) enum Request {
-    Append { entries: Arc<[Entry]>, answer: Answer<()> },
+    Append { entries: Arc<[Entry]>, need: Need, answer: Answer<()> },
     Bury { tombstone: Box<Tombstone>, answer: Answer<()> },
     Forget { before: Moment, answer: Answer<u64> },
     KeepReading { reading: Reading, answer: Answer<()> },
@@ -47,6 +47,7 @@ struct Group {
     /// One batch: what one request wants is kept as a whole.
     changes: Vec<Change>,
     bytes: usize,
+    need: Need,
     waiting: Vec<Waiting>,
     /// Sequences as they will be; `None` for an import that is buried.
     sequences: HashMap<ImportId, Option<u64>>,
@@ -103,8 +104,11 @@ impl Writer {
     /// Adds what a request wants to the group, or refuses it at once.
     fn add(&mut self, group: &mut Group, request: Request) {
         match request {
-            Request::Append { entries, answer } => match self.append(group, &entries) {
-                Ok(changes) => group.add(changes, Waiting::Done(answer)),
+            Request::Append { entries, need, answer } => match self.append(group, &entries) {
+                Ok(changes) => {
+                    group.need = group.need.max(need);
+                    group.add(changes, Waiting::Done(answer));
+                }
                 Err(error) => drop(answer.send(Err(error))),
             },
             Request::Bury { tombstone, answer } => match self.bury(group, &tombstone) {
@@ -200,7 +204,7 @@ impl Writer {
     fn commit(&mut self, group: Group) {
         let result = match &self.broken {
             Some(reason) => Err(Error::Broken(reason.clone())),
-            None => self.store.commit([group.changes]),
+            None => self.store.commit_needing(group.need, [group.changes]),
         };
         match result {
             Ok(()) => {

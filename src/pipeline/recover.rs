@@ -77,8 +77,9 @@ pub(super) fn recover(mut recovered: Recovered, spool: &Spool, now: Moment) -> R
         if let Some(keyed) = keyed {
             recovery.alarms.push(format!(
                 "the journal is empty, but the spool holds {} imports; stop the gateway and restore the journal \
-                 from a backup, or erase them",
-                keyed.len()
+                 from a backup, or erase them: {}",
+                keyed.len(),
+                named(&keyed)
             ));
             recovery.unreadable.extend(keyed);
         }
@@ -164,8 +165,9 @@ impl Start<'_> {
             _ => {
                 recovery.alarms.push(format!(
                     "the keys of {} imports are missing; if their folder lies on a disk of its own, mount it and \
-                     start the gateway again, or erase the imports",
-                    keyless.len()
+                     start the gateway again, or erase the imports: {}",
+                    keyless.len(),
+                    named(&keyless)
                 ));
                 recovery.unreadable.extend(keyless);
                 recovery.loss = Loss::Keep;
@@ -194,8 +196,10 @@ impl Start<'_> {
             // they die with their time, not now.
             recovery.alarms.extend((!orphans.is_empty()).then(|| {
                 format!(
-                    "{} imports have bytes but no records any more; restore the journal from a backup, or erase them",
-                    orphans.len()
+                    "{} imports have bytes but no records any more; restore the journal from a backup, or erase \
+                     them: {}",
+                    orphans.len(),
+                    named(&orphans)
                 )
             }));
             recovery.unreadable.extend(orphans);
@@ -203,8 +207,9 @@ impl Start<'_> {
             // They were acknowledged, for all that is known, by a gateway whose records this journal has not.
             recovery.alarms.push(format!(
                 "the journal is older than the spool, as one from a backup is: {} imports have bytes but no records; \
-                 they are kept until their time is over; ask their senders for them again, or erase them",
-                orphans.len()
+                 they are kept until their time is over; ask their senders for them again, or erase them: {}",
+                orphans.len(),
+                named(&orphans)
             ));
             recovery.unreadable.extend(orphans);
             recovery.loss = Loss::Keep;
@@ -213,6 +218,17 @@ impl Start<'_> {
             orphans.into_iter().for_each(|id| remove(self.spool, id));
         }
     }
+}
+
+/// So many imports are named in one sentence at most.
+const NAMED: usize = 8;
+
+/// The names by which a person erases them.
+fn named(ids: &[ImportId]) -> String {
+    let names: Vec<_> = ids.iter().take(NAMED).map(ImportId::to_string).collect();
+    let more = ids.len().saturating_sub(names.len());
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    names.join(", ") + &more
 }
 
 /// Whether an import came when the gateway that kept this reading, as it does every minute, cannot have run any more.

@@ -4,7 +4,7 @@ mod disk;
 mod look;
 mod records;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     }
     // Kept at once: a machine that is switched off in the first minute is credited its time off too.
     journal.keep_reading(clock.reading()).await?;
-    journal.append(recovery.entries).await?;
+    journal.append_at_start(recovery.entries).await?;
     for tombstone in recovery.lost {
         journal.bury(tombstone).await?;
     }
@@ -117,6 +117,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         shared,
         journal,
         queue,
+        held: VecDeque::new(),
         slots: recovery.slots,
         unreadable,
         running: JoinSet::new(),
@@ -162,6 +163,8 @@ struct Scheduler {
     journal: Journal,
     stages: Stages,
     queue: mpsc::Receiver<Command>,
+    /// What came while a full disk was waited for.
+    held: VecDeque<Command>,
     slots: HashMap<ImportId, Slot>,
     /// Imports that are nothing but a key any more, and when it dies.
     unreadable: Vec<(ImportId, Moment)>,
@@ -198,13 +201,14 @@ impl Scheduler {
         loop {
             let mut turn = Turn::default();
             tokio::select! {
-                command = self.queue.recv() => match command {
+                command = next(&mut self.held, &mut self.queue) => match command {
                     Some(command) => {
                         self.take(command, &mut turn).await;
                         // Objects that were synced together report together: one sync for all their records.
                         tokio::task::yield_now().await;
                         while turn.entries.len() < BATCH && !turn.stop {
-                            let Ok(command) = self.queue.try_recv() else { break };
+                            let next = self.held.pop_front().or_else(|| self.queue.try_recv().ok());
+                            let Some(command) = next else { break };
                             self.take(command, &mut turn).await;
                         }
                     }
@@ -339,10 +343,8 @@ impl Scheduler {
     }
 
     /// Makes a turn durable, then visible.
-    async fn finish(&mut self, turn: Turn) -> Result<(), Error> {
-        if !turn.entries.is_empty() {
-            self.keep(Record::Events(turn.entries.into())).await?;
-        }
+    async fn finish(&mut self, mut turn: Turn) -> Result<(), Error> {
+        self.keep_events(&mut turn).await?;
         if !turn.pauses.is_empty() {
             self.keep(Record::Paused(self.shared.lanes.paused())).await?;
         }
@@ -396,7 +398,9 @@ impl Scheduler {
                     self.slots.values().for_each(|slot| slot.brake.cancel());
                     continue;
                 }
-                Some(command) = self.queue.recv() => self.take(command, &mut turn).await,
+                Some(command) = next(&mut self.held, &mut self.queue) => {
+                    self.take(command, &mut turn).await;
+                }
                 _ = self.running.join_next() => continue,
             }
             turn.stop = true;
@@ -430,6 +434,17 @@ impl Scheduler {
         &self,
     ) -> std::sync::RwLockWriteGuard<'_, std::collections::BTreeMap<ImportId, Arc<Import>>> {
         self.shared.imports.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The next command, in the order in which they came.
+async fn next(
+    held: &mut VecDeque<Command>,
+    queue: &mut mpsc::Receiver<Command>,
+) -> Option<Command> {
+    match held.pop_front() {
+        Some(command) => Some(command),
+        None => queue.recv().await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use serde::Serialize;
 
 use super::shared::Shared;
+use crate::clock::Moment;
 use crate::forward::HeldBack;
 use crate::import::{Counts, ImportId, State, StudyState};
 use crate::worklist;
@@ -77,6 +78,8 @@ pub struct LastError {
 pub(super) struct Log {
     errors: VecDeque<LastError>,
     alarms: VecDeque<String>,
+    /// When the disk was slow last, if that is an alarm.
+    pub(super) slow: Option<Moment>,
     pub(super) worklist: WorklistHealth,
 }
 
@@ -86,16 +89,23 @@ impl Log {
         forget_oldest(&mut self.errors, ERRORS_KEPT);
     }
 
-    /// What was wrong with an import that is no more.
-    pub(super) fn settle(&mut self, id: ImportId) {
+    /// What was wrong with an import that is no more, unless it is wrong with one of the `others` too.
+    pub(super) fn settle(&mut self, id: ImportId, others: impl Iterator<Item = ImportId>) {
         let id = id.to_string();
-        self.alarms.retain(|alarm| !alarm.contains(&id));
+        let others: Vec<String> = others.map(|other| other.to_string()).collect();
+        self.alarms.retain(|alarm| {
+            !alarm.contains(&id) || others.iter().any(|other| alarm.contains(other))
+        });
     }
 
     /// Shows an alarm in place of the earlier ones that begin the same way.
     pub(super) fn alarm_instead(&mut self, beginning: &str, alarm: String) {
         self.alarms.retain(|earlier| !earlier.starts_with(beginning));
         self.alarm(alarm);
+    }
+
+    pub(super) fn has_alarm(&self, beginning: &str) -> bool {
+        self.alarms.iter().any(|alarm| alarm.starts_with(beginning))
     }
 
     /// What is over.

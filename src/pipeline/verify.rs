@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::import::{Blob, Import, State};
+use crate::import::{Blob, File, Import, State};
 use crate::journal::Recovered;
 use crate::spool::{Account, Error, Spool};
 
@@ -30,15 +30,17 @@ pub(super) fn account(import: &Import, spool: &Spool) -> Result<Account, String>
 
 /// Everything in the spool that the records of an import name.
 fn blobs(import: &Import) -> Vec<&Blob> {
-    fn files(state: &State) -> &[crate::import::File] {
-        match state {
-            State::Received { files, .. } | State::Asking { files, .. } => files,
-            State::Failed { again: Some(again), .. } => files(again),
-            _ => &[],
-        }
-    }
     let instances = import.instances.iter().map(|instance| &instance.blob);
     files(&import.state).iter().map(|file| &file.blob).chain(instances).collect()
+}
+
+/// What waits to be unpacked.
+pub(super) fn files(state: &State) -> &[File] {
+    match state {
+        State::Received { files, .. } | State::Asking { files, .. } => files,
+        State::Failed { again: Some(again), .. } => files(again),
+        _ => &[],
+    }
 }
 
 /// What `lotse journal check` found.

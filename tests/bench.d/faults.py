@@ -13,13 +13,16 @@ import os
 import random
 import shutil
 import sys
+import threading
 import time
+import zipfile
 from pathlib import Path
 
 import machine
 import soak
+from load import Made
 from scene import Scene, Small, ends_with_message
-from stand import TARGET, Process, fresh
+from stand import TARGET, Gateway, Process, fresh
 
 
 # MiB that the gateway may take, whatever waits.
@@ -138,6 +141,77 @@ def disk_full(folder, options):
         disk.close()
 
 
+def stays_full(folder, options):
+    """A disk is full and stays so: what has to die dies, what a person erases is gone at once, and a start succeeds."""
+    fresh(folder)
+    disk = Small(folder.with_name(folder.name + "-disk"), 64)
+    gateway = None
+    limit = 20
+    try:
+        extra = f'[retention]\nlimit = "{limit}s"\nafter-delivery = "{limit}s"\n'
+        gateway = Gateway(folder / "lotse", extra=extra, data=disk.folder / "data")
+        made = Made(options.seed + 16)
+        archive = folder / "made.zip"
+
+        def upload():
+            with zipfile.ZipFile(archive, "w") as out:
+                for number, (_, file) in enumerate(made.batch(10)):
+                    out.writestr(f"DICOM/{number:08d}", file)
+            return gateway.upload(archive, {})
+
+        ids = [upload() for _ in range(3)]
+        for one in ids:
+            seen = gateway.wait(one, lambda seen: any(s["state"] == "AwaitingDecision" for s in seen["studies"]), 30)
+        filler = disk.folder / "filler"
+        free = os.statvfs(disk.folder)
+        with open(filler, "wb") as file:
+            file.write(bytes(free.f_bavail * free.f_frsize - (6 << 20)))
+
+        # Something has to be kept, and waits.
+        study = seen["studies"][0]["studyInstanceUid"]
+        patient = {"patientId": "L-1", "name": "Muster^Erika", "birthDate": "1970-01-01", "sex": "F"}
+        body = json.dumps({"noOrder": patient, "confirmed": True, "reason": "bench"})
+        path = f"/api/v1/imports/{ids[2]}/studies/{study}/decision"
+        person = threading.Thread(target=lambda: gateway.call("POST", path, body), daemon=True)
+        person.start()
+        time.sleep(2)
+        waits = person.is_alive()
+        alarm = any("before there is space" in one for one in gateway.call("GET", "/status")[1]["alarms"])
+        begun = time.monotonic()
+        erased = gateway.call("DELETE", f"/api/v1/imports/{ids[0]}", timeout=30)[0]
+        took = time.monotonic() - begun
+        keys = gateway.data / "keys"
+
+        def alive():
+            return [one for one in ids if (keys / f"{one}.key").exists()]
+
+        gone = ids[0] not in alive()
+        end = time.monotonic() + limit + 20
+        while alive() and time.monotonic() < end:
+            time.sleep(0.2)
+        died = not alive()
+        gateway.kill()
+        # Less than what a running gateway leaves alone.
+        free = os.statvfs(disk.folder)
+        with open(filler, "ab") as file:
+            file.write(bytes(max(0, free.f_bavail * free.f_frsize - (6 << 20))))
+        gateway.begin()
+        states = {one: gateway.show(one)["state"] for one in ids}
+        told = gateway.call("GET", "/status")[1]["alarms"]
+        filler.unlink()
+        again = upload()
+        gateway.wait(again, lambda seen: any(s["state"] == "AwaitingDecision" for s in seen["studies"]), 30)
+        expected = {ids[0]: "Erased", ids[1]: "Expired", ids[2]: "Expired"}
+        passed = waits and alarm and erased < 300 and took < 10 and gone and died and states == expected
+        return {"case": "disk stays full", "passed": passed and not any("keys" in one for one in told),
+                "waits": waits, "alarm": alarm, "erased": erased, "took": round(took, 1), "died": died,
+                "states": list(states.values()), "told": told}
+    finally:
+        if gateway:
+            gateway.kill()
+        disk.close()
+
+
 def read_only(folder, options):
     """The disk comes back read-only after a kill: the start says so and changes nothing."""
     fresh(folder)
@@ -219,7 +293,7 @@ def removed(which):
 
 
 SHORT = [
-    kills, pacs_dies, disk_full, read_only, io_errors("fdatasync"), machine.power_loss, machine.power_compaction,
+    kills, pacs_dies, disk_full, stays_full, read_only, io_errors("fdatasync"), machine.power_loss, machine.power_compaction,
 ]
 ALL = [
     *SHORT, machine.blind, machine.clock_jumps, machine.short_writes, machine.slow_disk, io_errors("pwrite64"), removed("spool"),

@@ -113,3 +113,25 @@ async fn unusable_folders_are_explained() {
     let Err(error) = Journal::open(&journal, vault(&at)) else { panic!() };
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }
+
+/// sled begins a snapshot under another name whenever it opens, and takes one that it did not end for its newest.
+#[test]
+fn a_start_that_was_cut_off_leaves_nothing_that_keeps_the_next_from_opening() {
+    let at = folder();
+    let mut store = Store::open(&path(&at)).unwrap();
+    store.commit([vec![(b"x".to_vec(), Some(b"y".to_vec()))]]).unwrap();
+    drop(store);
+    let begun = path(&at).join("snap.FFFFFFFFFFFFFFFF.generating");
+    for left in [&b""[..], b"half of a snapshot"] {
+        fs::write(&begun, left).unwrap();
+        let store = Store::open(&path(&at)).unwrap();
+        assert_eq!(store.get(b"x").unwrap().unwrap(), b"y");
+        assert!(!begun.exists());
+    }
+    // Not while somebody else has it open.
+    let store = Store::open(&path(&at)).unwrap();
+    fs::write(&begun, b"being written").unwrap();
+    assert!(matches!(Store::open(&path(&at)), Err(Error::Locked { .. })));
+    assert!(begun.exists());
+    drop(store);
+}

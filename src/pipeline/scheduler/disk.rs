@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Scheduler;
+use crate::clock::Moment;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,6 +18,9 @@ const SLOW: Duration = Duration::from_secs(2);
 
 /// A disk that has not answered by then hangs, and the watchdog may end us.
 const HANGS: Duration = Duration::from_secs(300);
+
+/// So long it has to answer in time before nobody needs to look at it any more.
+const QUICK_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 const ALARM: &str = "the disk is slow";
 
@@ -44,8 +48,22 @@ impl Scheduler {
                     "{ALARM}: everything waited {} s for it, peers may have given up; look at the disk",
                     waited.as_secs()
                 );
-                self.shared.log(|log| log.alarm_instead(ALARM, alarm));
+                let now = self.shared.clock.now();
+                self.shared.log(|log| {
+                    log.alarm_instead(ALARM, alarm);
+                    log.slow = Some(now);
+                });
             }
         }
+    }
+
+    /// A disk that was slow once does not need a person for ever.
+    pub(super) fn settle_slow(&self, now: Moment) {
+        self.shared.log(|log| {
+            if log.slow.is_some_and(|slow| now.since(slow) >= QUICK_AGAIN) {
+                log.settle_alarm(ALARM);
+                log.slow = None;
+            }
+        });
     }
 }

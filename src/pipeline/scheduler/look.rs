@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Error, Scheduler, Turn};
 use crate::clock::Moment;
-use crate::import::{Due, End, Event};
+use crate::import::{Due, End, Event, ImportId};
 
 /// How often the clock's reading is kept, which bounds the running time that a crash forgets.
 const READING_EVERY: Duration = Duration::from_secs(60);
@@ -17,13 +17,7 @@ impl Scheduler {
     /// Looks at what is due, at the clocks, and keeps their reading.
     pub(super) async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        let times = self.times();
-        let due: Vec<_> = {
-            let imports = self.shared.imports.read().unwrap_or_else(PoisonError::into_inner);
-            let ripe = self.due.ripe(now).into_iter();
-            ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
-        };
-        for (id, due) in due {
+        for (id, due) in self.ripe(now) {
             match due {
                 Due::Work => drop(self.apply(id, Event::CameDue, turn)),
                 due @ (Due::Quiet | Due::Long) => {
@@ -35,26 +29,43 @@ impl Scheduler {
                         self.slots.entry(id).and_modify(|slot| slot.spool = None);
                     }
                 }
-                Due::Death(end) => {
-                    let wait = self.slots.get(&id).and_then(|slot| slot.bury_after);
-                    if wait.is_none_or(|due| now.reached(due)) {
-                        turn.deaths.push((id, end, None));
-                    }
-                }
+                Due::Death(_) => {}
             }
         }
-        for (id, death) in &self.unreadable {
-            let wait = self.slots.get(id).and_then(|slot| slot.bury_after);
-            if now.reached(wait.map_or(*death, |wait| Moment::later(*death, wait))) {
-                turn.deaths.push((*id, End::Expired, None));
-            }
-        }
+        turn.deaths.extend(self.dying(now).into_iter().map(|(id, end)| (id, end, None)));
         self.watch_clocks(now);
+        self.settle_slow(now);
+        self.keep_clock(now).await
+    }
+
+    fn ripe(&self, now: Moment) -> Vec<(ImportId, Due)> {
+        let times = self.times();
+        let imports = self.shared.imports.read().unwrap_or_else(PoisonError::into_inner);
+        let ripe = self.due.ripe(now).into_iter();
+        ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
+    }
+
+    /// What has to die now.
+    pub(super) fn dying(&self, now: Moment) -> Vec<(ImportId, End)> {
+        let waits = |id: &ImportId| self.slots.get(id).and_then(|slot| slot.bury_after);
+        let known = self.ripe(now).into_iter().filter_map(|(id, due)| match due {
+            Due::Death(end) => Some((id, end)),
+            Due::Work | Due::Quiet | Due::Long => None,
+        });
+        let unreadable = self.unreadable.iter().filter(|(_, death)| now.reached(*death));
+        known
+            .chain(unreadable.map(|(id, _)| (*id, End::Expired)))
+            .filter(|(id, _)| waits(id).is_none_or(|due| now.reached(due)))
+            .collect()
+    }
+
+    /// Keeps the clock's reading now and then.
+    pub(super) async fn keep_clock(&mut self, now: Moment) -> Result<(), Error> {
         if now.since(self.kept) >= READING_EVERY {
             self.kept = now;
             match self.tidy(now).await {
                 Ok(()) => {}
-                // The next look tries again; what must be kept waits for space by itself.
+                // It is tried again in a minute; what must be kept waits for space by itself.
                 Err(error) if error.is_full() => tracing::warn!(%error, "the clock is not kept"),
                 Err(error) => return Err(error.into()),
             }

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::{Error, Refusal, Scheduler};
+use super::super::verify::files;
+use super::{Command, Error, QUEUE, Refusal, Scheduler, Turn};
 use crate::clock::Moment;
 use crate::expire::{self, Left};
-use crate::import::{DestinationName, End, ImportId, Tombstone};
+use crate::import::{DestinationName, End, Import, ImportId, Study, StudyState, Tombstone};
 use crate::journal::{self, Entry};
 
 /// Tombstones are forgotten after this: long enough to answer "what became of it".
@@ -22,40 +23,108 @@ const FULL_WAIT: Duration = Duration::from_secs(1);
 /// How long a key that could not be destroyed is left alone before it is tried again.
 const BURY_WAIT: Duration = Duration::from_secs(30);
 
+/// What begins the alarm of a full disk.
+const FULL: &str = "nothing goes on before there is space";
+
 /// What has to be on the device before anybody hears of it.
 pub(super) enum Record {
-    Events(Arc<[Entry]>),
     End(Tombstone),
     Paused(BTreeSet<DestinationName>),
 }
 
 impl Scheduler {
-    /// Makes events durable. A full disk is waited out: what was applied can't be taken back, and nobody has
-    /// been told yet.
+    /// Makes the events of a turn durable. A full disk is waited out: what was applied can't be taken back, and nobody
+    /// has been told yet. What has to die meanwhile dies, and what a person erases, since that is what makes space; it
+    /// takes its part of the turn with it.
+    pub(super) async fn keep_events(&mut self, turn: &mut Turn) -> Result<(), Error> {
+        let mut entries: Arc<[Entry]> = std::mem::take(&mut turn.entries).into();
+        let mut waited = false;
+        while !entries.is_empty() {
+            match self.disk(self.journal.append(Arc::clone(&entries))).await {
+                Err(error) if error.is_full() => self.tell_full(&error),
+                kept => {
+                    kept?;
+                    break;
+                }
+            }
+            waited = true;
+            let now = self.shared.clock.now();
+            self.keep_clock(now).await?;
+            let mut dead = Vec::new();
+            for (id, end) in self.dying(now) {
+                if self.bury(id, end).await?.is_ok() {
+                    dead.push(id);
+                }
+            }
+            dead.extend(self.erase_meanwhile().await?);
+            if !dead.is_empty() {
+                entries = entries.iter().filter(|e| !dead.contains(&e.import)).cloned().collect();
+                turn.actions.retain(|(id, _)| !dead.contains(id));
+            }
+        }
+        if waited {
+            self.shared.log(|log| log.settle_alarm(FULL));
+        }
+        Ok(())
+    }
+
+    /// Waits a while for space. Who asks for a death is served; everybody else keeps his turn.
+    async fn erase_meanwhile(&mut self) -> Result<Vec<ImportId>, Error> {
+        let mut dead = Vec::new();
+        let wait = tokio::time::sleep(FULL_WAIT);
+        tokio::pin!(wait);
+        loop {
+            let asked = tokio::select! {
+                () = &mut wait => return Ok(dead),
+                Some(command) = self.queue.recv(), if self.held.len() < QUEUE => command,
+            };
+            let Command::Erase { id, reply } = asked else {
+                self.held.push_back(asked);
+                continue;
+            };
+            let buried = self.bury(id, End::Erased).await?;
+            if buried.is_ok() {
+                dead.push(id);
+            }
+            if let Some(reply) = reply {
+                let _ = reply.send(buried);
+            }
+        }
+    }
+
+    /// Makes one record durable, however long the disk is full.
     pub(super) async fn keep(&self, record: Record) -> Result<(), Error> {
-        let mut told = false;
+        let mut waited = false;
         loop {
             let kept = match &record {
-                Record::Events(entries) => {
-                    self.disk(self.journal.append(Arc::clone(entries))).await
-                }
                 Record::End(tombstone) => self.disk(self.journal.bury(tombstone.clone())).await,
                 Record::Paused(names) => self.disk(self.journal.keep_paused(names.clone())).await,
             };
             match kept {
                 Err(error) if error.is_full() => {
-                    if !told {
-                        tracing::error!(%error, "nothing goes on before there is space");
-                        self.shared.log(|log| log.alarm(error.to_string()));
-                        told = true;
-                    }
-                    // It waits, it does not hang: the watchdog has no reason to end it.
-                    self.shared.beats.fetch_add(1, Ordering::Relaxed);
+                    self.tell_full(&error);
+                    waited = true;
                     tokio::time::sleep(FULL_WAIT).await;
                 }
-                kept => return Ok(kept?),
+                kept => {
+                    if waited {
+                        self.shared.log(|log| log.settle_alarm(FULL));
+                    }
+                    return Ok(kept?);
+                }
             }
         }
+    }
+
+    /// Tells of a full disk. We wait, we do not hang: the watchdog has no reason to end us.
+    fn tell_full(&self, error: &journal::Error) {
+        self.shared.beats.fetch_add(1, Ordering::Relaxed);
+        self.shared.log(|log| {
+            if !log.has_alarm(FULL) {
+                tracing::error!(%error, "{FULL}");
+                log.alarm(format!("{FULL}: {error}"));
+            }
+        });
     }
 
     /// Keeps the clock's reading, and forgets what is long over.
@@ -80,7 +149,8 @@ impl Scheduler {
     ) -> Result<Result<(), Refusal>, Error> {
         let import = self.shared.import(id);
         let spool = self.shared.spool.clone();
-        let known = import.is_some();
+        // Of one that a start could make nothing of there may be records alone.
+        let known = import.is_some() || self.unreadable.iter().any(|(dying, _)| *dying == id);
         // Files that stayed do not make it an import again.
         if !known && self.shared.is_buried(id) {
             return Ok(Err(Refusal::Unknown));
@@ -118,18 +188,14 @@ impl Scheduler {
             created: import.as_ref().map_or(now, |import| import.created),
             ended: now,
             end,
-            counts: import.map(|import| import.counts()).unwrap_or_default(),
+            counts: import.as_ref().map(|import| import.counts()).unwrap_or_default(),
         };
         self.keep(Record::End(tombstone.clone())).await?;
         self.unreadable.retain(|(unreadable, _)| *unreadable != id);
-        self.shared.log(|log| log.settle(id));
-        let undelivered = tombstone.counts.undelivered();
-        if end == End::Expired && undelivered > 0 {
-            let received = tombstone.counts.received;
-            self.shared.alarm(format!(
-                "the time to keep import {id} was over before {undelivered} of its {received} images were \
-                 delivered: they are destroyed; fetch them again if they are needed"
-            ));
+        let others = self.unreadable.iter().map(|(other, _)| *other);
+        self.shared.log(|log| log.settle(id, others));
+        if let (End::Expired, Some(import)) = (end, &import) {
+            expired(import).into_iter().for_each(|alarm| self.shared.alarm(alarm));
         }
         // Without its key the import takes no event any more, so it ends all the same.
         if let Left::Files(error) = left {
@@ -147,3 +213,40 @@ impl Scheduler {
         Ok(Ok(()))
     }
 }
+
+/// What was lost because the time of an import was over.
+fn expired(import: &Import) -> Vec<String> {
+    let (id, counts) = (import.id, import.counts());
+    let over = |lost: String| {
+        format!(
+            "the time to keep import {id} was over before {lost}: they are destroyed; fetch them again if they are needed"
+        )
+    };
+    let undelivered = counts.undelivered();
+    let images = (undelivered > 0)
+        .then(|| over(format!("{undelivered} of its {} images were delivered", counts.received)));
+    let packed = files(&import.state).len();
+    let packed = (packed > 0).then(|| over(format!("its {packed} files were unpacked")));
+    // Those of a study that a person gave up are not missed.
+    let is_missed = |study: &Study| match study.state {
+        StudyState::Rejected { .. } | StudyState::Cancelled { .. } => false,
+        StudyState::Inspected
+        | StudyState::AwaitingWorklist { .. }
+        | StudyState::AwaitingDecision { .. }
+        | StudyState::Forwarding(_)
+        | StudyState::Confirming(_)
+        | StudyState::Confirmed { .. }
+        | StudyState::Quarantined { .. } => true,
+    };
+    let missed = import.studies.iter().enumerate().filter(|(_, study)| is_missed(study));
+    let documents: u64 = missed
+        .map(|(index, _)| import.study_counts(index))
+        .map(|counts| counts.created.saturating_sub(counts.created_delivered))
+        .sum();
+    let documents =
+        (documents > 0).then(|| over(format!("{documents} of its documents were delivered")));
+    [images, packed, documents].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests;

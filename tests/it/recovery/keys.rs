@@ -125,6 +125,31 @@ async fn an_empty_folder_in_the_place_of_several_keys_destroys_nothing() {
     away_and_back(2, |site| fs::create_dir(site.data_dir().join("keys")).unwrap()).await;
 }
 
+/// A journal from a backup tells of imports that have ended since: their keys and packs are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_of_which_only_records_are_left_can_be_erased() {
+    let world = World::start(3).await.unwrap();
+    let (daemon, ids) = holding(&world, 2).await;
+    let site = daemon.kill().await;
+    for id in &ids {
+        fs::remove_file(site.data_dir().join(format!("keys/{id}.key"))).unwrap();
+        fs::remove_dir_all(site.data_dir().join("spool").join(id)).unwrap();
+    }
+    let daemon = site.start().await;
+    let told = alarms(&daemon).await;
+    assert!(told.contains("the keys of 2 imports are missing"), "{told}");
+    assert!(ids.iter().all(|id| told.contains(id)), "{told}");
+    daemon.cli(&["erase", &ids[0]]).await.ok();
+    assert!(alarms(&daemon).await.contains(&ids[1]), "the other one still needs a person");
+    daemon.cli(&["erase", &ids[1]]).await.ok();
+    assert_eq!(alarms(&daemon).await, "[]");
+    let (_, site) = daemon.stop().await;
+    let daemon = site.start().await;
+    assert_eq!(alarms(&daemon).await, "[]");
+    assert_eq!(daemon.stop().await.0, 0);
+    world.stop().await;
+}
+
 /// Without the key of the first of so many imports, killed, and started again: its bytes are gone, and that is told,
 /// since nobody knows what became of its images.
 async fn first_key_gone(imports: usize) -> (World, Daemon, Vec<String>) {
