@@ -89,11 +89,14 @@ struct Handle {
 /// # Errors
 /// Nothing was lost by it; the journal is opened as it would have been without.
 pub fn compact(dir: &Path) -> Result<Option<Compacted>, Error> {
-    store::compact::clear_leftovers(dir)?;
     if !dir.join("db").is_file() {
+        store::compact::clear_leftovers(dir)?;
         return Ok(None);
     }
-    store::Store::open(dir)?.compact(u64::MAX)
+    let mut store = store::Store::open(dir)?;
+    // Not before nobody else has it open, who may be about to put it in the journal's place.
+    store::compact::clear_leftovers(dir)?;
+    store.compact(u64::MAX)
 }
 
 impl Journal {

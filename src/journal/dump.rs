@@ -72,12 +72,17 @@ pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
 /// Fills the empty journal in `dir` with what [`dump`] wrote. Returns how many records. Blocking.
 ///
 /// # Errors
-/// After an error the journal is not whole: remove it.
+/// After an error the journal is as empty as it was. Half of it would be worse than none: a start takes an import whose
+/// records are missing for an upload that was never acknowledged.
 pub fn load(dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
     let mut store = Store::open(dir)?;
     store.scan(b"", |key, _| {
         if is_housekeeping(key) { Ok(()) } else { Err(Error::NotEmpty { path: dir.to_owned() }) }
     })?;
+    store.replace(&mut |_| {}, |store, next, _| store.fresh(next, |fresh| fill(fresh, dir, from)))
+}
+
+fn fill(fresh: &mut Store, dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
     let mut lines = Lines { from, number: 0 };
     match lines.next()? {
         Some(Line::LotseJournal(VERSION)) => {}
@@ -99,10 +104,10 @@ pub fn load(dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
             Some(Line::LotseJournal(_)) => return Err(lines.wrong()),
         }
         if group.len() == GROUP {
-            store.commit([std::mem::take(&mut group)])?;
+            fresh.commit([std::mem::take(&mut group)])?;
         }
     }
-    store.commit([group])?;
+    fresh.commit([group])?;
     Ok(count)
 }
 

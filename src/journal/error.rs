@@ -51,11 +51,16 @@ pub enum Error {
         path.display()
     )]
     NotOurs { path: PathBuf, owner: u32 },
-    #[error("line {line} is not of a journal's dump; dump it again")]
+    #[error(
+        "line {line} is not of a journal's dump, and nothing was loaded; dump the journal again, then load that"
+    )]
     NotADump { line: u64 },
-    #[error("the dump is cut off; dump it again")]
+    #[error("the dump is cut off, and nothing was loaded; dump the journal again, then load that")]
     CutOff,
-    #[error("the journal in {} has records already; load into an empty folder", path.display())]
+    #[error(
+        "the journal in {} has records already; move that folder away, then load into an empty folder",
+        path.display()
+    )]
     NotEmpty { path: PathBuf },
     #[error("the dump can't be read or written: {0}")]
     Io(io::Error),

@@ -1,9 +1,10 @@
-//! Making the store small again.
+//! Making the store small again, and putting another in its place.
 //!
 //! sled's log keeps some kilobytes of every import that ever was, and never gives a segment back. So all that lives
-//! is copied into a fresh folder beside it, read back, and the two folders change names at once. Invariant: at every
-//! instant the journal's name leads to a folder that is whole and on the device, and nothing is committed meanwhile;
-//! what stands under the other name never counts and is removed wherever it is met.
+//! is copied into a fresh folder beside it, read back, and the two folders change names at once. A dump is loaded in
+//! the same way. Invariant: at every instant the journal's name leads to a folder that is whole and on the device, and
+//! nothing is committed meanwhile; what stands under the other name never counts and is removed wherever it is met by
+//! whoever has the store open.
 
 use std::fs;
 use std::io;
@@ -70,22 +71,34 @@ impl Store {
         &mut self,
         watch: &mut dyn FnMut(Step),
     ) -> Result<(), Error> {
-        let next = beside(&self.folder)?;
-        clear(&next)?;
         self.settle().map_err(|fault| {
             self.health = Health::Failed;
             fault.while_running()
         })?;
+        self.replace(watch, Self::copy)
+    }
+
+    /// Puts a folder that `fill` makes in the place of this one.
+    ///
+    /// # Errors
+    /// The store is as sound as it was, unless [`Error::Broken`] says otherwise.
+    pub(in crate::journal) fn replace<T>(
+        &mut self,
+        watch: &mut dyn FnMut(Step),
+        fill: impl FnOnce(&Self, &Path, &mut dyn FnMut(Step)) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let next = beside(&self.folder)?;
+        clear(&next)?;
         watch(Step::Begun);
-        let filled = self.fill(&next, watch);
-        let exchanged = filled.and_then(|()| {
-            place::exchange(&self.folder, &next).map_err(|source| explain(&self.folder, source))
+        let filled = fill(self, &next, watch);
+        let exchanged = filled.and_then(|filled| {
+            let exchanged = place::exchange(&self.folder, &next);
+            exchanged.map(|()| filled).map_err(|source| explain(&self.folder, source))
         });
-        if let Err(error) = exchanged {
+        let filled = exchanged.inspect_err(|_| {
             // Nothing has changed names. What could not be cleared away is cleared at the next try or start.
             let _ = clear(&next);
-            return Err(error);
-        }
+        })?;
         // From here on the old handle writes to a folder that has no name.
         self.health = Health::Failed;
         let above = place::above(&self.folder).to_owned();
@@ -96,13 +109,42 @@ impl Store {
         drop(std::mem::replace(self, opened));
         clear(&next)?;
         watch(Step::Removed);
+        Ok(filled)
+    }
+
+    /// Makes the fresh folder, which goes on counting commits, has it filled and brings it to the device.
+    pub(in crate::journal) fn fresh<T>(
+        &self,
+        next: &Path,
+        fill: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut fresh = Self::open(next)?;
+        fresh.commits = fresh.commits.max(self.commits);
+        if self.is_marked() {
+            fresh.cut = self.cut;
+            fresh.mark()?;
+        }
+        let filled = fill(&mut fresh)?;
+        fresh.settle().map_err(Fault::while_running)?;
+        fresh.guard.sync().map_err(|source| explain(next, source))?;
+        Ok(filled)
+    }
+
+    /// Copies everything that lives into a folder of its own, and reads it back.
+    fn copy(&self, next: &Path, watch: &mut dyn FnMut(Step)) -> Result<(), Error> {
+        self.fresh(next, |fresh| self.copy_into(fresh))?;
+        watch(Step::Filled);
+        if Self::open(next)?.digest()? != self.digest()? {
+            return Err(Error::Damaged {
+                path: next.to_owned(),
+                reason: "what was copied is not what was read back".to_owned(),
+            });
+        }
+        watch(Step::ReadBack);
         Ok(())
     }
 
-    /// Copies everything that lives into a folder of its own, which goes on counting commits, and reads it back.
-    fn fill(&self, next: &Path, watch: &mut dyn FnMut(Step)) -> Result<(), Error> {
-        let mut fresh = Self::open(next)?;
-        fresh.commits = fresh.commits.max(self.commits);
+    fn copy_into(&self, fresh: &mut Self) -> Result<(), Error> {
         let (mut group, mut bytes): (Vec<Change>, u64) = (Vec::new(), 0);
         self.scan(b"", |key, value| {
             if is_housekeeping(key) {
@@ -116,19 +158,7 @@ impl Store {
             }
             Ok(())
         })?;
-        fresh.commit([group])?;
-        fresh.settle().map_err(Fault::while_running)?;
-        fresh.guard.sync().map_err(|source| explain(next, source))?;
-        drop(fresh);
-        watch(Step::Filled);
-        if Self::open(next)?.digest()? != self.digest()? {
-            return Err(Error::Damaged {
-                path: next.to_owned(),
-                reason: "what was copied is not what was read back".to_owned(),
-            });
-        }
-        watch(Step::ReadBack);
-        Ok(())
+        fresh.commit([group])
     }
 
     /// Of every record, in order.
@@ -161,7 +191,7 @@ impl Store {
     }
 }
 
-/// Removes what a compaction left that was broken off: half of a new folder, or an old one.
+/// Removes what a compaction or a load left that was broken off: half of a new folder, or an old one.
 pub(in crate::journal) fn clear_leftovers(folder: &Path) -> Result<(), Error> {
     clear(&beside(folder)?)
 }

@@ -1,5 +1,7 @@
 //! Dumps: what was written can be loaded, and only that.
 
+use std::io::{self, BufReader, Read};
+
 use super::*;
 
 #[tokio::test]
@@ -27,6 +29,92 @@ async fn a_dump_can_be_loaded() {
     .unwrap();
     assert!(same(&recovered.imports[0].1, &[requested(import), answered(import, 1, 100_000)]));
     assert_eq!(recovered.tombstones.len(), 1);
+}
+
+/// A dump that does something before its last byte.
+struct Ending<'a, F> {
+    text: &'a [u8],
+    before: Option<F>,
+}
+
+impl<F: FnOnce()> Read for Ending<'_, F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.text.len() <= 1
+            && let Some(before) = self.before.take()
+        {
+            before();
+        }
+        self.text.read(into)
+    }
+}
+
+fn loaded(dir: &Path, text: &[u8], before_the_end: impl FnOnce()) -> Result<u64, Error> {
+    load(dir, &mut BufReader::with_capacity(1, Ending { text, before: Some(before_the_end) }))
+}
+
+/// More records than one commit of a load takes, and their dump.
+async fn large() -> (TempDir, Vec<u8>) {
+    let (at, journal, [import]) = new_journal();
+    let answers = (1..400).map(|sequence| answered(import, sequence, 50));
+    let entries: Vec<Entry> = std::iter::once(requested(import)).chain(answers).collect();
+    journal.append(entries).await.unwrap();
+    journal.keep_reading(Reading::default()).await.unwrap();
+    journal.keep_keys(vault(&at).name_folder().unwrap()).await.unwrap();
+    drop(journal);
+    let mut text = Vec::new();
+    dump(&path(&at), &mut text).unwrap();
+    fs::rename(path(&at), at.path().join("before")).unwrap();
+    (at, text)
+}
+
+/// A start destroys what it finds in the spool and not in the journal, unless the journal is empty.
+fn assert_empty(at: &TempDir) {
+    compact(&path(at)).unwrap();
+    assert!(!at.path().join("journal.new").exists());
+    let (_, recovered) = open(at);
+    assert!(recovered.imports.is_empty() && recovered.unreadable.is_empty());
+    assert!(recovered.reading.is_none() && recovered.keys.is_none() && !recovered.keeps_orphans);
+}
+
+#[tokio::test]
+async fn a_load_that_is_cut_off_leaves_the_journal_empty() {
+    let (at, text) = large().await;
+    // At 258 records, within a line, and before the last line.
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let cuts = [lines[..259].concat(), text[..text.len() / 2].to_vec(), lines[..402].concat()];
+    for cut in cuts {
+        let error = load(&path(&at), &mut &*cut).unwrap_err();
+        assert!(matches!(error, Error::CutOff), "{error}");
+        assert_empty(&at);
+    }
+    // What a kill leaves, and a start while it is loaded.
+    let mut killed = None;
+    let meanwhile = || {
+        killed = Some(copy_as_it_is(&at));
+        assert!(matches!(compact(&path(&at)), Err(Error::Locked { .. })));
+    };
+    assert_eq!(loaded(&path(&at), &text, meanwhile).unwrap(), 402);
+    assert!(!at.path().join("journal.new").exists());
+    let killed = killed.unwrap();
+    assert!(killed.path().join("journal.new").exists());
+    assert_empty(&killed);
+    for at in [at, killed] {
+        if open(&at).1.imports.is_empty() {
+            assert_eq!(load(&path(&at), &mut &*text).unwrap(), 402);
+        }
+        let (_, recovered) = open(&at);
+        assert_eq!((recovered.imports[0].1.len(), recovered.cut), (400, 0));
+        assert!(recovered.reading.is_some() && recovered.keys.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_an_empty_journal_tells_of_is_told_when_it_was_filled() {
+    let (at, text) = large().await;
+    open(&at).0.keep_loss().await.unwrap();
+    load(&path(&at), &mut &*text).unwrap();
+    let (_, recovered) = open(&at);
+    assert_eq!((recovered.imports.len(), recovered.keeps_orphans), (1, true));
 }
 
 #[test]
