@@ -11,7 +11,8 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::record::{Change, VERSION, is_housekeeping};
+use super::migrate::{self, LAYOUT};
+use super::record::{CUT, Change, VERSION, is_housekeeping};
 use super::store::Store;
 use crate::seal::{hex, place};
 
@@ -25,6 +26,8 @@ const GROUP: usize = 256;
 enum Line {
     /// The first line: the version of the records.
     LotseJournal(u8),
+    /// The second line: the layout of the store. Dumps of layout 2 and before may be without it.
+    Layout(u8),
     Record {
         key: String,
         value: String,
@@ -56,14 +59,17 @@ pub fn dump(dir: &Path, into: &mut dyn Write) -> Result<u64, Error> {
         into.write_all(&text).map_err(Error::Io)
     };
     line(&Line::LotseJournal(VERSION))?;
+    line(&Line::Layout(LAYOUT))?;
     let mut count = 0_u64;
-    store.scan(b"", |key, value| {
-        if !is_housekeeping(key) {
-            count = count.saturating_add(1);
-            line(&Line::Record { key: hex::encode(key), value: hex::encode(value) })?;
-        }
-        Ok(())
-    })?;
+    let mut record = |key: &[u8], value: &[u8]| {
+        count = count.saturating_add(1);
+        line(&Line::Record { key: hex::encode(key), value: hex::encode(value) })
+    };
+    // It may not be among the store's records yet, and what it protects is as much in need of it behind a load.
+    if store.is_marked() {
+        record(CUT, &store.cut().to_be_bytes())?;
+    }
+    store.scan(b"", |key, value| if is_housekeeping(key) { Ok(()) } else { record(key, value) })?;
     line(&Line::End(count))?;
     into.flush().map_err(Error::Io)?;
     Ok(count)
@@ -79,35 +85,39 @@ pub fn load(dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
     store.scan(b"", |key, _| {
         if is_housekeeping(key) { Ok(()) } else { Err(Error::NotEmpty { path: dir.to_owned() }) }
     })?;
-    store.replace(&mut |_| {}, |store, next, _| store.fresh(next, |fresh| fill(fresh, dir, from)))
+    store.replace(&mut |_| {}, |store, next, _| store.fresh(next, |fresh| fill(fresh, from)))
 }
 
-fn fill(fresh: &mut Store, dir: &Path, from: &mut dyn BufRead) -> Result<u64, Error> {
+fn fill(fresh: &mut Store, from: &mut dyn BufRead) -> Result<u64, Error> {
     let mut lines = Lines { from, number: 0 };
     match lines.next()? {
         Some(Line::LotseJournal(VERSION)) => {}
         Some(Line::LotseJournal(found)) if found > VERSION => {
-            return Err(Error::Newer { path: dir.to_owned(), found });
+            return Err(Error::NewerDump { found });
         }
         _ => return Err(lines.wrong()),
     }
-    let mut count = 0_u64;
-    let mut group = Vec::new();
+    let (mut layout, mut count, mut group) = (None, 0_u64, Vec::new());
     loop {
         match lines.next()? {
+            Some(Line::Layout(found)) if found > LAYOUT => return Err(Error::NewerDump { found }),
+            Some(Line::Layout(found)) if found > 0 && layout.is_none() && count == 0 => {
+                layout = Some(found);
+            }
             Some(Line::Record { key, value }) => {
                 group.push(change(&key, &value).ok_or_else(|| lines.wrong())?);
                 count = count.saturating_add(1);
             }
             Some(Line::End(told)) if told == count => break,
             Some(Line::End(_)) | None => return Err(Error::CutOff),
-            Some(Line::LotseJournal(_)) => return Err(lines.wrong()),
+            Some(Line::LotseJournal(_) | Line::Layout(_)) => return Err(lines.wrong()),
         }
         if group.len() == GROUP {
             fresh.commit([std::mem::take(&mut group)])?;
         }
     }
     fresh.commit([group])?;
+    migrate::migrate(fresh, layout.unwrap_or(1))?;
     Ok(count)
 }
 
@@ -115,7 +125,8 @@ fn change(key: &str, value: &str) -> Option<Change> {
     let (mut k, mut v) = (Vec::new(), Vec::new());
     hex::decode_into(key.as_bytes(), &mut k)?;
     hex::decode_into(value.as_bytes(), &mut v)?;
-    Some((k, Some(v)))
+    // The store's own affairs do not go from one to another.
+    (k == CUT || !is_housekeeping(&k)).then_some((k, Some(v)))
 }
 
 struct Lines<'a> {

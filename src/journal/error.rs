@@ -55,6 +55,10 @@ pub enum Error {
         "line {line} is not of a journal's dump, and nothing was loaded; dump the journal again, then load that"
     )]
     NotADump { line: u64 },
+    #[error(
+        "the dump was written by a newer version ({found}), and nothing was loaded; load it with that version"
+    )]
+    NewerDump { found: u8 },
     #[error("the dump is cut off, and nothing was loaded; dump the journal again, then load that")]
     CutOff,
     #[error(

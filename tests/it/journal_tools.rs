@@ -46,6 +46,7 @@ async fn a_journal_is_dumped_loaded_and_checked() {
     let lines: Vec<Value> =
         dumped.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert!(lines.len() > 5 && lines[0]["lotse-journal"] == 1, "{}", lines[0]);
+    assert!(lines[1]["layout"].is_u64(), "{}", lines[1]);
     for canary in ["Müßig", "AwaitingDecision", "studyInstanceUid"] {
         assert!(!dumped.stdout.contains(canary), "what is sealed stays sealed");
     }

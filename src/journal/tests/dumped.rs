@@ -2,6 +2,8 @@
 
 use std::io::{self, BufReader, Read};
 
+use super::super::guard::Guard;
+use super::super::record::STORE_VERSION;
 use super::*;
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn a_load_that_is_cut_off_leaves_the_journal_empty() {
     let (at, text) = large().await;
     // At 258 records, within a line, and before the last line.
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-    let cuts = [lines[..259].concat(), text[..text.len() / 2].to_vec(), lines[..402].concat()];
+    let cuts = [lines[..260].concat(), text[..text.len() / 2].to_vec(), lines[..404].concat()];
     for cut in cuts {
         let error = load(&path(&at), &mut &*cut).unwrap_err();
         assert!(matches!(error, Error::CutOff), "{error}");
@@ -117,6 +119,49 @@ async fn a_loss_that_an_empty_journal_tells_of_is_told_when_it_was_filled() {
     assert_eq!((recovered.imports.len(), recovered.keeps_orphans), (1, true));
 }
 
+#[tokio::test]
+async fn a_loss_goes_along_with_a_dump() {
+    let (at, journal, [import]) = new_journal();
+    journal.append(vec![requested(import)]).await.unwrap();
+    journal.keep_loss().await.unwrap();
+    drop(journal);
+    let loaded_again = |at: &TempDir, name: &str| {
+        let (mut text, other) = (Vec::new(), at.path().join(name));
+        let count = dump(&path(at), &mut text).unwrap();
+        assert_eq!(load(&other, &mut &*text).unwrap(), count);
+        Journal::open(&other, vault(at)).unwrap().1
+    };
+    let recovered = loaded_again(&at, "one");
+    assert_eq!((recovered.imports.len(), recovered.cut, recovered.keeps_orphans), (1, 0, true));
+    // What only the guard tells of, and no commit has noted yet.
+    let (at, journal, []) = new_journal();
+    drop(journal);
+    Guard::open(&path(&at)).unwrap().note(100);
+    let recovered = loaded_again(&at, "two");
+    assert_eq!((recovered.cut, recovered.keeps_orphans), (99, true));
+}
+
+#[test]
+fn a_dump_is_loaded_by_its_layout() {
+    let record = "{\"record\":{\"key\":\"00\",\"value\":\"01\"}}\n{\"end\":1}\n";
+    let layout_of = |dir: &Path| Store::open(dir).unwrap().get(STORE_VERSION).unwrap();
+    for layout in ["", "{\"layout\":1}\n", &format!("{{\"layout\":{LAYOUT}}}\n")] {
+        let at = folder();
+        let text = format!("{{\"lotse-journal\":1}}\n{layout}{record}");
+        assert_eq!(load(&path(&at), &mut text.as_bytes()).unwrap(), 1, "{layout}");
+        assert_eq!(layout_of(&path(&at)), Some(vec![LAYOUT]), "{layout}");
+    }
+    let at = folder();
+    let newer = LAYOUT + 1;
+    let text = format!("{{\"lotse-journal\":1}}\n{{\"layout\":{newer}}}\n{record}");
+    let refused = load(&path(&at), &mut text.as_bytes());
+    assert!(matches!(refused, Err(Error::NewerDump { found }) if found == newer));
+    let mut text = Vec::new();
+    dump(&path(&at), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text, format!("{{\"lotse-journal\":1}}\n{{\"layout\":{LAYOUT}}}\n{{\"end\":0}}\n"));
+}
+
 #[test]
 fn what_is_no_dump_is_refused() {
     let head = "{\"lotse-journal\":1}\n";
@@ -131,6 +176,12 @@ fn what_is_no_dump_is_refused() {
         format!("{head}{record}{{\"end\":2}}\n"),
         format!("{head}{record}{{\"end\":1}}"),
         format!("{head}{head}"),
+        format!("{head}{{\"layout\":0}}\n{{\"end\":0}}\n"),
+        format!("{head}{record}{{\"layout\":1}}\n{{\"end\":1}}\n"),
+        // The number of the last commit.
+        format!(
+            "{head}{{\"record\":{{\"key\":\"632f636f6d6d697473\",\"value\":\"01\"}}}}\n{{\"end\":1}}\n"
+        ),
         format!("{head}{{\"record\":{{\"key\":\"0\",\"value\":\"\"}}}}\n"),
         format!("{head}{{\"record\":{{\"key\":\"zz\",\"value\":\"\"}}}}\n"),
         long,
