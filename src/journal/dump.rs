@@ -113,10 +113,10 @@ fn fill(fresh: &mut Store, from: &mut dyn BufRead) -> Result<u64, Error> {
             Some(Line::LotseJournal(_) | Line::Layout(_)) => return Err(lines.wrong()),
         }
         if group.len() == GROUP {
-            fresh.commit([std::mem::take(&mut group)])?;
+            fresh.commit_apart(std::mem::take(&mut group))?;
         }
     }
-    fresh.commit([group])?;
+    fresh.commit_apart(group)?;
     migrate::migrate(fresh, layout.unwrap_or(1))?;
     Ok(count)
 }

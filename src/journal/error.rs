@@ -42,6 +42,12 @@ pub enum Error {
         path.display()
     )]
     Damaged { path: PathBuf, reason: String },
+    /// Of a folder that was to take the journal's place, and did not.
+    #[error(
+        "{} can't be filled ({reason}), and the journal is as it was; look at the disk, then try again",
+        path.display()
+    )]
+    Apart { path: PathBuf, reason: String },
     #[error("the journal is closed")]
     Closed,
     #[error("the journal's thread could not be started: {0}")]

@@ -30,6 +30,7 @@ const GROUP_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::journal) enum Step {
     Begun,
+    Made,
     Filled,
     ReadBack,
     Exchanged,
@@ -118,24 +119,36 @@ impl Store {
         next: &Path,
         fill: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut fresh = Self::open(next)?;
+        let mut fresh = Self::open(next).map_err(|error| apart(next, error))?;
         fresh.commits = fresh.commits.max(self.commits);
         if self.is_marked() {
             fresh.cut = self.cut;
-            fresh.mark()?;
+            fresh.mark().map_err(|error| apart(next, error))?;
         }
         let filled = fill(&mut fresh)?;
-        fresh.settle().map_err(Fault::while_running)?;
+        fresh.settle().map_err(|fault| {
+            fresh.health = Health::Failed;
+            apart(next, fault.while_running())
+        })?;
         fresh.guard.sync().map_err(|source| explain(next, source))?;
         Ok(filled)
     }
 
+    /// A commit of a fresh folder, whose faults are none of the journal's.
+    pub(in crate::journal) fn commit_apart(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+        self.commit([changes]).map_err(|error| apart(&self.folder, error))
+    }
+
     /// Copies everything that lives into a folder of its own, and reads it back.
     fn copy(&self, next: &Path, watch: &mut dyn FnMut(Step)) -> Result<(), Error> {
-        self.fresh(next, |fresh| self.copy_into(fresh))?;
+        self.fresh(next, |fresh| {
+            watch(Step::Made);
+            self.copy_into(fresh)
+        })?;
         watch(Step::Filled);
-        if Self::open(next)?.digest()? != self.digest()? {
-            return Err(Error::Damaged {
+        let read_back = Self::open(next).and_then(|fresh| fresh.digest());
+        if read_back.map_err(|error| apart(next, error))? != self.digest()? {
+            return Err(Error::Apart {
                 path: next.to_owned(),
                 reason: "what was copied is not what was read back".to_owned(),
             });
@@ -154,11 +167,11 @@ impl Store {
             group.push((key.to_vec(), Some(value.to_vec())));
             if group.len() >= GROUP || bytes >= GROUP_BYTES {
                 bytes = 0;
-                fresh.commit([std::mem::take(&mut group)])?;
+                fresh.commit_apart(std::mem::take(&mut group))?;
             }
             Ok(())
         })?;
-        fresh.commit([group])
+        fresh.commit_apart(group)
     }
 
     /// Of every record, in order.
@@ -231,6 +244,16 @@ fn size(folder: &Path) -> Result<u64, Error> {
         }
     }
     Ok(sum)
+}
+
+/// What a fresh folder says of itself: nothing of it is said of the journal, which goes on.
+fn apart(next: &Path, error: Error) -> Error {
+    match error {
+        Error::Broken(reason) | Error::Damaged { reason, .. } => {
+            Error::Apart { path: next.to_owned(), reason }
+        }
+        other => other,
+    }
 }
 
 fn length(key: &[u8], value: &[u8]) -> u64 {

@@ -148,8 +148,8 @@ async fn a_kill_at_any_step_leaves_a_whole_journal() {
     drop(store);
     assert_eq!(records(&path(&at)).len(), before.len() + 1);
     let steps: Vec<Step> = left.iter().map(|(step, _)| *step).collect();
-    use Step::{Begun, Exchanged, Filled, Opened, ReadBack, Removed};
-    assert_eq!(steps, [Begun, Filled, ReadBack, Exchanged, Opened, Removed]);
+    use Step::{Begun, Exchanged, Filled, Made, Opened, ReadBack, Removed};
+    assert_eq!(steps, [Begun, Made, Filled, ReadBack, Exchanged, Opened, Removed]);
     for (step, left) in left {
         fs::set_permissions(path(&left), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(records(&path(&left)) == before, "killed at {step:?}");
@@ -181,6 +181,34 @@ async fn a_new_folder_that_is_half_done_never_counts() {
     store.commit([vec![(b"x".to_vec(), Some(b"y".to_vec()))]]).unwrap();
     drop(store);
     assert_eq!(records(&path(&at)).len(), before.len() + 1);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_new_folder_is_none_of_the_journal() {
+    let at = folder();
+    keep_three(&at).await;
+    let before = records(&path(&at));
+    let other = at.path().join("journal.new");
+    for broken in [Step::Made, Step::Filled] {
+        let mut store = Store::open(&path(&at)).unwrap();
+        let mut watch = |step: Step| {
+            if step == broken {
+                // What is looked at before a sync, what goes ahead of sled, and its log.
+                fs::remove_dir_all(other.join("blobs")).unwrap();
+                fs::remove_file(other.join("ahead")).unwrap();
+                fs::write(other.join("db"), vec![1; 1 << 20]).unwrap();
+            }
+        };
+        let error = store.compact_watched(&mut watch).unwrap_err();
+        assert!(matches!(error, Error::Apart { .. }), "{broken:?}: {error}");
+        assert!(!other.exists(), "{broken:?}");
+        // It goes on, and can be made small when the fault is gone.
+        store.commit([vec![(b"x".to_vec(), Some(b"y".to_vec()))]]).unwrap();
+        store.compact_watched(&mut |_| {}).unwrap();
+        store.commit([vec![(b"x".to_vec(), None)]]).unwrap();
+        drop(store);
+        assert!(records(&path(&at)) == before, "{broken:?}");
+    }
 }
 
 #[tokio::test]
