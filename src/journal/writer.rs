@@ -93,9 +93,7 @@ impl Writer {
                 tracing::info!(before, after, "the journal was made small again");
             }
             Err(error) => {
-                if let Error::Broken(reason) = &error {
-                    self.broken = Some(reason.clone());
-                }
+                self.note(&error);
                 tracing::warn!(%error, "the journal could not be made small again");
             }
         }
@@ -103,41 +101,64 @@ impl Writer {
 
     /// Adds what a request wants to the group, or refuses it at once.
     fn add(&mut self, group: &mut Group, request: Request) {
-        match request {
-            Request::Append { entries, need, answer } => match self.append(group, &entries) {
-                Ok(changes) => {
-                    group.need = group.need.max(need);
-                    group.add(changes, Waiting::Done(answer));
-                }
-                Err(error) => drop(answer.send(Err(error))),
-            },
-            Request::Bury { tombstone, answer } => match self.bury(group, &tombstone) {
-                Ok(changes) => group.add(changes, Waiting::Done(answer)),
-                Err(error) => drop(answer.send(Err(error))),
-            },
-            Request::Forget { before, answer } => match self.forget(group, before) {
-                Ok(changes) => {
-                    let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-                    group.add(changes, Waiting::Count(answer, count));
-                }
-                Err(error) => drop(answer.send(Err(error))),
-            },
+        let (changes, waiting) = match request {
+            Request::Append { entries, need, answer } => {
+                group.need = group.need.max(need);
+                (self.append(group, &entries), Waiting::Done(answer))
+            }
+            Request::Bury { tombstone, answer } => {
+                (self.bury(group, &tombstone), Waiting::Done(answer))
+            }
+            Request::Forget { before, answer } => {
+                let changes = self.forget(group, before);
+                let count = changes.as_ref().map_or(0, Vec::len);
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                (changes, Waiting::Count(answer, count))
+            }
             // Once in the life of a journal, if at all: not worth a place in the group.
-            Request::KeepLoss { answer } => drop(answer.send(self.store.mark())),
-            Request::ForgetLoss { answer } => drop(answer.send(self.store.unmark())),
+            Request::KeepLoss { answer } => {
+                let marked = self.store().and_then(Store::mark);
+                (marked.map(|()| Vec::new()), Waiting::Done(answer))
+            }
+            Request::ForgetLoss { answer } => {
+                let unmarked = self.store().and_then(Store::unmark);
+                (unmarked.map(|()| Vec::new()), Waiting::Done(answer))
+            }
             Request::KeepReading { reading, answer } => {
-                group.put(READING, record::plain(&reading), answer);
+                (one(READING, record::plain(&reading)), Waiting::Done(answer))
             }
             Request::KeepKeys { folder, answer } => {
-                group.put(KEYS, record::plain(&folder), answer);
+                (one(KEYS, record::plain(&folder)), Waiting::Done(answer))
             }
             Request::KeepPaused { paused, answer } => {
-                group.put(PAUSED, record::plain(&paused), answer);
+                (one(PAUSED, record::plain(&paused)), Waiting::Done(answer))
+            }
+        };
+        match changes {
+            Ok(changes) => group.add(changes, waiting),
+            Err(error) => {
+                self.note(&error);
+                waiting.refuse(error);
             }
         }
     }
 
-    fn append(&self, group: &mut Group, entries: &[Entry]) -> Result<Vec<Change>, Error> {
+    /// The store, as long as it may be used.
+    fn store(&mut self) -> Result<&mut Store, Error> {
+        match &self.broken {
+            Some(reason) => Err(Error::Broken(reason.clone())),
+            None => Ok(&mut self.store),
+        }
+    }
+
+    /// Notes whether an error is one after which the store is not used any more.
+    fn note(&mut self, error: &Error) {
+        if let Error::Broken(reason) = error {
+            self.broken.get_or_insert_with(|| reason.clone());
+        }
+    }
+
+    fn append(&mut self, group: &mut Group, entries: &[Entry]) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let mut last: HashMap<ImportId, Option<u64>> = HashMap::new();
         for entry in entries {
@@ -153,7 +174,7 @@ impl Writer {
                     return Err(Error::OutOfOrder { import, found, expected });
                 }
                 Some(_) => {}
-                None if self.store.get(&record::tombstone_key(import))?.is_some() => {
+                None if self.store()?.get(&record::tombstone_key(import))?.is_some() => {
                     return Err(Error::Buried(import));
                 }
                 None if entry.sequence > 1 => {
@@ -175,7 +196,7 @@ impl Writer {
         // What is waiting in this group is not in the store yet.
         group.changes.retain(|(key, _)| !key.starts_with(&prefix));
         let mut changes = Vec::new();
-        self.store.scan(&prefix, |key, _| {
+        self.store()?.scan(&prefix, |key, _| {
             changes.push((key.to_vec(), None));
             Ok(())
         })?;
@@ -184,10 +205,10 @@ impl Writer {
         Ok(changes)
     }
 
-    fn forget(&self, group: &mut Group, before: Moment) -> Result<Vec<Change>, Error> {
+    fn forget(&mut self, group: &mut Group, before: Moment) -> Result<Vec<Change>, Error> {
         let ended_before = |tombstone: &Tombstone| tombstone.ended.running_ms < before.running_ms;
         let mut changes = Vec::new();
-        self.store.scan(TOMBSTONES, |key, value| {
+        self.store()?.scan(TOMBSTONES, |key, value| {
             let found = record::parse_plain::<Tombstone>(value);
             let old = found.and_then(|(_, tombstone)| tombstone).is_some_and(|t| ended_before(&t));
             let stays = record::parse_tombstone_key(key)
@@ -202,11 +223,7 @@ impl Writer {
 
     /// Keeps a group and answers everybody in it.
     fn commit(&mut self, group: Group) {
-        let result = match &self.broken {
-            Some(reason) => Err(Error::Broken(reason.clone())),
-            None => self.store.commit_needing(group.need, [group.changes]),
-        };
-        match result {
+        match self.store().and_then(|store| store.commit_needing(group.need, [group.changes])) {
             Ok(()) => {
                 for (import, sequence) in group.sequences {
                     match sequence {
@@ -220,9 +237,7 @@ impl Writer {
                 group.waiting.into_iter().for_each(Waiting::succeed);
             }
             Err(error) => {
-                if let Error::Broken(reason) = &error {
-                    self.broken = Some(reason.clone());
-                }
+                self.note(&error);
                 group.waiting.into_iter().for_each(|waiting| waiting.fail(&error));
             }
         }
@@ -238,14 +253,11 @@ impl Group {
         self.changes.extend(changes);
         self.waiting.push(waiting);
     }
+}
 
-    /// One record in place of the one before.
-    fn put(&mut self, key: &[u8], value: Result<Vec<u8>, Error>, answer: Answer<()>) {
-        match value {
-            Ok(value) => self.add(vec![(key.to_vec(), Some(value))], Waiting::Done(answer)),
-            Err(error) => drop(answer.send(Err(error))),
-        }
-    }
+/// One record in place of the one before.
+fn one(key: &[u8], value: Result<Vec<u8>, Error>) -> Result<Vec<Change>, Error> {
+    value.map(|value| vec![(key.to_vec(), Some(value))])
 }
 
 impl Waiting {
@@ -258,13 +270,16 @@ impl Waiting {
     }
 
     fn fail(self, error: &Error) {
-        let error = match error {
+        self.refuse(match error {
             Error::Full => Error::Full,
             other => Error::Broken(match other {
                 Error::Broken(reason) => reason.clone(),
                 other => other.to_string(),
             }),
-        };
+        });
+    }
+
+    fn refuse(self, error: Error) {
         match self {
             Self::Done(answer) => drop(answer.send(Err(error))),
             Self::Count(answer, _) => drop(answer.send(Err(error))),

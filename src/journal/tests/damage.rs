@@ -47,6 +47,32 @@ async fn what_can_t_be_read_is_told_by_import() {
 }
 
 #[tokio::test]
+async fn after_an_error_of_the_store_nothing_is_taken() {
+    let (at, journal, [import]) = new_journal();
+    journal.append(vec![requested(import), answered(import, 1, 4 << 20)]).await.unwrap();
+    // The mark is the next to bring what waits into sled, whose folder cannot be synced meanwhile.
+    let blobs = path(&at).join("blobs");
+    fs::rename(&blobs, at.path().join("away")).unwrap();
+    assert!(matches!(journal.keep_loss().await, Err(Error::Broken(_))));
+    fs::rename(at.path().join("away"), &blobs).unwrap();
+    let later = [
+        journal.keep_loss().await,
+        journal.forget_loss().await,
+        journal.keep_reading(Reading::default()).await,
+        journal.append(vec![requested(ImportId::new())]).await,
+        journal.bury(tombstone(import, 1)).await,
+        journal.forget(moment(1)).await.map(drop),
+    ];
+    for (number, later) in later.into_iter().enumerate() {
+        assert!(matches!(later, Err(Error::Broken(_))), "{number}: {later:?}");
+    }
+    drop(journal);
+    let (_, recovered) = open(&at);
+    assert_eq!((recovered.imports[0].1.len(), recovered.cut), (2, 0));
+    assert!(recovered.reading.is_none() && recovered.tombstones.is_empty());
+}
+
+#[tokio::test]
 async fn hostile_values_are_no_panic() {
     let at = folder();
     drop(open(&at));
