@@ -125,6 +125,7 @@ pub(super) enum Command {
         responded: u16,
         kind: Option<u16>,
         status: Status,
+        payload: Payload,
     },
     /// A request that we do not serve, or can not read; `status` is the answer to it.
     Refused {
@@ -151,12 +152,12 @@ impl Command {
             | Self::ActionRq { payload, .. }
             | Self::ActionRsp { payload, .. }
             | Self::EventRq { payload, .. }
+            | Self::EventRsp { payload, .. }
             | Self::Refused { payload, .. }
             | Self::StrayRsp { payload } => *payload,
             Self::EchoRq { .. }
             | Self::EchoRsp { .. }
             | Self::StoreRsp { .. }
-            | Self::EventRsp { .. }
             | Self::CancelRq { .. } => Payload::Absent,
         }
     }
@@ -217,8 +218,10 @@ impl Command {
                     let kind = number(tags::ACTION_TYPE_ID);
                     Self::ActionRsp { responded, kind, status, payload }
                 }
-                (0x8100, Payload::Absent) => {
-                    Self::EventRsp { responded, kind: number(tags::EVENT_TYPE_ID), status }
+                // An event reply may follow (PS3.7 10.3.1).
+                (0x8100, payload) => {
+                    let kind = number(tags::EVENT_TYPE_ID);
+                    Self::EventRsp { responded, kind, status, payload }
                 }
                 _ => Self::StrayRsp { payload },
             });
@@ -390,13 +393,13 @@ impl Command {
                 ui(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance.as_str()),
                 us(tags::EVENT_TYPE_ID, *kind),
             ],
-            Self::ActionRsp { responded, kind, status, .. } => {
-                let mut set = commitment(0x8130, *responded, *status);
+            Self::ActionRsp { responded, kind, status, payload } => {
+                let mut set = commitment(0x8130, *responded, *status, *payload);
                 set.extend(kind.map(|kind| us(tags::ACTION_TYPE_ID, kind)));
                 set
             }
-            Self::EventRsp { responded, kind, status } => {
-                let mut set = commitment(0x8100, *responded, *status);
+            Self::EventRsp { responded, kind, status, payload } => {
+                let mut set = commitment(0x8100, *responded, *status, *payload);
                 set.extend(kind.map(|kind| us(tags::EVENT_TYPE_ID, kind)));
                 set
             }
@@ -450,8 +453,8 @@ fn answer(field: u16, responded: u16, status: Status, payload: Payload) -> Vec<E
 }
 
 /// The answer to a normalised request: we serve no other well-known instance.
-fn commitment(field: u16, responded: u16, status: Status) -> Vec<Element> {
-    let mut set = answer(field, responded, status, Payload::Absent);
+fn commitment(field: u16, responded: u16, status: Status, payload: Payload) -> Vec<Element> {
+    let mut set = answer(field, responded, status, payload);
     set.push(class(super::commit::CLASS));
     set.push(ui(tags::AFFECTED_SOP_INSTANCE_UID, super::commit::INSTANCE));
     set

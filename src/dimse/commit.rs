@@ -193,7 +193,7 @@ impl Content for Report {
     }
 
     fn answer(responded: u16, kind: u16, status: Status) -> Command {
-        Command::EventRsp { responded, kind: Some(kind), status }
+        Command::EventRsp { responded, kind: Some(kind), status, payload: Payload::Absent }
     }
 }
 
@@ -335,7 +335,10 @@ impl Client {
             self.voice.command(context, &event(message_id, report)).await?;
             self.voice.data(context, &report.write(syntax)).await?;
             match self.answer().await? {
-                Command::EventRsp { responded, status, .. } if responded == message_id => {
+                Command::EventRsp { responded, status, payload, .. } if responded == message_id => {
+                    if payload == Payload::Follows {
+                        self.data_set().await?;
+                    }
                     Ok(status)
                 }
                 _ => Err(wrong_answer()),
@@ -440,6 +443,7 @@ impl ServerAssociation {
                 command: Command::EventRsp { responded: OURS, status, .. }, ..
             } => {
                 self.awaits_answer = false;
+                self.drain().await?;
                 Ok(Hearing::Answered(status))
             }
             Part::Command { context, command } => {

@@ -3,6 +3,7 @@
 use dicom_dictionary_std::tags;
 use tokio::io::DuplexStream;
 
+use super::command::Payload;
 use super::*;
 use crate::dicom::{DataSet, Syntax};
 
@@ -128,6 +129,106 @@ async fn a_request_beside_our_report_is_served_and_the_late_answer_forgiven() {
     .await
     .unwrap();
     archive.await.unwrap();
+}
+
+/// An answer to a report, with the event reply that PS3.7 10.3.1 allows.
+fn with_reply(responded: u16) -> (Command, Vec<u8>) {
+    let (kind, status, payload) = (Some(1), Status::SUCCESS, Payload::Follows);
+    let answer = Command::EventRsp { responded, kind, status, payload };
+    (answer, report().write(Syntax::ExplicitLittle))
+}
+
+#[tokio::test]
+async fn an_answer_with_an_event_reply_is_an_answer_on_the_association_of_the_request() {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let archive = tokio::spawn(async move {
+        let mut association = accepted(far).await;
+        for _ in 0..2 {
+            let asked = commit_of(&mut association).await;
+            association.respond_commit(&asked, Status::SUCCESS).await.unwrap();
+            let told = association.report(&asked, &report()).await.unwrap();
+            assert_eq!(told, Hearing::Answered(Status::SUCCESS));
+        }
+        assert!(association.next_request().await.unwrap().is_none());
+    });
+    let (contexts, there) = (commitment_contexts(), remote(nowhere()));
+    call_over::<_, Error>(Box::new(near), &there, &contexts, async |client| {
+        for _ in 0..2 {
+            client.commit(&wanted(4)).await?;
+            let report = client.next_report(Duration::from_secs(30)).await?.unwrap();
+            let (answer, reply) = with_reply(report.message_id);
+            client.voice.command(report.context, &answer).await?;
+            client.voice.data(report.context, &reply).await?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    archive.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_late_answer_with_an_event_reply_is_forgiven() {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let archive = tokio::spawn(async move {
+        let mut association = accepted(far).await;
+        let asked = commit_of(&mut association).await;
+        association.respond_commit(&asked, Status::SUCCESS).await.unwrap();
+        assert_eq!(association.report(&asked, &report()).await.unwrap(), Hearing::Unheard);
+        for _ in 0..2 {
+            let Some(Request::Echo(echo)) = association.next_request().await.unwrap() else {
+                panic!("an echo")
+            };
+            association.respond_echo(echo, Status::SUCCESS).await.unwrap();
+        }
+        assert!(association.next_request().await.unwrap().is_none());
+    });
+    let (contexts, there) = (commitment_contexts(), remote(nowhere()));
+    call_over::<_, Error>(Box::new(near), &there, &contexts, async |client| {
+        client.commit(&wanted(4)).await?;
+        let context = client.contexts.iter().find(|c| c.sop_class.as_str() == uids::VERIFICATION);
+        let context = context.unwrap().id;
+        client.voice.command(context, &Command::EchoRq { message_id: 9 }).await?;
+        let report = client.next_report(Duration::from_secs(30)).await?.unwrap();
+        let (answer, reply) = with_reply(report.message_id);
+        client.voice.command(report.context, &answer).await?;
+        client.voice.data(report.context, &reply).await?;
+        client.voice.command(context, &Command::EchoRq { message_id: 10 }).await?;
+        assert!(matches!(client.answer().await?, Command::EchoRsp { responded: 9, .. }));
+        assert!(matches!(client.answer().await?, Command::EchoRsp { responded: 10, .. }));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    archive.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_with_an_event_reply_is_an_answer_on_an_association_of_ours() {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let modality = tokio::spawn(async move {
+        let mut association = accepted(far).await;
+        for _ in 0..2 {
+            let Some(Request::Report(told)) = association.next_request().await.unwrap() else {
+                panic!("a report")
+            };
+            assert_eq!(told.content, report());
+            let (answer, reply) = with_reply(told.message_id);
+            association.voice.command(told.context, &answer).await.unwrap();
+            association.voice.data(told.context, &reply).await.unwrap();
+        }
+        assert!(association.next_request().await.unwrap().is_none());
+    });
+    let (contexts, there) = (commitment_contexts(), remote(nowhere()));
+    call_over::<_, Error>(Box::new(near), &there, &contexts, async |client| {
+        for _ in 0..2 {
+            assert_eq!(client.report(&report()).await?, Status::SUCCESS);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    modality.await.unwrap();
 }
 
 #[test]
