@@ -21,7 +21,7 @@ pub struct RetentionSection {
     /// Counted from the arrival of an import, whatever its state.
     #[serde(deserialize_with = "clock::duration")]
     pub limit: Duration,
-    /// Counted from the end of its last study.
+    /// Counted from the end of its last study; a minute is the least.
     #[serde(deserialize_with = "clock::duration")]
     pub after_delivery: Duration,
 }

@@ -9,6 +9,10 @@ use super::state::{Delivery, Import, Kind, State, Study, StudyState};
 use super::study::start_delivery;
 use crate::clock::Moment;
 
+/// An import is there for so long after its last study reached its end, whatever the site says: until then it shows what
+/// became of each instance, for who asked us to commit to it.
+const SHORTEST_REST: Duration = Duration::from_secs(60);
+
 /// The site's times.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
@@ -18,7 +22,7 @@ pub struct Times {
     pub longest: Duration,
     /// Nothing is kept longer than this after it came.
     pub limit: Duration,
-    /// Kept this long after every study has reached its end.
+    /// Kept this long after every study has reached its end, and a minute at least.
     pub after_delivery: Duration,
 }
 
@@ -66,7 +70,10 @@ impl Import {
         let limit = self.created.after(times.limit);
         match self.state {
             State::Cancelled { at } => (at, End::Cancelled),
-            State::Closed { at } => (limit.earlier(at.after(times.after_delivery)), End::Expired),
+            State::Closed { at } => {
+                let rest = times.after_delivery.max(SHORTEST_REST);
+                (limit.earlier(at.after(rest)), End::Expired)
+            }
             _ => (limit, End::Expired),
         }
     }

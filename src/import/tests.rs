@@ -446,6 +446,12 @@ fn a_finished_import_dies_after_the_grace_and_any_other_at_the_limit() {
     let (death, _) = import.death(&TIMES);
     assert!(death.running_ms < limit.running_ms);
     assert_eq!(import.what_is_due(&TIMES, death), Some(Due::Death(End::Expired)));
+    // It is looked at once more by who has to tell what became of it.
+    let at_once = Times { after_delivery: std::time::Duration::ZERO, ..TIMES };
+    let State::Closed { at } = import.state else { panic!("it is closed") };
+    assert_eq!(import.death(&at_once).0.since(at).as_secs(), 60);
+    let short = Times { limit: std::time::Duration::from_secs(1), ..at_once };
+    assert_eq!(import.death(&short).0, import.created.after(short.limit), "the limit holds");
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! to the address of the peer's configuration, never to where the request came from.
 
 mod shelf;
+mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,13 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Door;
 use crate::clock::Moment;
-use crate::confirm::Standing;
 use crate::dicom::Uid;
-use crate::dimse::{
-    self, Asked, Client, Hearing, Reference, Report, ServerAssociation, Status, Wanted,
-};
+use crate::dimse::{self, Asked, Client, Hearing, Report, ServerAssociation, Status, Wanted};
 use crate::seal::Vault;
 pub use shelf::Error;
+use verdict::Verdict;
 
 /// Requests that may be open at once, over all peers.
 const MOST: usize = 1_000;
@@ -57,6 +56,9 @@ struct Promise {
     transaction: Uid,
     /// Class and instance.
     instances: Vec<(Uid, Uid)>,
+    /// Of each instance, in their order; as good as open where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    verdicts: Vec<Verdict>,
     asked: Moment,
     /// Reports that nobody heard.
     #[serde(default)]
@@ -66,6 +68,10 @@ struct Promise {
 }
 
 impl Promise {
+    fn is_of(&self, peer: &str, transaction: &Uid) -> bool {
+        self.peer == peer && self.transaction == *transaction
+    }
+
     /// Whether nothing can be told any more.
     fn is_over(&self, now: Moment) -> bool {
         now.since(self.asked) >= LIMIT
@@ -78,7 +84,7 @@ pub struct Promises(Arc<Inner>);
 
 struct Inner {
     place: Option<(Vault, PathBuf)>,
-    open: Mutex<Vec<Promise>>,
+    open: Mutex<Vec<Arc<Promise>>>,
 }
 
 impl Promises {
@@ -105,18 +111,20 @@ impl Promises {
         self.len() == 0
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Promise>> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Promise>>> {
+        self.0.list()
+    }
+
+    fn find(&self, peer: &str, transaction: &Uid) -> Option<Arc<Promise>> {
+        self.list().iter().find(|one| one.is_of(peer, transaction)).cloned()
     }
 
     /// Takes a request; gives the answer to it. Durable if that is success.
     async fn take(&self, promise: Promise) -> Status {
         let inner = Arc::clone(&self.0);
         let taken = tokio::task::spawn_blocking(move || {
-            let mut open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let same =
-                |one: &Promise| one.peer == promise.peer && one.transaction == promise.transaction;
-            if open.iter().any(same) {
+            let mut open = inner.list();
+            if open.iter().any(|one| one.is_of(&promise.peer, &promise.transaction)) {
                 return Status::DUPLICATE_INVOCATION;
             }
             let references: usize = open.iter().map(|one| one.instances.len()).sum();
@@ -124,7 +132,7 @@ impl Promises {
             if open.len() >= MOST || more > MOST_REFERENCES {
                 return Status::RESOURCE_LIMITATION;
             }
-            open.push(promise);
+            open.push(Arc::new(promise));
             match inner.write(&open) {
                 Ok(()) => Status::SUCCESS,
                 Err(error) => {
@@ -137,17 +145,40 @@ impl Promises {
         taken.await.unwrap_or(Status::PROCESSING_FAILURE)
     }
 
+    /// Keeps what was found out about requests. Blocking.
+    fn note(&self, found: Vec<(Arc<Promise>, Vec<Verdict>)>) {
+        let mut open = self.list();
+        let mut noted = BTreeMap::new();
+        for (of, verdicts) in found {
+            noted.insert((of.peer.clone(), of.transaction.clone()), (of, verdicts));
+        }
+        for one in open.iter_mut() {
+            let found = noted.remove(&(one.peer.clone(), one.transaction.clone()));
+            // One that was reported on meanwhile may have been asked for anew, with other instances.
+            if let Some((of, verdicts)) = found
+                && of.instances == one.instances
+            {
+                drop(of);
+                Arc::make_mut(one).verdicts = verdicts;
+            }
+        }
+        if let Err(error) = self.0.write(&open) {
+            // It is written with the next change of any request.
+            tracing::warn!(%error, "what became of instances to commit to could not be noted");
+        }
+    }
+
     /// Lets go of a request, or puts its next attempt off.
     async fn settle(&self, peer: &str, transaction: &Uid, next: Next) {
         let (inner, peer, transaction) =
             (Arc::clone(&self.0), peer.to_owned(), transaction.clone());
         let settled = tokio::task::spawn_blocking(move || {
-            let mut open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_it = |one: &Promise| one.peer == peer && one.transaction == transaction;
+            let mut open = inner.list();
             match next {
-                Next::Done => open.retain(|one| !is_it(one)),
+                Next::Done => open.retain(|one| !one.is_of(&peer, &transaction)),
                 Next::Later(now) => {
-                    if let Some(one) = open.iter_mut().find(|one| is_it(one)) {
+                    let it = open.iter_mut().find(|one| one.is_of(&peer, &transaction));
+                    if let Some(one) = it.map(Arc::make_mut) {
                         let wait = FIRST_WAIT.saturating_mul(1 << one.attempts.min(10));
                         one.attempts = one.attempts.saturating_add(1);
                         one.due = now.after(wait.min(LONGEST_WAIT));
@@ -172,7 +203,11 @@ enum Next {
 }
 
 impl Inner {
-    fn write(&self, open: &[Promise]) -> Result<(), Error> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Promise>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, open: &[Arc<Promise>]) -> Result<(), Error> {
         match &self.place {
             Some((vault, path)) => shelf::write(vault, path, open),
             None => Ok(()),
@@ -197,6 +232,7 @@ pub(super) async fn answer(
             .iter()
             .map(|one| (one.sop_class.clone(), one.sop_instance.clone()))
             .collect(),
+        verdicts: Vec::new(),
         asked: now,
         attempts: 0,
         // The keeper leaves it alone while it may be reported on here.
@@ -207,7 +243,7 @@ pub(super) async fn answer(
     if status != Status::SUCCESS {
         return Ok(());
     }
-    let Some(report) = report(door, &promise) else { return Ok(()) };
+    let Some(report) = verdict::report(&*door.intake, &promise) else { return Ok(()) };
     match association.report(wanted, &report).await? {
         Hearing::Answered(_) => {
             door.promises().settle(peer, &promise.transaction, Next::Done).await;
@@ -216,22 +252,6 @@ pub(super) async fn answer(
         Hearing::Unheard | Hearing::Released => {}
     }
     Ok(())
-}
-
-/// What is to be reported, once nothing is pending.
-fn report(door: &Door, promise: &Promise) -> Option<Report> {
-    let (mut committed, mut failed) = (Vec::new(), Vec::new());
-    for (sop_class, sop_instance) in &promise.instances {
-        let reference =
-            Reference { sop_class: sop_class.clone(), sop_instance: sop_instance.clone() };
-        match door.intake.standing(sop_instance) {
-            Some(Standing::Pending) => return None,
-            Some(Standing::Kept) => committed.push(reference),
-            Some(Standing::Failed) => failed.push((reference, PROCESSING_FAILURE)),
-            None => failed.push((reference, NO_SUCH_OBJECT)),
-        }
-    }
-    Some(Report { transaction: promise.transaction.clone(), committed, failed })
 }
 
 /// Reports on open requests as soon as they can be, until `stop`. Each peer is told by itself: one that does not
@@ -266,20 +286,26 @@ pub async fn keep(door: Arc<Door>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = keeping => {}
+        () = verdict::watch(&door) => {}
     }
 }
 
 /// Tells one peer what can be told, up to the first report that it does not hear; gives its name back.
 async fn tell_all(door: &Door, peer: String) -> String {
-    let open: Vec<Promise> =
-        door.promises().list().iter().filter(|one| one.peer == peer).cloned().collect();
-    for promise in open {
+    let of_peer: Vec<Uid> = {
+        let open = door.promises();
+        let open = open.list();
+        open.iter().filter(|one| one.peer == peer).map(|one| one.transaction.clone()).collect()
+    };
+    for transaction in of_peer {
+        // Those before it may have taken minutes.
+        let Some(promise) = door.promises().find(&peer, &transaction) else { continue };
         let now = door.intake.now();
         if promise.is_over(now) {
             tracing::warn!(%peer, "a storage commitment was never heard by its peer");
             door.promises().settle(&peer, &promise.transaction, Next::Done).await;
         } else if now.reached(promise.due)
-            && let Some(report) = report(door, &promise)
+            && let Some(report) = verdict::report(&*door.intake, &promise)
             && !tell(door, &promise, &report).await
         {
             break;

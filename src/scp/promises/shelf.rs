@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Promise;
 use crate::seal::{self, Vault, place};
@@ -24,7 +25,7 @@ pub enum Error {
     Damaged { path: PathBuf },
 }
 
-pub(super) fn read(vault: &Vault, path: &Path) -> Result<Vec<Promise>, Error> {
+pub(super) fn read(vault: &Vault, path: &Path) -> Result<Vec<Arc<Promise>>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let damaged = || Error::Damaged { path: path.to_owned() };
     let file = match std::fs::File::open(path) {
@@ -41,7 +42,7 @@ pub(super) fn read(vault: &Vault, path: &Path) -> Result<Vec<Promise>, Error> {
     serde_json::from_slice(&plain).map_err(|_| damaged())
 }
 
-pub(super) fn write(vault: &Vault, path: &Path, open: &[Promise]) -> Result<(), Error> {
+pub(super) fn write(vault: &Vault, path: &Path, open: &[Arc<Promise>]) -> Result<(), Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let (key, wrapped) = vault.file_key(PURPOSE)?;
     let plain = serde_json::to_vec(open).map_err(|error| io(error.into()))?;

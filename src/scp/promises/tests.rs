@@ -1,11 +1,24 @@
+use async_trait::async_trait;
+
+use super::super::Intake;
+use super::verdict::{look_at_all, report};
 use super::*;
+use crate::confirm::Standing;
+use crate::dimse::Reference;
+use crate::import::{Inspected, Kind};
+use crate::pipeline::{Arrival, Refusal};
+use crate::unpack::ScanSection;
+
+fn uid(text: &str) -> Uid {
+    Uid::new(text).unwrap()
+}
 
 fn promise(n: u32) -> Promise {
-    let uid = |text: &str| Uid::new(text).unwrap();
     Promise {
         peer: "ct1".into(),
         transaction: uid(&format!("2.25.{n}")),
         instances: vec![(uid("1.2.840.10008.5.1.4.1.1.2"), uid(&format!("1.2.3.{n}")))],
+        verdicts: vec![],
         asked: Moment::default(),
         attempts: 0,
         due: Moment::default(),
@@ -27,7 +40,7 @@ async fn open_requests_outlive_the_process_and_nobody_reads_them_in_the_file() {
     promises.settle("ct1", &promise(1).transaction, Next::Done).await;
     promises.settle("ct2", &promise(2).transaction, Next::Done).await;
     let again = Promises::open(vault.clone(), path.clone()).unwrap();
-    assert_eq!(*again.list(), [promise(2)], "another peer's word does not settle it");
+    assert_eq!(*again.list(), [Arc::new(promise(2))], "another peer's word does not settle it");
     let bytes = std::fs::read(&path).unwrap();
     assert!(!bytes.windows(7).any(|window| window == b"1.2.3.2"), "it is sealed");
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
@@ -50,10 +63,126 @@ async fn there_is_a_limit_and_waits_grow() {
     assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 900, 900]);
 }
 
+/// A scheduler that knows of so many instances `1.2.3.N` how they stand.
+#[derive(Default)]
+struct Known(Mutex<BTreeMap<Uid, Standing>>);
+
+impl Known {
+    fn say(&self, standings: &[(u32, Standing)]) {
+        let one = |(n, standing): &(u32, Standing)| (uid(&format!("1.2.3.{n}")), *standing);
+        *self.0.lock().unwrap() = standings.iter().map(one).collect();
+    }
+}
+
+#[async_trait]
+impl Intake for Known {
+    async fn arrival(&self, _: Kind) -> Result<Arrival, Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    fn scan(&self) -> ScanSection {
+        ScanSection::default()
+    }
+
+    async fn stored(&self, _: &Arrival, _: Inspected) -> Result<(), Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    fn awaits_reports(&self, _: &str) -> bool {
+        false
+    }
+
+    fn standing(&self, sop_instance: &Uid) -> Option<Standing> {
+        self.0.lock().unwrap().get(sop_instance).copied()
+    }
+
+    fn now(&self) -> Moment {
+        Moment::default()
+    }
+
+    async fn reported(&self, _: &str, _: Report) -> Status {
+        Status::PROCESSING_FAILURE
+    }
+}
+
+fn door(known: &Arc<Known>, promises: Promises) -> Arc<Door> {
+    let ours = crate::dicom::AeTitle::new("LOTSE").unwrap();
+    let intake = Arc::clone(known);
+    let door = Door::new(ours, BTreeMap::new(), intake, Default::default());
+    door.set_promises(promises);
+    door
+}
+
+#[tokio::test]
+async fn what_became_of_an_instance_is_told_when_its_import_is_gone_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, path) = (vault(folder.path()), folder.path().join("requests.sealed"));
+    let known = Arc::<Known>::default();
+    let begin = || door(&known, Promises::open(vault.clone(), path.clone()).unwrap());
+    let class = promise(0).instances[0].0.clone();
+    let instances = (0..4).map(|n| (class.clone(), uid(&format!("1.2.3.{n}")))).collect();
+    let asked = Promise { instances, ..promise(0) };
+    let first = begin();
+    assert_eq!(first.promises().take(asked).await, Status::SUCCESS);
+    // Of two studies one waits for a person, and the peer has not sent the last instance yet.
+    known.say(&[(0, Standing::Kept), (1, Standing::Failed), (2, Standing::Pending)]);
+    look_at_all(&first);
+    let noted = std::fs::read(&path).unwrap();
+    look_at_all(&first);
+    assert_eq!(std::fs::read(&path).unwrap(), noted, "written only when there is something new");
+    known.say(&[(2, Standing::Pending), (3, Standing::Kept)]);
+    let second = begin();
+    assert_eq!(report(&*second.intake, &second.promises().list()[0]), None);
+    look_at_all(&second);
+    known.say(&[(2, Standing::Kept)]);
+    let third = begin();
+    look_at_all(&third);
+    known.say(&[]);
+    let told = report(&*third.intake, &third.promises().list()[0]).unwrap();
+    let names = |all: &[Reference]| -> Vec<String> {
+        all.iter().map(|one| one.sop_instance.as_str().to_owned()).collect()
+    };
+    assert_eq!(names(&told.committed), ["1.2.3.0", "1.2.3.2", "1.2.3.3"]);
+    let failed: Vec<_> =
+        told.failed.iter().map(|(one, why)| (one.sop_instance.as_str(), *why)).collect();
+    assert_eq!(failed, [("1.2.3.1", 0x0110)]);
+    // While it lives, an import knows better: another object with this UID came.
+    known.say(&[(0, Standing::Failed)]);
+    let told = report(&*third.intake, &third.promises().list()[0]).unwrap();
+    assert_eq!((told.committed.len(), told.failed.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn what_became_of_an_instance_is_noted_before_its_peer_can_be_told() {
+    let known = Arc::<Known>::default();
+    let door = door(&known, Promises::in_memory());
+    let due = Moment::default().after(LONGEST_WAIT);
+    door.promises().take(Promise { due, ..promise(0) }).await;
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep(Arc::clone(&door), stop.clone()));
+    known.say(&[(0, Standing::Kept)]);
+    let noted = async {
+        while door.promises().list()[0].verdicts != [Verdict::Kept] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+    stop.cancel();
+    keeping.await.unwrap();
+}
+
+#[test]
+fn requests_that_an_earlier_version_kept_are_read() {
+    let kept = r#"{"peer": "ct1", "transaction": "2.25.3",
+        "instances": [["1.2.840.10008.5.1.4.1.1.2", "1.2.3.3"]],
+        "asked": {"wall_ms": 0, "running_ms": 0}, "attempts": 0,
+        "due": {"wall_ms": 0, "running_ms": 0}}"#;
+    assert_eq!(serde_json::from_str::<Promise>(kept).unwrap(), promise(3));
+}
+
 #[tokio::test]
 async fn a_peer_that_hangs_keeps_no_other_waiting() {
     use crate::dimse::{Offer, Request, Terms};
-    use std::collections::BTreeMap;
 
     // It lets one in and says nothing.
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
