@@ -24,10 +24,11 @@ use crate::seal::Vault;
 pub use shelf::Error;
 use verdict::Verdict;
 
-/// Requests that may be open at once, over all peers.
-const MOST: usize = 1_000;
+/// Requests that may be open at once, over all peers; see [`share`]. The file that is written with each stays below 4 MB
+/// if they are about one instance each.
+const MOST: usize = 10_000;
 
-/// References that may be open at once: about 150 MB in memory at the worst.
+/// References that may be open at once, over all peers: about 150 MB in memory at the worst.
 const MOST_REFERENCES: usize = 1_000_000;
 
 /// How often open requests are looked at.
@@ -127,9 +128,12 @@ impl Promises {
             if open.iter().any(|one| one.is_of(&promise.peer, &promise.transaction)) {
                 return Status::DUPLICATE_INVOCATION;
             }
-            let references: usize = open.iter().map(|one| one.instances.len()).sum();
-            let more = references.saturating_add(promise.instances.len());
-            if open.len() >= MOST || more > MOST_REFERENCES {
+            if let Err(sentence) = has_room(&open, &promise) {
+                tracing::warn!(
+                    peer = %promise.peer,
+                    "a request for storage commitment is refused: {sentence}; it may ask again when studies of it are \
+                     delivered and its address takes our reports"
+                );
                 return Status::RESOURCE_LIMITATION;
             }
             open.push(Arc::new(promise));
@@ -195,6 +199,34 @@ impl Promises {
         // A panic in it was told already.
         let _ = settled.await;
     }
+}
+
+/// What one peer may hold of `all`: half of what the others leave, so that there is room for a further one always.
+fn share(all: usize, of_others: usize) -> usize {
+    all.saturating_sub(of_others).div_ceil(2)
+}
+
+/// Whether its peer may ask for this too; else which limit says no.
+fn has_room(open: &[Arc<Promise>], promise: &Promise) -> Result<(), String> {
+    let counted = |is_ours: bool| {
+        let counted = open.iter().filter(|one| (one.peer == promise.peer) == is_ours);
+        counted.fold((0, 0), |(requests, references): (usize, usize), one| {
+            (requests.saturating_add(1), references.saturating_add(one.instances.len()))
+        })
+    };
+    let (ours, others) = (counted(true), counted(false));
+    let most = share(MOST, others.0);
+    if ours.0 >= most {
+        return Err(format!("the peer has {} open ones, and may have {most} now", ours.0));
+    }
+    let (most, asked) = (share(MOST_REFERENCES, others.1), promise.instances.len());
+    if ours.1.saturating_add(asked) > most {
+        return Err(format!(
+            "it names {asked} instances and the open ones of the peer {}, which may name {most} now",
+            ours.1
+        ));
+    }
+    Ok(())
 }
 
 enum Next {

@@ -48,12 +48,48 @@ async fn open_requests_outlive_the_process_and_nobody_reads_them_in_the_file() {
 }
 
 #[tokio::test]
-async fn there_is_a_limit_and_waits_grow() {
+async fn a_peer_that_asks_much_leaves_room_for_the_others() {
     let promises = Promises::in_memory();
-    for n in 0..u32::try_from(MOST).unwrap() {
+    let of = |peer: &str, n: u32| Promise { peer: peer.into(), ..promise(n) };
+    let takes = async |peer: &str| {
+        let mut taken = 0;
+        while promises.take(of(peer, taken)).await == Status::SUCCESS {
+            taken += 1;
+        }
+        taken
+    };
+    // What was taken before is all but what the first three may have.
+    promises.list().extend((0..9_000).map(|n| Arc::new(of("ct0", n))));
+    assert_eq!(takes("ct1").await, 500);
+    assert_eq!(promises.take(of("ct1", 999_999)).await, Status::RESOURCE_LIMITATION);
+    assert_eq!((takes("ct2").await, takes("ct3").await), (250, 125));
+    let heard = promise(7).transaction;
+    promises.settle("ct1", &heard, Next::Done).await;
+    assert_eq!(promises.take(of("ct1", 999_999)).await, Status::RESOURCE_LIMITATION, "still half");
+    assert_eq!(promises.take(of("ct4", 0)).await, Status::SUCCESS);
+}
+
+#[tokio::test]
+async fn references_are_shared_too() {
+    let promises = Promises::in_memory();
+    let naming = |peer: &str, n: u32, references: usize| {
+        let one = promise(n).instances[0].clone();
+        Promise { peer: peer.into(), instances: vec![one; references], ..promise(n) }
+    };
+    assert_eq!(promises.take(naming("ct1", 1, 400_000)).await, Status::SUCCESS);
+    assert_eq!(promises.take(naming("ct1", 2, 100_001)).await, Status::RESOURCE_LIMITATION);
+    assert_eq!(promises.take(naming("ct2", 3, 300_001)).await, Status::RESOURCE_LIMITATION);
+    assert_eq!(promises.take(naming("ct2", 3, 300_000)).await, Status::SUCCESS);
+    let why = has_room(&promises.list(), &naming("ct1", 2, 1)).unwrap_err();
+    assert!(why.contains("may name 350000 now"), "{why}");
+}
+
+#[tokio::test]
+async fn waits_grow() {
+    let promises = Promises::in_memory();
+    for n in 0..4 {
         assert_eq!(promises.take(promise(n)).await, Status::SUCCESS);
     }
-    assert_eq!(promises.take(promise(999_999)).await, Status::RESOURCE_LIMITATION);
     let now = Moment::default();
     let mut waits = vec![];
     for _ in 0..9 {
