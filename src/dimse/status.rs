@@ -41,7 +41,8 @@ impl Status {
     pub const NO_SUCH_ACTION: Self = Self(0x0123);
     pub const CLASS_NOT_SUPPORTED: Self = Self(0x0122);
     pub const NOT_AUTHORISED: Self = Self(0x0124);
-    pub const DUPLICATE_INVOCATION: Self = Self(0x0210);
+    /// A commitment is asked for under the Transaction UID of another (PS3.3 C.14.1.1).
+    pub const DUPLICATE_TRANSACTION: Self = Self(0x0131);
     pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     pub const UNRECOGNISED_OPERATION: Self = Self(0x0211);
     pub const MISTYPED_ARGUMENT: Self = Self(0x0212);

@@ -73,6 +73,12 @@ impl Promise {
         self.peer == peer && self.transaction == *transaction
     }
 
+    /// Whether both name the same instances, in whatever order.
+    fn is_about_the_same_as(&self, other: &Self) -> bool {
+        self.instances == other.instances
+            || BTreeSet::from_iter(&self.instances) == BTreeSet::from_iter(&other.instances)
+    }
+
     /// Whether nothing can be told any more.
     fn is_over(&self, now: Moment) -> bool {
         now.since(self.asked) >= LIMIT
@@ -120,33 +126,11 @@ impl Promises {
         self.list().iter().find(|one| one.is_of(peer, transaction)).cloned()
     }
 
-    /// Takes a request; gives the answer to it. Durable if that is success.
-    async fn take(&self, promise: Promise) -> Status {
+    /// Takes a request; gives it back as it is kept, or the answer that refuses it. Durable if it is taken.
+    async fn take(&self, promise: Promise) -> Result<Arc<Promise>, Status> {
         let inner = Arc::clone(&self.0);
-        let taken = tokio::task::spawn_blocking(move || {
-            let mut open = inner.list();
-            if open.iter().any(|one| one.is_of(&promise.peer, &promise.transaction)) {
-                return Status::DUPLICATE_INVOCATION;
-            }
-            if let Err(sentence) = has_room(&open, &promise) {
-                tracing::warn!(
-                    peer = %promise.peer,
-                    "a request for storage commitment is refused: {sentence}; it may ask again when studies of it are \
-                     delivered and its address takes our reports"
-                );
-                return Status::RESOURCE_LIMITATION;
-            }
-            open.push(Arc::new(promise));
-            match inner.write(&open) {
-                Ok(()) => Status::SUCCESS,
-                Err(error) => {
-                    open.pop();
-                    tracing::error!(%error, "a request for storage commitment could not be kept");
-                    Status::RESOURCE_LIMITATION
-                }
-            }
-        });
-        taken.await.unwrap_or(Status::PROCESSING_FAILURE)
+        let taken = tokio::task::spawn_blocking(move || inner.take(promise));
+        taken.await.unwrap_or(Err(Status::PROCESSING_FAILURE))
     }
 
     /// Keeps what was found out about requests. Blocking.
@@ -239,6 +223,41 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn take(&self, promise: Promise) -> Result<Arc<Promise>, Status> {
+        let mut open = self.list();
+        if let Some(same) =
+            open.iter_mut().find(|one| one.is_of(&promise.peer, &promise.transaction))
+        {
+            if !same.is_about_the_same_as(&promise) {
+                tracing::warn!(
+                    peer = %promise.peer,
+                    "a request for storage commitment has the Transaction UID of an open one about other instances; \
+                     the peer has to ask under a new one"
+                );
+                return Err(Status::DUPLICATE_TRANSACTION);
+            }
+            // The peer did not hear our answer; it is there now, whenever it was to be told again.
+            Arc::make_mut(same).due = promise.due;
+            return Ok(Arc::clone(same));
+        }
+        if let Err(sentence) = has_room(&open, &promise) {
+            tracing::warn!(
+                peer = %promise.peer,
+                "a request for storage commitment is refused: {sentence}; it may ask again when studies of it are \
+                 delivered and its address takes our reports"
+            );
+            return Err(Status::RESOURCE_LIMITATION);
+        }
+        let promise = Arc::new(promise);
+        open.push(Arc::clone(&promise));
+        if let Err(error) = self.write(&open) {
+            open.pop();
+            tracing::error!(%error, "a request for storage commitment could not be kept");
+            return Err(Status::RESOURCE_LIMITATION);
+        }
+        Ok(promise)
+    }
+
     fn write(&self, open: &[Arc<Promise>]) -> Result<(), Error> {
         match &self.place {
             Some((vault, path)) => shelf::write(vault, path, open),
@@ -270,11 +289,11 @@ pub(super) async fn answer(
         // The keeper leaves it alone while it may be reported on here.
         due: now.after(FIRST_WAIT),
     };
-    let status = door.promises().take(promise.clone()).await;
-    association.respond_commit(wanted, status).await?;
-    if status != Status::SUCCESS {
-        return Ok(());
-    }
+    let promise = match door.promises().take(promise).await {
+        Ok(promise) => promise,
+        Err(status) => return association.respond_commit(wanted, status).await,
+    };
+    association.respond_commit(wanted, Status::SUCCESS).await?;
     let Some(report) = verdict::report(&*door.intake, &promise) else { return Ok(()) };
     match association.report(wanted, &report).await? {
         Hearing::Answered(_) => {

@@ -34,9 +34,8 @@ async fn open_requests_outlive_the_process_and_nobody_reads_them_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (vault, path) = (vault(folder.path()), folder.path().join("requests.sealed"));
     let promises = Promises::open(vault.clone(), path.clone()).unwrap();
-    assert_eq!(promises.take(promise(1)).await, Status::SUCCESS);
-    assert_eq!(promises.take(promise(2)).await, Status::SUCCESS);
-    assert_eq!(promises.take(promise(2)).await, Status::DUPLICATE_INVOCATION);
+    assert!(promises.take(promise(1)).await.is_ok());
+    assert!(promises.take(promise(2)).await.is_ok());
     promises.settle("ct1", &promise(1).transaction, Next::Done).await;
     promises.settle("ct2", &promise(2).transaction, Next::Done).await;
     let again = Promises::open(vault.clone(), path.clone()).unwrap();
@@ -48,12 +47,41 @@ async fn open_requests_outlive_the_process_and_nobody_reads_them_in_the_file() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_is_one_and_a_uid_is_used_once() {
+    let promises = Promises::in_memory();
+    let instance = |n: u32| promise(n).instances[0].clone();
+    let asking = |instances: &[u32], due: Moment| Promise {
+        instances: instances.iter().map(|n| instance(*n)).collect(),
+        due,
+        ..promise(1)
+    };
+    let now = Moment::default();
+    promises.take(asking(&[1, 2], now.after(FIRST_WAIT))).await.unwrap();
+    promises.settle("ct1", &promise(1).transaction, Next::Later(now.after(LONGEST_WAIT))).await;
+    let kept = promises.find("ct1", &promise(1).transaction).unwrap();
+    promises.note(vec![(kept, vec![Verdict::Kept, Verdict::Open])]);
+    for instances in [[1, 2], [2, 1]] {
+        let kept = promises.take(asking(&instances, now.after(FIRST_WAIT))).await.unwrap();
+        assert_eq!(kept.instances, asking(&[1, 2], now).instances);
+        assert_eq!(kept.verdicts, [Verdict::Kept, Verdict::Open], "what is known is not lost");
+        assert_eq!(kept.due, now.after(FIRST_WAIT), "it listens again");
+    }
+    for instances in [&[1][..], &[1, 2, 3], &[1, 3]] {
+        let answer = promises.take(asking(instances, now)).await;
+        assert_eq!(answer, Err(Status::DUPLICATE_TRANSACTION));
+    }
+    assert_eq!(promises.len(), 1);
+    let other = Promise { peer: "ct2".into(), ..asking(&[3], now) };
+    assert!(promises.take(other).await.is_ok(), "each peer has its own");
+}
+
+#[tokio::test]
 async fn a_peer_that_asks_much_leaves_room_for_the_others() {
     let promises = Promises::in_memory();
     let of = |peer: &str, n: u32| Promise { peer: peer.into(), ..promise(n) };
     let takes = async |peer: &str| {
         let mut taken = 0;
-        while promises.take(of(peer, taken)).await == Status::SUCCESS {
+        while promises.take(of(peer, taken)).await.is_ok() {
             taken += 1;
         }
         taken
@@ -61,12 +89,16 @@ async fn a_peer_that_asks_much_leaves_room_for_the_others() {
     // What was taken before is all but what the first three may have.
     promises.list().extend((0..9_000).map(|n| Arc::new(of("ct0", n))));
     assert_eq!(takes("ct1").await, 500);
-    assert_eq!(promises.take(of("ct1", 999_999)).await, Status::RESOURCE_LIMITATION);
+    assert_eq!(promises.take(of("ct1", 999_999)).await, Err(Status::RESOURCE_LIMITATION));
     assert_eq!((takes("ct2").await, takes("ct3").await), (250, 125));
     let heard = promise(7).transaction;
     promises.settle("ct1", &heard, Next::Done).await;
-    assert_eq!(promises.take(of("ct1", 999_999)).await, Status::RESOURCE_LIMITATION, "still half");
-    assert_eq!(promises.take(of("ct4", 0)).await, Status::SUCCESS);
+    assert_eq!(
+        promises.take(of("ct1", 999_999)).await,
+        Err(Status::RESOURCE_LIMITATION),
+        "still half"
+    );
+    assert!(promises.take(of("ct4", 0)).await.is_ok());
 }
 
 #[tokio::test]
@@ -76,10 +108,10 @@ async fn references_are_shared_too() {
         let one = promise(n).instances[0].clone();
         Promise { peer: peer.into(), instances: vec![one; references], ..promise(n) }
     };
-    assert_eq!(promises.take(naming("ct1", 1, 400_000)).await, Status::SUCCESS);
-    assert_eq!(promises.take(naming("ct1", 2, 100_001)).await, Status::RESOURCE_LIMITATION);
-    assert_eq!(promises.take(naming("ct2", 3, 300_001)).await, Status::RESOURCE_LIMITATION);
-    assert_eq!(promises.take(naming("ct2", 3, 300_000)).await, Status::SUCCESS);
+    assert!(promises.take(naming("ct1", 1, 400_000)).await.is_ok());
+    assert_eq!(promises.take(naming("ct1", 2, 100_001)).await, Err(Status::RESOURCE_LIMITATION));
+    assert_eq!(promises.take(naming("ct2", 3, 300_001)).await, Err(Status::RESOURCE_LIMITATION));
+    assert!(promises.take(naming("ct2", 3, 300_000)).await.is_ok());
     let why = has_room(&promises.list(), &naming("ct1", 2, 1)).unwrap_err();
     assert!(why.contains("may name 350000 now"), "{why}");
 }
@@ -88,7 +120,7 @@ async fn references_are_shared_too() {
 async fn waits_grow() {
     let promises = Promises::in_memory();
     for n in 0..4 {
-        assert_eq!(promises.take(promise(n)).await, Status::SUCCESS);
+        assert!(promises.take(promise(n)).await.is_ok());
     }
     let now = Moment::default();
     let mut waits = vec![];
@@ -159,7 +191,7 @@ async fn what_became_of_an_instance_is_told_when_its_import_is_gone_too() {
     let instances = (0..4).map(|n| (class.clone(), uid(&format!("1.2.3.{n}")))).collect();
     let asked = Promise { instances, ..promise(0) };
     let first = begin();
-    assert_eq!(first.promises().take(asked).await, Status::SUCCESS);
+    assert!(first.promises().take(asked).await.is_ok());
     // Of two studies one waits for a person, and the peer has not sent the last instance yet.
     known.say(&[(0, Standing::Kept), (1, Standing::Failed), (2, Standing::Pending)]);
     look_at_all(&first);
@@ -193,7 +225,7 @@ async fn what_became_of_an_instance_is_noted_before_its_peer_can_be_told() {
     let known = Arc::<Known>::default();
     let door = door(&known, Promises::in_memory());
     let due = Moment::default().after(LONGEST_WAIT);
-    door.promises().take(Promise { due, ..promise(0) }).await;
+    door.promises().take(Promise { due, ..promise(0) }).await.unwrap();
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(keep(Arc::clone(&door), stop.clone()));
     known.say(&[(0, Standing::Kept)]);
@@ -232,9 +264,9 @@ async fn a_peer_that_hangs_keeps_no_other_waiting() {
     let ours = crate::dicom::AeTitle::new("LOTSE").unwrap();
     let door = Door::new(ours, peers, super::super::tests::intake(), Default::default());
     for n in 0..3 {
-        door.promises().take(Promise { peer: "a".into(), ..promise(n) }).await;
+        door.promises().take(Promise { peer: "a".into(), ..promise(n) }).await.unwrap();
     }
-    door.promises().take(Promise { peer: "b".into(), ..promise(3) }).await;
+    door.promises().take(Promise { peer: "b".into(), ..promise(3) }).await.unwrap();
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(keep(Arc::clone(&door), stop.clone()));
     let told = async {
