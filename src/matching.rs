@@ -43,7 +43,7 @@ pub use policies::MatchingSection;
 pub use study::IDENTITY_LIMIT;
 
 /// Version of these rules, kept with every decision by rule. Raise it when an outcome may change.
-pub const RULES_VERSION: u32 = 4;
+pub const RULES_VERSION: u32 = 5;
 
 /// What is matched: a study, and everything known about whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -189,7 +189,11 @@ fn forms(a: &Form, b: &Form) -> NameCompared {
     };
     let (mut family, mut given) = straight;
     if !agrees(combine(family, given).agreement) {
-        let swapped = (part(&a.family, &b.given, cut), part(&a.given, &b.family, cut));
+        let named = |given: &[Arc<Token>], family: &[Arc<Token>]| match is_unnamed(given) {
+            true => Agreement::Missing,
+            false => part(given, family, cut),
+        };
+        let swapped = (named(&b.given, &a.family), named(&a.given, &b.family));
         if rank(&combine(swapped.0, swapped.1)) > rank(&combine(family, given)) {
             (family, given) = swapped;
         }

@@ -275,8 +275,9 @@ fn is_placeholder(form: &Form) -> bool {
         || form.family.iter().chain(&form.given).all(|token| words::is_placeholder(token.word()))
 }
 
-/// Given names that stand for no name yet: a newborn is `Baby` until the parents decide.
+/// Given names that stand for no name yet: a newborn is `Baby`, or `Sohn von Anna`, until the parents decide.
+/// Whatever follows that word belongs to somebody else, or tells twins apart; before it may stand a number.
 pub(super) fn is_unnamed(given: &[Arc<Token>]) -> bool {
-    !given.is_empty()
-        && given.iter().all(|t| words::is_placeholder(t.word()) || words::is_newborn(t.word()))
+    let first = given.iter().find(|token| !words::is_placeholder(token.word()));
+    !given.is_empty() && first.is_none_or(|token| words::is_newborn(token.word()))
 }

@@ -94,7 +94,7 @@ const PLACEHOLDER_FAMILIES: [&str; 16] = [
 ];
 
 /// Given names that stand for a child without one; both spellings of an umlaut, because words are compared as they are.
-const NEWBORNS: [&str; 20] = [
+const NEWBORNS: [&str; 25] = [
     "baby",
     "neugeborenes",
     "neugeborene",
@@ -115,6 +115,11 @@ const NEWBORNS: [&str; 20] = [
     "tochter",
     "son",
     "daughter",
+    "kind",
+    "neugeb",
+    "infant",
+    "zwillinge",
+    "twin",
 ];
 
 pub(super) fn is_title(word: &str) -> bool {
@@ -160,8 +165,9 @@ pub(super) fn is_placeholder(word: &str) -> bool {
     repeated || PLACEHOLDERS.contains(&word) || word.chars().all(|c| c.is_ascii_digit())
 }
 
+/// Whether the word stands for a child without a name, with its number or without: `Zwilling1`.
 pub(super) fn is_newborn(word: &str) -> bool {
-    NEWBORNS.contains(&word) || word.chars().all(|c| c.is_ascii_digit())
+    NEWBORNS.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// `geb.`, `née`: the name of before a marriage follows.

@@ -211,6 +211,14 @@ fn near_misses_wait_for_a_person() {
             vec![item("1", "A1", "Müller^Anna-Lisa", BORN, Sex::Female)],
         ),
         ("Müller^Max", BORN, Sex::Male, vec![item("1", "A1", "Müller^Maxima", BORN, Sex::Female)]),
+        // And before they have names.
+        ("Müller^Kind", BORN, Sex::Male, vec![item("1", "A1", "Müller^Kind", BORN, Sex::Male)]),
+        (
+            "Müller^Sohn von Anna",
+            BORN,
+            Sex::Male,
+            vec![item("1", "A1", "Müller^Sohn von Anna", BORN, Sex::Male)],
+        ),
         // Father and son.
         (
             "Müller^Hans",
