@@ -36,36 +36,36 @@ pub(super) fn patient_ids(
     let Some(local) = local else {
         return Agreement::Missing;
     };
-    let mut found = Agreement::Missing;
     let local_id = local.id.trim();
     let local_issuer = local.issuer.as_deref().map(str::trim).filter(|i| !i.is_empty());
+    let (mut by_insurance, mut by_issuer, mut weaker) = (None, None, Agreement::Missing);
     for foreign in header {
         let ForeignId { id, issuer, kvnr } = *foreign;
         if let (Some(theirs), Some(ours)) = (kvnr, kvnr.and_then(|_| kvnr::of(local))) {
-            // One insured person, whoever wrote the number down.
-            return if theirs == ours { Agreement::Equal } else { Agreement::Different };
+            by_insurance = Some(with(by_insurance, agreement(theirs, ours)));
         }
         let same_issuer = issuer.is_some() && (issuer == local_issuer || issuer == universal);
         let same_id = id == local_id;
-        let this = match (same_issuer, same_id) {
-            (true, true) => Agreement::Equal,
-            (true, false) if without_zeros(id) == without_zeros(local_id) => Agreement::Similar,
-            (true, false) => Agreement::Different,
-            (false, true) if issuer.is_none() || local_issuer.is_none() => Agreement::Similar,
-            (false, _) => Agreement::Missing,
-        };
-        found = match (found, this) {
-            // Two IDs of one issuer, as after a merge: neither trusted nor a contradiction.
-            (Agreement::Equal, Agreement::Different) | (Agreement::Different, Agreement::Equal) => {
-                Agreement::Similar
-            }
-            // Another ID of our issuer outweighs a number that happens to be the same.
-            (_, Agreement::Equal | Agreement::Different) => this,
-            (Agreement::Missing, _) => this,
-            (kept, _) => kept,
-        };
+        let is_padded = !same_id && without_zeros(id) == without_zeros(local_id);
+        if same_issuer && !is_padded {
+            by_issuer = Some(with(by_issuer, agreement(id, local_id)));
+        } else if same_issuer || (same_id && (issuer.is_none() || local_issuer.is_none())) {
+            weaker = Agreement::Similar;
+        }
     }
-    found
+    // One insured person, whoever wrote the number down; and another ID of our issuer outweighs a number that
+    // happens to be the same.
+    by_insurance.or(by_issuer).unwrap_or(weaker)
+}
+
+fn agreement(theirs: &str, ours: &str) -> Agreement {
+    if theirs == ours { Agreement::Equal } else { Agreement::Different }
+}
+
+/// What an issuer's IDs say with one more of them. Two, as after a merge, are neither trusted nor a
+/// contradiction, in whatever order and however often they stand there.
+fn with(before: Option<Agreement>, this: Agreement) -> Agreement {
+    if before.is_none_or(|before| before == this) { this } else { Agreement::Similar }
 }
 
 /// A local patient ID as the request names it: the issuer only has to agree if both tell one.

@@ -289,6 +289,23 @@ fn near_misses_wait_for_a_person() {
 }
 
 #[test]
+fn two_ids_of_our_issuer_leave_the_patient_to_a_person() {
+    let items = [
+        item("123", "A1", "Müller^Hans", BORN, Sex::Male),
+        item("999", "A2", "Müller^Hans", BORN, Sex::Male),
+    ];
+    let id = |id: &str| PatientId { id: id.into(), issuer: Some("HOUSE".into()) };
+    let mut study = case("Müller^Hans", BORN, Sex::Male);
+    study.facts.patient.id = Some(id("123"));
+    for others in [vec![id("999")], vec![id("999"), id("123")], vec![id("123"), id("999")]] {
+        study.facts.other_ids = others;
+        assert_eq!(run(&study, &items, Policy::Automatic).verdict, Verdict::Person);
+    }
+    study.facts.other_ids.clear();
+    assert_eq!(run(&study, &items, Policy::Automatic).verdict, Verdict::Automatic);
+}
+
+#[test]
 fn strangers_are_not_shown() {
     let items = [item("2", "A2", "Schmidt^Eva", "19810202", Sex::Female)];
     let outcome = run(&case("Müller^Hans", BORN, Sex::Male), &items, Policy::Automatic);

@@ -182,6 +182,34 @@ fn patient_ids_agree_only_within_one_issuer() {
 }
 
 #[test]
+fn two_ids_of_one_issuer_are_not_trusted_in_any_order() {
+    let id = |id: &str| PatientId { id: id.into(), issuer: Some("KH".into()) };
+    let insured = |id: &str| PatientId { id: id.into(), issuer: None };
+    let against = |header: [&PatientId; 3], local: &PatientId| {
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let told = orders.map(|order| {
+            identifiers::patient_ids(&order.map(|at| header[at].into()), Some(local), None)
+        });
+        assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+        told[0]
+    };
+    let (a, b, c) = (id("123"), id("999"), id("998"));
+    assert_eq!(against([&a, &b, &a], &a), Agreement::Similar);
+    assert_eq!(against([&a, &b, &a], &b), Agreement::Similar);
+    assert_eq!(against([&a, &b, &c], &a), Agreement::Similar);
+    assert_eq!(against([&b, &b, &c], &a), Agreement::Different);
+    assert_eq!(against([&a, &a, &a], &a), Agreement::Equal);
+    // One number with zeros in front is weaker than one that says who it is.
+    assert_eq!(against([&id("0123"), &a, &a], &a), Agreement::Equal);
+    assert_eq!(against([&id("0123"), &b, &b], &a), Agreement::Different);
+    assert_eq!(against([&id("0123"), &insured("7"), &insured("7")], &a), Agreement::Similar);
+    // Two insured persons.
+    let (x, y) = (insured("A123456780"), insured("C000000006"));
+    assert_eq!(against([&x, &y, &x], &x), Agreement::Similar);
+    assert_eq!(against([&x, &a, &x], &x), Agreement::Equal);
+}
+
+#[test]
 fn words_that_sound_alike_share_a_code() {
     use super::super::phonetic::cologne;
     for (a, b) in
