@@ -1,6 +1,8 @@
 //! Building a tree from a walk, with a stack of our own.
 
-use super::{DataSet, Element, Value};
+use std::io::Read;
+
+use super::{DataSet, Element, Value, encode};
 use crate::dicom::scan::{Error, Fault, Limits};
 use crate::dicom::walk::{Extent, Step, Walk};
 use crate::dicom::{Syntax, Tag, VR, vr};
@@ -17,18 +19,48 @@ enum Open {
 
 pub(super) fn read(bytes: &[u8], syntax: Syntax) -> Result<DataSet, Error> {
     let limits = Limits { elements: ELEMENTS, ..Limits::default() };
-    let mut walk = Walk::new(bytes, 0, Extent::At(bytes.len() as u64), syntax, &limits);
+    let (data_set, _) = tree(bytes, bytes.len() as u64, syntax, &limits)?;
+    Ok(data_set)
+}
+
+/// A data set of `length` bytes, and how many elements and items it has.
+fn tree<R: Read>(
+    reader: R,
+    length: u64,
+    syntax: Syntax,
+    limits: &Limits,
+) -> Result<(DataSet, u64), Error> {
+    let mut walk = Walk::new(reader, 0, Extent::At(length), syntax, limits);
     let mut top = DataSet::default();
     let mut stack: Vec<Open> = Vec::new();
+    // Elements that the walk does not count, since it takes what they are in for bytes.
+    let mut hidden = 0_u64;
     loop {
-        match walk.next()? {
+        let step = walk.next()?;
+        let elements = walk.elements().saturating_add(hidden);
+        if elements > limits.elements {
+            return Err(Error::TooManyElements(limits.elements));
+        }
+        match step {
             Step::Element(header) if header.tag.element() == 0 => {}
             Step::Element(header) => {
                 let mut value = walk.value()?;
                 if header.syntax == Syntax::ExplicitBig {
                     vr::swap(&mut value, header.vr);
                 }
-                let element = Element { vr: header.vr, value: Value::Bytes(value) };
+                let depth = stack.iter().filter(|open| !matches!(open, Open::Item(_))).count();
+                let left = Limits {
+                    elements: limits.elements.saturating_sub(elements),
+                    depth: limits.depth.saturating_sub(depth),
+                    ..*limits
+                };
+                let element = match unknown_sequence(header.tag, header.vr, &value, &left) {
+                    Some((items, count)) => {
+                        hidden = hidden.saturating_add(count);
+                        Element { vr: VR::SQ, value: Value::Items(items) }
+                    }
+                    None => Element { vr: header.vr, value: Value::Bytes(value) },
+                };
                 put(&mut stack, &mut top, header.tag, element);
             }
             Step::SequenceBegins(header) => {
@@ -66,9 +98,28 @@ pub(super) fn read(bytes: &[u8], syntax: Syntax) -> Result<DataSet, Error> {
             }
             Step::End(at) => {
                 settle(&mut top, at)?;
-                return Ok(top);
+                return Ok((top, walk.elements().saturating_add(hidden)));
             }
         }
+    }
+}
+
+/// The items of a sequence that somebody who did not know it passed on as UN: they are in Implicit VR Little Endian,
+/// whatever is around them (PS3.5 6.2.2). With a length of its own the walk takes such a value for bytes. `None` if
+/// it is something else, or no items.
+fn unknown_sequence(tag: Tag, vr: VR, value: &[u8], left: &Limits) -> Option<(Vec<DataSet>, u64)> {
+    if vr != VR::UN || value.is_empty() || vr::of_tag(tag) != VR::SQ {
+        return None;
+    }
+    let mut head = Vec::new();
+    encode::head(tag, u32::try_from(value.len()).ok()?, Syntax::ImplicitLittle, &mut head);
+    let length = (head.len() as u64).saturating_add(value.len() as u64);
+    // No deeper than this one call: in Implicit VR no known sequence is UN.
+    let read = tree(head.as_slice().chain(value), length, Syntax::ImplicitLittle, left);
+    let (mut holder, count) = read.ok()?;
+    match holder.remove(tag)?.value {
+        Value::Items(items) => Some((items, count)),
+        Value::Bytes(_) | Value::Fragments(_) => None,
     }
 }
 

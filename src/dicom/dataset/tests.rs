@@ -83,6 +83,78 @@ fn bytes_that_claim_to_be_a_sequence_are_none() {
     assert_eq!(read.get(SEQUENCE).unwrap().vr, VR::UN);
 }
 
+/// An item in Implicit VR Little Endian.
+fn implicit_item(inner: &[u8]) -> Vec<u8> {
+    [head(0xFFFE, 0xE000, u32::try_from(inner.len()).unwrap()), inner.to_vec()].concat()
+}
+
+#[test]
+fn known_sequences_under_un_are_read_as_items() {
+    let deep = implicit(0x0040, 0xA730, &implicit_item(&implicit(0x0010, 0x0020, b"P-1 ")));
+    let items = [implicit_item(&implicit(0x0010, 0x0010, b"A^B ")), implicit_item(&deep)].concat();
+    let un = element(0x0040, 0xA730, "UN", &items);
+    let explicit = [declared(0x0008, 0x1140, "SQ", un.len() + 8), implicit_item(&un)].concat();
+    for (bytes, is_nested) in [(un, false), (explicit, true)] {
+        let read = DataSet::read(&bytes, Syntax::ExplicitLittle).unwrap();
+        let holder = if is_nested { &read.items(Tag(0x0008, 0x1140))[0] } else { &read };
+        let [first, second] = holder.items(SEQUENCE) else { panic!("two items expected") };
+        assert_eq!(first.text(NAME).as_deref(), Some("A^B"));
+        let inner = &second.items(SEQUENCE)[0];
+        assert_eq!(inner.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+        assert_eq!(holder.get(SEQUENCE).unwrap().vr, VR::SQ);
+        for syntax in SYNTAXES {
+            assert!(DataSet::read(&read.write(syntax), syntax).unwrap() == read);
+        }
+    }
+    // What is none stays as it came: a private one, bytes of something else, a cut item, a known text.
+    for (group, number, value) in [
+        (0x0009, 0x1001, items.as_slice()),
+        (0x0040, 0xA730, b"rubbish!"),
+        (0x0040, 0xA730, &items[..items.len() - 2]),
+        (0x0040, 0xA730, b""),
+        (0x0010, 0x0010, &items),
+    ] {
+        let bytes = element(group, number, "UN", value);
+        let read = DataSet::read(&bytes, Syntax::ExplicitLittle).unwrap();
+        assert_eq!(read.get(Tag(group, number)).unwrap().bytes(), Some(value));
+        assert_eq!(read.write(Syntax::ExplicitLittle), bytes);
+    }
+}
+
+#[test]
+fn sequences_under_un_count_against_the_limits() {
+    // Each level of the one inside of the other.
+    let nested = |depth: usize| {
+        (0..depth).fold(Vec::new(), |inner, _| implicit(0x0040, 0xA730, &implicit_item(&inner)))
+    };
+    let around = |count: usize, inner: &[u8]| {
+        (0..count)
+            .fold(inner.to_vec(), |inner, _| element(0x0040, 0xA730, "SQ", &implicit_item(&inner)))
+    };
+    for (outside, inside, is_read) in
+        [(0, 64, true), (0, 65, false), (32, 32, true), (33, 32, false)]
+    {
+        let un = element(0x0040, 0xA730, "UN", &implicit_item(&nested(inside - 1)));
+        let bytes = around(outside, &un);
+        let read = DataSet::read(&bytes, Syntax::ExplicitLittle).unwrap();
+        let mut set = &read;
+        for _ in 0..outside {
+            set = &set.items(SEQUENCE)[0];
+        }
+        assert_eq!(!set.items(SEQUENCE).is_empty(), is_read, "{outside} {inside}");
+    }
+    // Two values that are within the number of elements each, and not together.
+    let many = implicit_item(b"").repeat(1_100_000);
+    let one = element(0x0008, 0x1140, "UN", &many);
+    let both = [one.clone(), element(0x0040, 0xA730, "UN", &many)].concat();
+    let read = DataSet::read(&both, Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.items(Tag(0x0008, 0x1140)).len(), 1_100_000);
+    assert!(read.get(SEQUENCE).unwrap().bytes().is_some());
+    let known = element(0x0040, 0xA730, "SQ", &many);
+    let both = DataSet::read(&[one, known].concat(), Syntax::ExplicitLittle);
+    assert!(matches!(both, Err(Error::TooManyElements(_))));
+}
+
 #[test]
 fn order_and_duplicates() {
     let one = element(0x0010, 0x0020, "LO", b"P-1 ");

@@ -226,6 +226,28 @@ fn documents_name_their_order_in_the_referenced_request_sequence() {
 }
 
 #[test]
+fn a_sequence_under_un_is_taken_for_what_it_is() {
+    // An item of Implicit VR with a description.
+    let item = b"\xFE\xFF\x00\xE0\x0C\0\0\0\x18\x00\x03\xA0\x04\0\0\0Fern";
+    for name in ["Müller^Jörg", "Иванов^Иван"] {
+        let mut data = latin_1();
+        put(&mut data, tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, VR::UN, item);
+        put(&mut data, tags::OTHER_PATIENT_I_DS_SEQUENCE, VR::UN, item);
+        let (_, after) = coerced(&data, &scheduled(name), Syntax::ExplicitLittle);
+        for (tag, ours, value) in [
+            (tags::CONTRIBUTING_EQUIPMENT_SEQUENCE, tags::MANUFACTURER, "Lotse"),
+            (tags::OTHER_PATIENT_I_DS_SEQUENCE, tags::PATIENT_ID, "F-1"),
+        ] {
+            let [theirs, added] = after.items(tag) else { panic!("two items expected") };
+            assert_eq!(theirs.text(tags::CONTRIBUTION_DESCRIPTION).as_deref(), Some("Fern"));
+            assert_eq!(added.text(ours).as_deref(), Some(value));
+            let before = original(&after, "LOTSE").unwrap();
+            assert!(before.items(tag) == std::slice::from_ref(theirs));
+        }
+    }
+}
+
+#[test]
 fn a_trace_that_is_no_sequence_is_not_written_over() {
     let mut data = latin_1();
     put(&mut data, tags::ORIGINAL_ATTRIBUTES_SEQUENCE, VR::UN, b"rubbish!");
