@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::dicom::Item;
+use crate::dicom::{Item, Step};
 
 /// Steps of one order; a server that sends more repeats itself.
 const STEP_LIMIT: usize = 64;
 
-/// Joins entries with the same patient, order and procedure, and drops repetitions. Entries that share the
+/// Joins entries with the same patient, order and procedure, and drops repetitions; steps of one ID are one. Entries that share the
 /// numbers but tell another patient stay apart: matching has to see that they disagree.
 pub fn join(entries: Vec<Item>) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::with_capacity(entries.len());
@@ -31,16 +31,13 @@ pub fn join(entries: Vec<Item>) -> Vec<Item> {
 
 fn absorb(item: &mut Item, entry: Item) {
     for step in entry.steps {
-        if item.steps.len() < STEP_LIMIT && !item.steps.contains(&step) {
+        let is_same = |mine: &&mut Step| mine.id.is_some() && mine.id == step.id;
+        if let Some(mine) = item.steps.iter_mut().find(is_same) {
+            absorb_step(mine, step);
+        } else if item.steps.len() < STEP_LIMIT && !item.steps.contains(&step) {
             item.steps.push(step);
         }
     }
-    // A second source may tell what the first left out; what the first told stays.
-    let fill = |mine: &mut Option<String>, theirs: Option<String>| {
-        if mine.is_none() {
-            *mine = theirs;
-        }
-    };
     fill(&mut item.requested_procedure_description, entry.requested_procedure_description);
     fill(&mut item.reason, entry.reason);
     fill(&mut item.referring_physician, entry.referring_physician);
@@ -57,7 +54,33 @@ fn absorb(item: &mut Item, entry: Item) {
     if item.referenced_studies.is_empty() {
         item.referenced_studies = entry.referenced_studies;
     }
-    if item.issuer_universal.is_none() {
-        item.issuer_universal = entry.issuer_universal;
+    fill(&mut item.issuer_universal, entry.issuer_universal);
+}
+
+/// Two sources tell one step, one of them perhaps from before: what was closed stays closed, so that nothing is filed
+/// under a cancelled order.
+fn absorb_step(mine: &mut Step, theirs: Step) {
+    if mine.is_open() && !theirs.is_open() {
+        mine.status = theirs.status;
+    } else {
+        fill(&mut mine.status, theirs.status);
+    }
+    fill(&mut mine.description, theirs.description);
+    if mine.protocol_codes.is_empty() {
+        mine.protocol_codes = theirs.protocol_codes;
+    }
+    fill(&mut mine.modality, theirs.modality);
+    fill(&mut mine.station, theirs.station);
+    // A time belongs to its day.
+    if mine.start_date.is_none() || mine.start_date == theirs.start_date {
+        fill(&mut mine.start_time, theirs.start_time);
+    }
+    fill(&mut mine.start_date, theirs.start_date);
+}
+
+/// A second source may tell what the first left out; what the first told stays.
+fn fill<T>(mine: &mut Option<T>, theirs: Option<T>) {
+    if mine.is_none() {
+        *mine = theirs;
     }
 }

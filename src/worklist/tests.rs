@@ -321,6 +321,31 @@ fn entries_of_one_procedure_are_one_item() {
 }
 
 #[test]
+fn a_step_that_one_source_closed_stays_closed() {
+    let of = |status: Option<&str>, modality: Option<&str>| {
+        let mut item = item_of(&entry("1", "A1", "Müller^Eva"), &reading()).unwrap();
+        assert!(item.steps[0].id.is_some());
+        item.steps[0].status = status.map(str::to_owned);
+        item.steps[0].modality = modality.map(str::to_owned);
+        item
+    };
+    for stale in [None, Some("SCHEDULED")] {
+        let (closed, stale) = (of(Some("CANCELED"), None), of(stale, Some("CT")));
+        for entries in [[&closed, &stale], [&stale, &closed]] {
+            let joined = join(entries.map(Clone::clone).to_vec());
+            let [item] = joined.as_slice() else { panic!("one item expected") };
+            let [step] = item.steps.as_slice() else { panic!("one step expected") };
+            assert!(!item.is_open() && step.status.as_deref() == Some("CANCELED"));
+            assert_eq!(step.modality.as_deref(), Some("CT"));
+        }
+    }
+    // Steps that nobody numbered are not taken for one.
+    let (mut one, mut other) = (of(Some("CANCELED"), None), of(None, None));
+    (one.steps[0].id, other.steps[0].id) = (None, None);
+    assert_eq!(join(vec![one, other])[0].steps.len(), 2);
+}
+
+#[test]
 fn the_section_is_checked() {
     let section = |text: &str| toml::from_str::<WorklistSection>(text);
     let good = section(
