@@ -104,7 +104,11 @@ impl CharacterSets {
             Form::Switching(sets) => iso2022::decode(sets, bytes, vr),
             Form::Unknown(_) => None,
         };
-        decoded.unwrap_or_else(|| undeclared(bytes))
+        // UTF-8 under another declaration: no text has controls of the upper half, and encoding would lose them.
+        let is_utf8 = |text: &String| {
+            !has_escape && text.chars().any(is_upper_control) && std::str::from_utf8(bytes).is_ok()
+        };
+        decoded.filter(|text| !is_utf8(text)).unwrap_or_else(|| undeclared(bytes))
     }
 
     /// Encodes; `None` if the set can't hold the text. Control characters other than line, page and tab, which
@@ -129,6 +133,10 @@ fn undeclared(bytes: &[u8]) -> String {
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
     };
     text.replace(char::from(ESC), "")
+}
+
+fn is_upper_control(c: char) -> bool {
+    matches!(c, '\u{80}'..='\u{9F}')
 }
 
 fn without_controls(text: &str) -> Cow<'_, str> {

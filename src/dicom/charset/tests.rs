@@ -122,6 +122,14 @@ fn what_the_declared_set_can_not_hold() {
     decodes("ISO_IR 192", b"M\xFCller", "Müller");
     decodes("GB18030", "Łé1".as_bytes(), "艁茅1");
     decodes("GB18030", "é".as_bytes(), "茅");
+    for term in ["ISO_IR 100", "ISO_IR 101", "ISO 2022 IR 100\\ISO 2022 IR 126"] {
+        decodes(term, "Kučera".as_bytes(), "Kučera");
+    }
+    decodes("ISO_IR 148", "Ğ".as_bytes(), "Ğ");
+    decodes("ISO_IR 192", "\u{85}".as_bytes(), "\u{85}");
+    // Neither is this.
+    decodes("ISO_IR 100", b"Ku\x8Dera", "Ku\u{8D}era");
+    decodes("ISO_IR 100", b"J\xE9r\xF4me\x8D", "Jérôme\u{8D}");
     decodes("ISO_IR 999", b"M\xFCller", "Müller");
     decodes("\\ISO 2022 IR 87", b"M\xFCller", "Müller");
     decodes("\\ISO 2022 IR 87", b"\x1b$B\x7E", "$B~");

@@ -248,6 +248,20 @@ fn a_sequence_under_un_is_taken_for_what_it_is() {
 }
 
 #[test]
+fn text_in_utf_8_under_another_declaration_is_kept_among_the_originals() {
+    for name in ["Kučera^Jan", "Müller^Jan"] {
+        let before = foreign(Some("ISO_IR 100"), name.as_bytes());
+        let (_, after) = coerced(&before, &scheduled("Иванов^Иван"), Syntax::ExplicitLittle);
+        let sets = after.character_sets();
+        let kept = modified(&after).text_in(tags::PATIENT_NAME, &sets);
+        assert_eq!(kept, before.text(tags::PATIENT_NAME));
+        let code = &after.items(tags::PROCEDURE_CODE_SEQUENCE)[0];
+        assert_eq!(code.text_in(tags::CODE_MEANING, &sets), kept);
+        assert_eq!(kept.as_deref() == Some(name), name == "Kučera^Jan");
+    }
+}
+
+#[test]
 fn a_trace_that_is_no_sequence_is_not_written_over() {
     let mut data = latin_1();
     put(&mut data, tags::ORIGINAL_ATTRIBUTES_SEQUENCE, VR::UN, b"rubbish!");
