@@ -247,6 +247,12 @@ impl Changes {
         #[expect(deprecated, reason = "retired, and still written: whose the foreign number was")]
         self.remove(tags::ISSUER_OF_ADMISSION_ID);
         self.set_or_remove(tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, issuer);
+        // What the visit was part of elsewhere; no worklist tells such a thing.
+        self.remove(tags::SERVICE_EPISODE_ID);
+        #[expect(deprecated, reason = "retired, and still written")]
+        self.remove(tags::ISSUER_OF_SERVICE_EPISODE_ID);
+        self.remove(tags::SERVICE_EPISODE_DESCRIPTION);
+        self.remove(tags::ISSUER_OF_SERVICE_EPISODE_ID_SEQUENCE);
     }
 
     /// `item` is what the top level tells, `each` the orders one by one.

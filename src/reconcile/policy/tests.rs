@@ -34,6 +34,7 @@ fn coerced(plan: &Plan, description: &[u8]) -> DataSet {
     put(tags::PATIENT_ADDRESS, VR::LO, b"Weg 1");
     put(tags::PATIENT_COMMENTS, VR::LT, b"privat");
     put(tags::ADMISSION_ID, VR::LO, b"F-77");
+    put(tags::SERVICE_EPISODE_ID, VR::LO, b"E-1");
     put(tags::STUDY_ID, VR::SH, b"S-1");
     put(tags::ACCESSION_NUMBER, VR::SH, b"OLD");
     put(tags::PATIENT_ID, VR::LO, b"F-1");
@@ -75,6 +76,9 @@ fn every_choice_has_its_effect_and_the_default_is_the_table() {
         ("{}", tags::ADMISSION_ID, "FALL-1"),
         (r#"{"admission-id": "keep"}"#, tags::ADMISSION_ID, "F-77"),
         (r#"{"admission-id": "remove"}"#, tags::ADMISSION_ID, ""),
+        ("{}", tags::SERVICE_EPISODE_ID, ""),
+        (r#"{"admission-id": "keep"}"#, tags::SERVICE_EPISODE_ID, "E-1"),
+        (r#"{"admission-id": "remove"}"#, tags::SERVICE_EPISODE_ID, ""),
         ("{}", tags::STUDY_ID, "S-1"),
         (r#"{"study-id": "replace"}"#, tags::STUDY_ID, "RP1"),
     ] {

@@ -25,7 +25,7 @@ const COERCED: Then = Is("20260304050607.089+0100");
 const NAMESPACE: Tag = tags::LOCAL_NAMESPACE_ENTITY_ID;
 
 /// What the local side decides: attribute, VR, foreign value, with an order, without one.
-const LOCAL: [Row; 32] = [
+const LOCAL: [Row; 36] = [
     (tags::PATIENT_NAME, VR::PN, "Fremd^Eva", Is("Muster^Erika"), Is("Muster^Erika")),
     (tags::PATIENT_ID, VR::LO, "F-1", Is("4711"), Is("4711")),
     (tags::ISSUER_OF_PATIENT_ID, VR::LO, "FREMD", Is("KLINIK"), Is("HAUS")),
@@ -67,6 +67,10 @@ const LOCAL: [Row; 32] = [
     (tags::ADMISSION_ID, VR::LO, "F-77", Is("FALL-1"), Gone),
     (Tag(0x0038, 0x0011), VR::LO, "FERN", Gone, Gone),
     (tags::ISSUER_OF_ADMISSION_ID_SEQUENCE, VR::SQ, "x", Has(NAMESPACE, "KIS"), Gone),
+    (tags::SERVICE_EPISODE_ID, VR::LO, "E-1", Gone, Gone),
+    (Tag(0x0038, 0x0061), VR::LO, "FERN", Gone, Gone),
+    (tags::SERVICE_EPISODE_DESCRIPTION, VR::LO, "x", Gone, Gone),
+    (tags::ISSUER_OF_SERVICE_EPISODE_ID_SEQUENCE, VR::SQ, "x", Gone, Gone),
     (
         tags::REFERENCED_STUDY_SEQUENCE,
         VR::SQ,
