@@ -22,7 +22,7 @@ const DEPTH: usize = 8;
 /// Attributes of patient, study and order that a created object takes from the plan. What describes a
 /// modification (Original Attributes, Instance Origin Status, coercion time) does not fit an object that
 /// nobody had before.
-const TAKEN_FROM_PLAN: [(u16, u16); 18] = [
+const TAKEN_FROM_PLAN: [(u16, u16); 17] = [
     (0x0008, 0x0050),
     (0x0008, 0x0051),
     (0x0008, 0x0090),
@@ -38,10 +38,14 @@ const TAKEN_FROM_PLAN: [(u16, u16); 18] = [
     (0x0032, 0x1064),
     (0x0038, 0x0010),
     (0x0038, 0x0014),
-    (0x0040, 0x0275),
     (0x0012, 0x0062),
     (0x0012, 0x0063),
 ];
+
+/// Where an object names its orders: a text report in the one, as every SR document (PS3.3 C.17.2), all others in
+/// the other (C.7.3.1, C.24.1).
+const REFERENCED_REQUEST: (u16, u16) = (0x0040, 0xA370);
+const REQUEST_ATTRIBUTES: (u16, u16) = (0x0040, 0x0275);
 
 /// Attributes of the above that have to be there, if only empty (PS3.3 C.7.1.1, C.7.2.1).
 const TYPE_2: [(Tag, VR); 7] = [
@@ -136,7 +140,7 @@ pub fn encapsulate(
     writer.series_and_equipment(document, plan);
     writer.modules(document, study, plan);
     for change in &plan.changes {
-        writer.change(change);
+        writer.change(change, document.kind);
     }
     let frame = Frame::of(document.kind, declared);
     let mut tail = DataSet::default();
@@ -292,7 +296,8 @@ impl Writer {
         }
     }
 
-    fn change(&mut self, change: &Change) {
+    fn change(&mut self, change: &Change, kind: &FileKind) {
+        let is_taken = |tag| is_taken(tag, kind);
         match change {
             Change::Set(new) if is_taken(new.tag) => {
                 if let Some(element) = self.element(new, 0) {
@@ -363,8 +368,14 @@ impl Writer {
     }
 }
 
-fn is_taken(tag: (u16, u16)) -> bool {
-    (tag.0 == 0x0010 && tag.1 != 0) || TAKEN_FROM_PLAN.contains(&tag)
+fn is_taken(tag: (u16, u16), kind: &FileKind) -> bool {
+    let orders = match kind {
+        FileKind::Text(_) => REFERENCED_REQUEST,
+        FileKind::Pdf | FileKind::Cda(_) | FileKind::Image(_) | FileKind::Video(_) => {
+            REQUEST_ATTRIBUTES
+        }
+    };
+    (tag.0 == 0x0010 && tag.1 != 0) || tag == orders || TAKEN_FROM_PLAN.contains(&tag)
 }
 
 fn non_empty(text: &str) -> Option<&str> {

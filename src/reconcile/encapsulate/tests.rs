@@ -54,6 +54,18 @@ fn plan() -> Plan {
         text((0x0040, 0x0009), "SH", "SPS1"),
         text((0x0040, 0x1001), "SH", "RP1"),
     ];
+    let sequence = |tag| NewElement { tag, vr: "SQ".to_owned(), value: NewValue::Items(vec![]) };
+    let empty = |tag, vr: &str| NewElement { tag, vr: vr.to_owned(), value: NewValue::Empty };
+    let referenced = vec![
+        text((0x0008, 0x0050), "SH", "A2026004711"),
+        sequence((0x0008, 0x1110)),
+        text((0x0020, 0x000D), "UI", "1.2.276.0.7230010.3.1.2.9"),
+        text((0x0032, 0x1060), "LO", "CT Thorax einlesen"),
+        sequence((0x0032, 0x1064)),
+        text((0x0040, 0x1001), "SH", "RP1"),
+        empty((0x0040, 0x2016), "LO"),
+        empty((0x0040, 0x2017), "LO"),
+    ];
     Plan {
         changes: vec![
             Change::Set(text((0x0008, 0x0005), "CS", "ISO_IR 100")),
@@ -77,6 +89,11 @@ fn plan() -> Plan {
                 tag: (0x0040, 0x0275),
                 vr: "SQ".to_owned(),
                 value: NewValue::Items(vec![request]),
+            }),
+            Change::Set(NewElement {
+                tag: (0x0040, 0xA370),
+                vr: "SQ".to_owned(),
+                value: NewValue::Items(vec![referenced]),
             }),
             Change::Set(text((0x0400, 0x0600), "CS", "IMPORTED")),
         ],
@@ -288,6 +305,20 @@ fn every_kind_is_one_data_set_of_its_class() {
             };
             assert!(held.starts_with(&bytes) && held.len() - bytes.len() == bytes.len() % 2);
         }
+    }
+}
+
+#[test]
+fn every_kind_names_its_order_where_its_class_has_a_place() {
+    for (kind, bytes) in kinds() {
+        let data_set = read(&wrap_as(&kind, &bytes, "Titel", &plan()).1);
+        let (there, absent) = match kind {
+            FileKind::Text(_) => (Tag(0x0040, 0xA370), Tag(0x0040, 0x0275)),
+            _ => (Tag(0x0040, 0x0275), Tag(0x0040, 0xA370)),
+        };
+        let [request] = data_set.items(there) else { panic!("one request expected") };
+        assert_eq!(request.text(Tag(0x0008, 0x0050)).as_deref(), Some("A2026004711"));
+        assert!(data_set.get(absent).is_none(), "{kind:?}");
     }
 }
 
