@@ -106,8 +106,7 @@ impl DataSet {
     /// The same under given sets, for items that inherit them.
     pub fn text_in(&self, tag: Tag, sets: &CharacterSets) -> Option<String> {
         let element = self.get(tag)?;
-        // Peers that did not know an attribute pass it on as UN; by now we do.
-        let vr = if element.vr == VR::UN { vr::of_tag(tag) } else { element.vr };
+        let vr = element.known_vr(tag);
         if !vr::is_string(vr) {
             return None;
         }
@@ -158,8 +157,8 @@ impl DataSet {
     }
 
     /// Re-encodes every text value, nested ones too (items with an own (0008,0005) by that, which is then
-    /// removed), and sets (0008,0005). UN and private UN bytes are left alone. If `to` can't hold a value,
-    /// everything becomes UTF-8 instead: no text is lost.
+    /// removed), and sets (0008,0005). A text of the dictionary is one under UN too; other UN bytes, private ones among
+    /// them, are left alone. If `to` can't hold a value, everything becomes UTF-8 instead: no text is lost.
     pub fn re_encode(&mut self, to: &CharacterSets) {
         let from = self.character_sets();
         let utf8 = CharacterSets::utf8();
@@ -175,26 +174,26 @@ impl DataSet {
 
     /// Whether every text value, decoded by `from`, can be written in `to`.
     fn fits(&self, from: &CharacterSets, to: &CharacterSets) -> bool {
-        self.iter().all(|(_, element)| match &element.value {
-            Value::Bytes(bytes) if vr::is_text(element.vr) => {
-                to.encode(&from.decode(bytes, element.vr), element.vr).is_some()
+        self.iter().all(|(tag, element)| match &element.value {
+            Value::Bytes(bytes) => {
+                let vr = element.known_vr(tag);
+                !vr::is_text(vr) || to.encode(&from.decode(bytes, vr), vr).is_some()
             }
             Value::Items(items) => {
                 items.iter().all(|item| item.fits(&item.character_sets_within(from), to))
             }
-            Value::Bytes(_) | Value::Fragments(_) => true,
+            Value::Fragments(_) => true,
         })
     }
 
     fn convert(&mut self, from: &CharacterSets, to: &CharacterSets) {
-        for (_, element) in &mut self.elements {
+        for (tag, element) in &mut self.elements {
+            let vr = element.known_vr(*tag);
             match &mut element.value {
-                Value::Bytes(bytes) if vr::is_text(element.vr) && !bytes.is_empty() => {
-                    if let Some(mut encoded) =
-                        to.encode(&from.decode(bytes, element.vr), element.vr)
-                    {
+                Value::Bytes(bytes) if vr::is_text(vr) && !bytes.is_empty() => {
+                    if let Some(mut encoded) = to.encode(&from.decode(bytes, vr), vr) {
                         if encoded.len() % 2 == 1 {
-                            encoded.push(vr::padding(element.vr));
+                            encoded.push(vr::padding(vr));
                         }
                         *bytes = encoded;
                     }
@@ -218,6 +217,12 @@ impl Element {
         let mut out = Vec::new();
         encode::element(tag, self, syntax, &mut out);
         out
+    }
+
+    /// Its VR, or that of the dictionary: peers that did not know a public attribute pass it on as UN; by now we do.
+    fn known_vr(&self, tag: Tag) -> VR {
+        let is_public = tag.group().is_multiple_of(2);
+        if self.vr == VR::UN && is_public { vr::of_tag(tag) } else { self.vr }
     }
 
     /// The raw value, unless it is a sequence or encapsulated.

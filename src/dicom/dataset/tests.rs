@@ -266,6 +266,25 @@ fn re_encoding_reaches_nested_text() {
 }
 
 #[test]
+fn known_texts_under_un_are_re_encoded() {
+    let mut data_set = of_two_sets();
+    data_set.put_bytes(NAME, VR::UN, b"M\xFCller".to_vec());
+    data_set.put_bytes(Tag(0x0009, 0x0010), VR::UN, b"J\xE9".to_vec());
+    data_set.put_bytes(Tag(0x0028, 0x0010), VR::UN, b"\xE9\xE9".to_vec());
+    let mut cyrillic = data_set.clone();
+    cyrillic.re_encode(&CharacterSets::parse(Some(b"ISO_IR 144")));
+    for mut changed in [data_set, cyrillic] {
+        changed.re_encode(&CharacterSets::utf8());
+        assert_eq!(changed.text(SETS).as_deref(), Some("ISO_IR 192"));
+        let name = changed.get(NAME).unwrap();
+        assert_eq!((name.vr, name.bytes()), (VR::UN, Some("Müller ".as_bytes())));
+        let bytes = |tag| changed.get(tag).unwrap().bytes();
+        assert_eq!(bytes(Tag(0x0009, 0x0010)), Some(b"J\xE9".as_slice()));
+        assert_eq!(bytes(Tag(0x0028, 0x0010)), Some(b"\xE9\xE9".as_slice()));
+    }
+}
+
+#[test]
 fn re_encoding_loses_nothing() {
     let mut data_set = of_two_sets();
     data_set.re_encode(&CharacterSets::parse(Some(b"ISO_IR 148")));
