@@ -7,6 +7,7 @@
 
 mod access;
 mod intake;
+mod look;
 mod moved;
 mod plain;
 mod promises;
@@ -37,6 +38,7 @@ use crate::import::Kind;
 use crate::tls;
 use crate::worklist::Worklist;
 use access::{Access, Admitted, Expected};
+use look::Looks;
 use moved::Moved;
 use store::Reception;
 
@@ -78,6 +80,7 @@ pub struct Door {
     waiting: Waiting,
     /// What objects under way may hold in memory, in KiB.
     room: Arc<Semaphore>,
+    looks: Looks,
 }
 
 impl Door {
@@ -99,6 +102,7 @@ impl Door {
             storage: RwLock::new(Offer::any_storage()),
             waiting: Waiting::new(WAITING),
             room: Arc::new(Semaphore::new(plain::ROOM)),
+            looks: Looks::new(),
         })
     }
 
@@ -216,7 +220,8 @@ async fn converse(
     };
     let (peer, ae_title) = (admitted.peer.clone(), admitted.ae_title.clone());
     let kind = Kind::Association { peer, ae_title };
-    let mut reception = Reception::new(Arc::clone(&door.intake), kind, Arc::clone(&door.room));
+    let (room, looks) = (Arc::clone(&door.room), door.looks.clone());
+    let mut reception = Reception::new(Arc::clone(&door.intake), kind, room, looks);
     let ended = Box::pin(answer_all(association, &admitted, &mut reception, &door, &stop)).await;
     let (stored, refused) = reception.tally();
     match ended {

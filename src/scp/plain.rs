@@ -9,14 +9,16 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::dicom::{Uid, inspect, scan};
+use super::look::Looked;
+use crate::dicom::scan::{self, Limits};
+use crate::dicom::{Uid, inspect};
 use crate::spool::{self, Draft, ImportSpool, Sealed};
 
 /// Objects up to this length are sealed when they are whole, and take no room: 64 associations hold 16 MiB of them,
 /// sealed ones included.
 const SMALL: usize = 128 << 10;
 /// Of one object no more is held: the largest CT and MR slices. Longer ones are written while they come.
-const MOST: usize = 1200 << 10;
+pub(super) const MOST: usize = 1200 << 10;
 /// The room for large objects of all associations together, in KiB: what came, and the same sealed.
 pub(super) const ROOM: usize = 32 << 10;
 /// Parts of an object: one that comes in many small fragments is not held, because each may keep a whole buffer.
@@ -97,9 +99,10 @@ impl Plain {
     }
 
     /// Walks the object.
-    pub(super) fn look(&self, transfer_syntax: &Uid) -> Result<inspect::Found, inspect::Error> {
+    pub(super) fn look(&self, transfer_syntax: &Uid, limits: &Limits) -> Looked {
         let mut reader = Parts { rest: self.parts.iter(), part: &[] };
-        look(&mut reader, u64::try_from(self.length).unwrap_or(u64::MAX), transfer_syntax)
+        let length = u64::try_from(self.length).unwrap_or(u64::MAX);
+        look(&mut reader, length, transfer_syntax, limits)
     }
 
     /// All of the object, which is whole.
@@ -116,8 +119,9 @@ pub(super) fn look(
     reader: &mut dyn Read,
     length: u64,
     transfer_syntax: &Uid,
-) -> Result<inspect::Found, inspect::Error> {
-    let scanned = scan::scan_data_set(reader, length, transfer_syntax, &scan::Limits::default());
+    limits: &Limits,
+) -> Looked {
+    let scanned = scan::scan_data_set(reader, length, transfer_syntax, limits);
     scanned.map_err(inspect::Error::from).and_then(inspect::inspect)
 }
 

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::Intake;
-use super::plain::{self, Plain};
-use crate::dicom::{Uid, inspect};
+use super::look::{Looked, Looks};
+use super::plain::Plain;
+use crate::dicom::inspect;
 use crate::dimse::{self, ServerAssociation, Status, Store};
 use crate::import::{Blob, Inspected, Kind};
 use crate::pipeline::{Arrival, Refusal, Stay};
@@ -26,6 +27,7 @@ pub(super) struct Reception {
     kind: Kind,
     /// What all associations may hold of large objects for looking at them.
     room: Arc<Semaphore>,
+    looks: Looks,
     place: Option<Place>,
     stored: u64,
     refused: u64,
@@ -79,8 +81,13 @@ impl From<Refusal> for Fault {
 }
 
 impl Reception {
-    pub(super) fn new(intake: Arc<dyn Intake>, kind: Kind, room: Arc<Semaphore>) -> Self {
-        Self { intake, kind, room, place: None, stored: 0, refused: 0, length: 0 }
+    pub(super) fn new(
+        intake: Arc<dyn Intake>,
+        kind: Kind,
+        room: Arc<Semaphore>,
+        looks: Looks,
+    ) -> Self {
+        Self { intake, kind, room, looks, place: None, stored: 0, refused: 0, length: 0 }
     }
 
     /// Objects stored and refused.
@@ -131,17 +138,18 @@ impl Reception {
             rest = plain.hold(bytes, spool)?;
         }
         let (found, blob) = if let Some(rest) = rest {
-            stream(place, association, store, plain, rest).await?
+            stream(place, association, store, (plain, rest), &self.looks).await?
         } else if plain.is_small() {
-            let found = judge(plain.look(&store.transfer_syntax), store)?;
+            let looked = self.looks.at_plain(&plain, &store.transfer_syntax).await;
+            let found = judge(looked, store)?;
             (found, place.committer.commit(plain.seal(spool)?).await?)
         } else {
             self.length = plain.length();
             let sealed = plain.seal(spool)?;
             // The device works while we look.
-            let look = async { judge(plain.look(&store.transfer_syntax), store) };
-            let (blob, found) = tokio::join!(place.committer.commit(sealed), look);
-            (found?, blob?)
+            let look = self.looks.at_plain(&plain, &store.transfer_syntax);
+            let (blob, looked) = tokio::join!(place.committer.commit(sealed), look);
+            (judge(looked, store)?, blob?)
         };
         clear(&place.arrival.spool, &blob, self.intake.scan()).await?;
         let instance = Inspected {
@@ -188,8 +196,8 @@ async fn stream(
     place: &mut Place,
     association: &mut ServerAssociation,
     store: &Store,
-    plain: Plain,
-    rest: Bytes,
+    (plain, rest): (Plain, Bytes),
+    looks: &Looks,
 ) -> Result<(inspect::Found, Blob), Fault> {
     let spool = place.arrival.spool.clone();
     let pack = match &mut place.pack {
@@ -210,19 +218,17 @@ async fn stream(
         pack.write(bytes).await?;
     }
     let blob = pack.finish().await?;
-    let look = look_at_spooled(spool, blob.clone(), store.transfer_syntax.clone());
-    let (found, synced) = tokio::join!(look, pack.sync());
-    let found = judge(found?, store)?;
+    let look = looks.at_spooled(&spool, &blob, &store.transfer_syntax);
+    let (looked, synced) = tokio::join!(look, pack.sync());
+    let looked = looked.ok_or(Fault::Answer(Status::CANNOT_UNDERSTAND))?;
+    let found = judge(looked?, store)?;
     synced?;
     Ok((found, blob))
 }
 
 /// Whether what was found may be answered with success.
-fn judge(
-    found: Result<inspect::Found, inspect::Error>,
-    store: &Store,
-) -> Result<inspect::Found, Fault> {
-    let found = found.map_err(|error| {
+fn judge(looked: Looked, store: &Store) -> Result<inspect::Found, Fault> {
+    let found = looked.map_err(|error| {
         tracing::warn!(%error, "object refused, it can not be read");
         Fault::Answer(Status::CANNOT_UNDERSTAND)
     })?;
@@ -231,19 +237,6 @@ fn judge(
         return Err(Fault::Answer(Status::DOES_NOT_MATCH_CLASS));
     }
     Ok(found)
-}
-
-/// Walks the stored bytes, of which not all are in memory.
-async fn look_at_spooled(
-    spool: ImportSpool,
-    blob: Blob,
-    transfer_syntax: Uid,
-) -> Result<Result<inspect::Found, inspect::Error>, Fault> {
-    let looked = tokio::task::spawn_blocking(move || {
-        let mut reader = spool.read(&blob)?;
-        Ok::<_, spool::Error>(plain::look(&mut reader, blob.length, &transfer_syntax))
-    });
-    Ok(looked.await.map_err(|_| Fault::Answer(Status::CANNOT_UNDERSTAND))??)
 }
 
 /// Has the stored bytes scanned for viruses where the site does so.
