@@ -26,7 +26,7 @@ mod walk;
 pub use charset::CharacterSets;
 pub use dataset::{DataSet, Element, Value};
 pub use dicom_core::{Tag, VR};
-pub use layout::{Bulk, DerivedUid, Layout, PixelData};
+pub use layout::{Around, Bulk, DerivedUid, Layout, PixelData};
 pub use order::{AccessionNumber, Code, Item, Step};
 pub use patient::{BirthDate, Patient, PatientId, PersonName, Sex};
 pub(crate) use redacted::redacted;

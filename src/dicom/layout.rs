@@ -31,16 +31,48 @@ pub struct Layout {
     pub bulk: Vec<Bulk>,
 }
 
-/// A large value of the top level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A large value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bulk {
     pub group: u16,
     pub element: u16,
+    /// The items around it, from the outermost; none at the top level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Around>,
     /// Where the value begins.
     pub value_at: u64,
     /// Its length in bytes, as declared.
     pub length: u32,
+}
+
+/// One item around a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Around {
+    /// Of the sequence.
+    pub group: u16,
+    pub element: u16,
+    /// The item's number in the sequence, from 0.
+    pub item: u32,
+    /// Where the length of the sequence stands, if it declares one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence_length_at: Option<u64>,
+    /// Where the length of the item stands, if it declares one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_length_at: Option<u64>,
+}
+
+impl Around {
+    /// Where the lengths stand that count what lies inside.
+    pub(super) fn lengths_at(&self) -> impl Iterator<Item = u64> {
+        [self.sequence_length_at, self.item_length_at].into_iter().flatten()
+    }
+
+    /// Whether both are the same item of the same sequence, wherever they lie.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.group, self.element, self.item) == (other.group, other.element, other.item)
+    }
 }
 
 /// A UID that every object has to have, and this one has not.

@@ -18,7 +18,7 @@ use flate2::bufread::DeflateDecoder;
 pub use error::{Error, Fault};
 pub use meta::Meta;
 
-use super::walk::{Extent, Step, Walk};
+use super::walk::{Extent, Header, Step, Walk};
 use super::{Bulk, Layout, PixelData, Syntax, Tag, Uid, bulk, syntax};
 
 /// Buffer between a reader and the walk: large enough that reading costs more than calling.
@@ -46,7 +46,7 @@ impl Default for Limits {
             depth: 64,
             // A slide of 100 x 100 thousand pixels has half a million fragments.
             elements: 4_000_000,
-            // Functional groups of large multi-frame objects reach tens of megabytes, and documents lie here too.
+            // Functional groups of large multi-frame objects reach tens of megabytes, and so do contours.
             header: 64 << 20,
             // As long as the longest value without fragments.
             inflated: 4 << 30,
@@ -151,6 +151,9 @@ fn walk(
     };
     let native = lies.then(|| Uid::new(syntax.native_uid()).ok()).flatten();
     let is_implicit = is_implicit && !lies;
+    let elements = walk.elements();
+    let mut header = walk.into_kept();
+    bulk::leave_out(&mut header, at, &bulk).map_err(|error| (error, elements))?;
     Ok(Scan {
         layout: Layout {
             transfer_syntax: native.unwrap_or(transfer_syntax),
@@ -161,7 +164,7 @@ fn walk(
             derived: vec![],
             bulk,
         },
-        header: walk.into_kept(),
+        header,
         meta,
     })
 }
@@ -209,6 +212,10 @@ fn find_pixel_data(
                 (header.at, Some(header.tag))
             }
             Step::End(at) => (at, None),
+            Step::Element(header) if pixel_data.is_none() => {
+                leave_out(walk, &header, (bulk, most_bulk))?;
+                continue;
+            }
             _ => continue,
         };
         if let (true, Some(pixels)) = (is_open, pixel_data.as_mut()) {
@@ -228,13 +235,9 @@ fn find_pixel_data(
                 };
             }
             // Identity that stands behind the pixels would escape coercion (PS3.5 7.1: ascending order).
-            (Some(Tag(group, element)), None) if bulk.len() < most_bulk => {
-                if let Step::Element(header) = step
-                    && header.length > bulk::LONG
-                    && bulk::is_opaque(header.vr)
-                {
-                    let (value_at, length) = (walk.leave_value_out()?, header.length);
-                    bulk.push(Bulk { group, element, value_at, length });
+            (Some(_), None) => {
+                if let Step::Element(header) = step {
+                    leave_out(walk, &header, (bulk, most_bulk))?;
                 }
             }
             (Some(tag), Some(_)) if tag < Tag(0x7FE0, 0x0001) => {
@@ -243,6 +246,25 @@ fn find_pixel_data(
             _ => {}
         }
     }
+}
+
+/// Leaves the value out of what is kept, if it is one that nobody looks into.
+fn leave_out(
+    walk: &mut Walk<impl Read>,
+    header: &Header,
+    (bulk, most): (&mut Vec<Bulk>, usize),
+) -> Result<(), Error> {
+    if header.length <= bulk::LONG || !bulk::is_opaque(header.vr) || bulk.len() >= most {
+        return Ok(());
+    }
+    let within = walk.within();
+    // Of two values in one place nobody would know which is which; the reader refuses them.
+    if !bulk::has(bulk, header.tag, &within) {
+        let (value_at, length) = (walk.leave_value_out()?, header.length);
+        let Tag(group, element) = header.tag;
+        bulk.push(Bulk { group, element, within, value_at, length });
+    }
+    Ok(())
 }
 
 /// Pixel Data, Float Pixel Data or Double Float Pixel Data.

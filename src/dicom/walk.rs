@@ -12,13 +12,16 @@ pub(super) use source::Extent;
 use source::Source;
 
 use super::scan::{Error, Fault, Limits};
-use super::{Syntax, Tag, VR, vr};
+use super::{Around, Syntax, Tag, VR, vr};
 
 /// The length of a value that ends with a delimiter (PS3.5 7.5.1).
 pub(super) const UNDEFINED: u32 = u32::MAX;
 
 /// What is allocated on the word of a declared length; beyond it memory follows the bytes that come.
 const PREALLOCATED: usize = 64 << 10;
+
+/// Bytes of a length, directly in front of what it counts, wherever that may be more than one element.
+const LENGTH: u64 = 4;
 
 pub(super) const ITEM: Tag = Tag(0xFFFE, 0xE000);
 pub(super) const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
@@ -63,6 +66,12 @@ enum Kind {
 
 struct Frame {
     kind: Kind,
+    /// Of the sequence.
+    tag: Tag,
+    /// Where its content begins, directly behind its length.
+    begins: u64,
+    /// Items of it that have begun.
+    items: u32,
     /// Where it ends, if it was declared; otherwise by delimiter.
     ends: Option<u64>,
     /// The nearest declared end around it: nothing inside may reach beyond.
@@ -179,7 +188,22 @@ impl<R: Read> Walk<R> {
         self.source.copy(std::mem::take(&mut self.pending), out)
     }
 
-    /// Passes over the value without keeping it, and keeps a length of zero instead; yields where it begins.
+    /// The items that what was read last lies in, from the outermost.
+    pub(super) fn within(&self) -> Vec<Around> {
+        let length_at = |frame: &Frame| frame.ends.map(|_| frame.begins.saturating_sub(LENGTH));
+        let pairs = self.stack.iter().zip(self.stack.iter().skip(1));
+        let items = pairs.filter(|(_, inner)| inner.kind == Kind::Item);
+        let around = items.map(|(sequence, item)| Around {
+            group: sequence.tag.group(),
+            element: sequence.tag.element(),
+            item: sequence.items.saturating_sub(1),
+            sequence_length_at: length_at(sequence),
+            item_length_at: length_at(item),
+        });
+        around.collect()
+    }
+
+    /// Passes over the value without keeping it; yields where it begins. The lengths that count it stay.
     pub(super) fn leave_value_out(&mut self) -> Result<u64, Error> {
         let at = self.source.at();
         self.source.leave_out(std::mem::take(&mut self.pending))?;
@@ -292,10 +316,15 @@ impl<R: Read> Walk<R> {
                 return Err(Error::TooDeep(self.limits.depth));
             }
         }
-        let ends = (header.length != UNDEFINED)
-            .then(|| self.source.at().saturating_add(u64::from(header.length)));
+        let begins = self.source.at();
+        let ends =
+            (header.length != UNDEFINED).then(|| begins.saturating_add(u64::from(header.length)));
         let bound = ends.or_else(|| self.stack.last().and_then(|frame| frame.bound));
-        self.stack.push(Frame { kind, ends, bound, syntax });
+        if let (Kind::Item, Some(sequence)) = (kind, self.stack.last_mut()) {
+            sequence.items = sequence.items.saturating_add(1);
+        }
+        let (tag, items) = (header.tag, 0);
+        self.stack.push(Frame { kind, tag, begins, items, ends, bound, syntax });
         Ok(match kind {
             Kind::Sequence => Step::SequenceBegins(header),
             Kind::Item => Step::ItemBegins(header),

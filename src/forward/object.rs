@@ -202,34 +202,30 @@ fn read_header<R: Read + Seek>(reader: &mut R, layout: &Layout) -> Result<Vec<u8
     let mut at = layout.data_set_at;
     for value in &layout.bulk {
         header.extend(read_part(reader, at, value.value_at.saturating_sub(at))?);
-        if let Some(length) = header.last_chunk_mut::<{ bulk::LENGTH }>() {
-            length.fill(0);
-        }
         at = value.value_at.saturating_add(u64::from(value.length));
     }
     let end = layout.pixel_data.map_or(layout.ends_at, |pixel| pixel.element_at);
     header.extend(read_part(reader, at, end.saturating_sub(at))?);
+    bulk::leave_out(&mut header, layout.data_set_at, &layout.bulk)
+        .map_err(|error| object(reconcile::Error::Header(error)))?;
     Ok(header)
 }
 
 /// The header with its bulk where it belongs.
-fn with_bulk(header: Vec<u8>, syntax: Syntax, values: &[Bulk]) -> Result<Vec<Part>, Fault> {
+fn with_bulk(mut header: Vec<u8>, syntax: Syntax, values: &[Bulk]) -> Result<Vec<Part>, Fault> {
     if values.is_empty() {
         return Ok(vec![Part::Bytes(header)]);
     }
     let lost = |error| object(reconcile::Error::Header(error));
+    let places = bulk::put_back(&mut header, syntax, values).map_err(lost)?;
     let mut parts = Vec::new();
     let mut rest = header.as_slice();
     let mut before = 0;
-    for (at, value) in bulk::places(&header, syntax, values).map_err(lost)? {
+    for (at, value) in places {
         let (front, behind) = rest
             .split_at_checked(at.saturating_sub(before))
             .ok_or_else(|| lost(scan::Error::Truncated))?;
-        let mut front = front.to_vec();
-        if let Some(length) = front.last_chunk_mut::<{ bulk::LENGTH }>() {
-            *length = value.length.to_le_bytes();
-        }
-        parts.push(Part::Bytes(front));
+        parts.push(Part::Bytes(front.to_vec()));
         parts.push(Part::Span { at: value.value_at, length: u64::from(value.length) });
         (rest, before) = (behind, at);
     }

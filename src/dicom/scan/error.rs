@@ -10,10 +10,13 @@ pub enum Error {
     #[error("the object has more than {0} elements; ask the sender what it is")]
     TooManyElements(u64),
     #[error(
-        "more than {0} bytes stand before the pixel data; raise the limit or leave the object out"
+        "more than {0} bytes stand before the pixel data, large binary values not counted, and no more is taken; ask \
+         the sender for it in several objects, or have it sent past the gateway"
     )]
     HeaderTooLarge(u64),
-    #[error("the object inflates to more than {0} bytes; raise the limit or leave the object out")]
+    #[error(
+        "the object inflates to more than {0} bytes, and no more is taken; ask the sender for it without deflation"
+    )]
     InflatedTooLarge(u64),
     #[error("the object ends in the middle of an element; fetch or send it again")]
     Truncated,

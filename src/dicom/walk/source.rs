@@ -112,15 +112,12 @@ impl<R: Read> Source<R> {
         Ok(None)
     }
 
-    /// Reads over a value whose length was kept last, and makes that zero.
+    /// Reads over the next bytes without keeping them.
     pub(super) fn leave_out(&mut self, length: u64) -> Result<(), Error> {
         let keeping = self.keeping.take();
         self.skip(length)?;
         self.keeping = keeping;
         self.left_out = self.left_out.saturating_add(length);
-        if let Some(declared) = self.kept.last_chunk_mut::<{ super::super::bulk::LENGTH }>() {
-            declared.fill(0);
-        }
         Ok(())
     }
 

@@ -173,6 +173,37 @@ fn large_documents_are_spliced_like_pixels() {
     }
 }
 
+/// A deformable registration with its grid, which may be longer than any header.
+#[test]
+fn large_values_inside_of_sequences_are_spliced_too() {
+    let grid = pixels(3 << 20);
+    for (from, to) in
+        [(EXPLICIT, EXPLICIT), (IMPLICIT, IMPLICIT), (EXPLICIT, IMPLICIT), (IMPLICIT, EXPLICIT)]
+    {
+        let syntax = Syntax::of(&uid(from));
+        let mut data = DataSet::read(&object(0, from, &[1, 2]), syntax).unwrap();
+        data.remove(tags::PIXEL_DATA);
+        let mut inner = DataSet::default();
+        inner.put_bytes(tags::VECTOR_GRID_DATA, crate::dicom::VR::OF, grid.clone());
+        let mut outer = DataSet::default();
+        outer.put_items(tags::DEFORMABLE_REGISTRATION_GRID_SEQUENCE, vec![inner.clone()]);
+        data.put_items(tags::DEFORMABLE_REGISTRATION_SEQUENCE, vec![outer.clone(), outer]);
+        let bytes = data.write(syntax);
+        let instance = instance(&bytes, from);
+        let Origin::Received { layout } = &instance.origin else { unreachable!() };
+        assert_eq!(layout.bulk.len(), 2);
+        assert!(layout.header_length() < 1000);
+        for name in ["Meier^Hans", "Ørsted^Łucja"] {
+            let out = sent_as(instance.clone(), &bytes, to, name).unwrap();
+            let read = DataSet::read(&out, Syntax::of(&uid(to))).unwrap();
+            let sent = read.items(tags::DEFORMABLE_REGISTRATION_SEQUENCE);
+            let expected = data.items(tags::DEFORMABLE_REGISTRATION_SEQUENCE);
+            assert!(sent == expected, "{from} {to}");
+            assert!(read.get(Tag(0x0400, 0x0561)).is_some());
+        }
+    }
+}
+
 #[test]
 fn derived_uids_are_written_and_traced() {
     let mut data = DataSet::read(&object(0, EXPLICIT, &[1, 2]), Syntax::ExplicitLittle).unwrap();
