@@ -72,6 +72,11 @@ pub(super) fn of_tag(tag: Tag) -> VR {
     }
 }
 
+/// The VR of an element that carries none that is known, and is written in the short form.
+pub(super) fn short_of_tag(tag: Tag) -> VR {
+    Some(of_tag(tag)).filter(|vr| !is_long(*vr)).unwrap_or(VR::UN)
+}
+
 /// Turns every unit of `bytes` round. A rest shorter than one unit stays as it is.
 pub(super) fn swap(bytes: &mut [u8], vr: VR) {
     let unit = unit(vr);

@@ -91,6 +91,8 @@ pub(super) struct Walk<R> {
     ended: Option<u64>,
     /// Where the last element of the top level begins.
     begun: u64,
+    /// The last element of the top level that could be read.
+    last: Option<Tag>,
 }
 
 impl<R: Read> Walk<R> {
@@ -106,6 +108,7 @@ impl<R: Read> Walk<R> {
             pending: 0,
             ended: None,
             begun: at,
+            last: None,
         }
     }
 
@@ -227,7 +230,14 @@ impl<R: Read> Walk<R> {
             self.source.stop_keeping(at);
             return Ok(Step::End(at));
         };
-        self.element(at, &head, self.syntax)
+        let step = self.element(at, &head, self.syntax)?;
+        self.last = Some(tag_of(&head, self.syntax));
+        Ok(step)
+    }
+
+    /// Whether an element may stand here, as against text that somebody left behind the data set.
+    fn is_in_order(&self, tag: Tag) -> bool {
+        !self.at_top() || self.last.is_none_or(|last| last < tag)
     }
 
     fn element(&mut self, at: u64, head: &[u8; 8], syntax: Syntax) -> Result<Step, Error> {
@@ -243,15 +253,19 @@ impl<R: Read> Walk<R> {
         let (vr, length) = match syntax {
             Syntax::ImplicitLittle => (vr::of_tag(tag), syntax.u32([v0, v1, l0, l1])),
             Syntax::ExplicitLittle | Syntax::ExplicitBig => {
-                let vr = match VR::from_binary([v0, v1]) {
-                    Some(vr) => vr,
+                let (vr, is_long) = match VR::from_binary([v0, v1]) {
+                    Some(vr) => (vr, vr::is_long(vr)),
                     // A VR younger than we are has the long form (PS3.5 6.2).
                     None if v0.is_ascii_uppercase() && v1.is_ascii_uppercase() && l0 | l1 == 0 => {
-                        VR::UN
+                        (VR::UN, true)
+                    }
+                    // Letters that nobody defined, question marks, blanks: of writers that know no long form.
+                    None if is_printed(v0) && is_printed(v1) && self.is_in_order(tag) => {
+                        (vr::short_of_tag(tag), false)
                     }
                     None => return Err(Fault::UnknownVr.at(at)),
                 };
-                if vr::is_long(vr) {
+                if is_long {
                     self.room(4)?;
                     (vr, syntax.u32(self.source.array()?))
                 } else {
@@ -375,6 +389,10 @@ impl<R: Read> Walk<R> {
             _ => Ok(()),
         }
     }
+}
+
+fn is_printed(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_graphic()
 }
 
 fn tag_of(head: &[u8; 8], syntax: Syntax) -> Tag {

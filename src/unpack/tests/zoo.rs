@@ -268,7 +268,8 @@ fn zoo() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "cannot be used",
         ),
         ("delimiter in the middle", explicit(&with(&[b"\x18\0\0\0\0\0\0\0".to_vec()])), "unknown"),
-        ("unknown VR", explicit(&with(&[raw(0x18, 0x50, b"??", 2, b"ab")])), "unknown"),
+        ("unknown VR", explicit(&with(&[raw(0x18, 0x50, b"??", 2, b"ab")])), IN),
+        ("VR that is none", explicit(&with(&[raw(0x18, 0x50, b"\x01\xc3", 2, b"ab")])), "unknown"),
         (
             "text of undefined length",
             explicit(&with(&[raw(0x18, 0x50, b"UT", u32::MAX, b"ab")])),

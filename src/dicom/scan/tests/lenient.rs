@@ -1,11 +1,12 @@
 //! What writers get wrong and a reader can put right.
 
 use super::{fault, scan};
+use crate::dicom::convert::to_explicit_little;
 use crate::dicom::sample::{
     self, BIG, EXPLICIT, IMPLICIT, JPEG, declared, element, file, head, implicit, uid,
 };
 use crate::dicom::scan::{Error, Fault, Limits, scan_data_set};
-use crate::dicom::{DataSet, Syntax, Tag};
+use crate::dicom::{DataSet, Syntax, Tag, VR};
 
 const UNDEFINED: u32 = u32::MAX;
 
@@ -85,7 +86,7 @@ fn native_pixels_are_native_whatever_the_label_says() {
     let found = scan(&file(private, &explicit)).unwrap();
     assert_eq!(found.layout.transfer_syntax, uid(private));
     let mut image = sample::image();
-    image.put_bytes(Tag(0x7FE0, 0x0010), crate::dicom::VR::OB, vec![]);
+    image.put_bytes(Tag(0x7FE0, 0x0010), VR::OB, vec![]);
     let found = scan(&file(JPEG, &image.write(Syntax::ExplicitLittle))).unwrap();
     assert_eq!(found.layout.transfer_syntax, uid(JPEG));
 }
@@ -127,11 +128,72 @@ fn new_value_representations_have_the_long_form() {
     let new = element(0x0009, 0x1001, "ZZ", b"1234");
     let data_set = [new.clone(), element(0x0010, 0x0020, "LO", b"P-1 ")].concat();
     assert_eq!(scan(&file(EXPLICIT, &data_set)).unwrap().header, data_set);
-    let mut short = new;
-    short[6] = 4;
-    assert_eq!(fault(&file(EXPLICIT, &short)), Fault::UnknownVr);
-    let letters = element(0x0009, 0x1001, "??", b"1234");
-    assert_eq!(fault(&file(EXPLICIT, &[explicit_start(), letters].concat())), Fault::UnknownVr);
+}
+
+/// What dcm4che and DCMTK read too: the tag tells the representation, or nothing does; the length has two bytes.
+#[test]
+fn unknown_value_representations_in_the_short_form_are_read() {
+    let short = |tag: Tag, vr: &[u8; 2], value: &[u8]| {
+        let length = u16::try_from(value.len()).unwrap().to_le_bytes();
+        let (group, element) = (tag.group().to_le_bytes(), tag.element().to_le_bytes());
+        [&group[..], &element, vr, &length, value].concat()
+    };
+    let (intent, private) = (Tag(0x0008, 0x0068), Tag(0x0009, 0x1001));
+    let (thickness, document) = (Tag(0x0018, 0x0050), Tag(0x0042, 0x0011));
+    for vr in [b"UK", b"RE", b"  ", b"??", b"ob"] {
+        let data_set = [
+            explicit_start(),
+            short(intent, vr, b"FOR PRESENTATION"),
+            short(private, vr, &[1, 2, 3, 4]),
+            element(0x0010, 0x0020, "LO", b"P-1 "),
+            short(thickness, vr, b"1.25"),
+            short(document, vr, &[5, 6]),
+        ]
+        .concat();
+        let found = scan(&file(EXPLICIT, &data_set)).unwrap();
+        assert_eq!(found.header, data_set);
+        let read = DataSet::read(&found.header, Syntax::ExplicitLittle).unwrap();
+        assert_eq!(read.text(intent).as_deref(), Some("FOR PRESENTATION"));
+        assert_eq!(read.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+        let known = [(intent, VR::CS), (private, VR::UN), (thickness, VR::DS), (document, VR::UN)];
+        for (tag, vr) in known {
+            assert_eq!(read.get(tag).map(|element| element.vr), Some(vr));
+        }
+        // Written anew it is what it should have been, on every way.
+        let mut anew = Vec::new();
+        to_explicit_little(&mut &*data_set, &bare(&data_set).layout, &mut anew).unwrap();
+        for written in [anew, read.write(Syntax::ExplicitLittle)] {
+            let marks = [
+                element(0x0008, 0x0068, "CS", b"FOR PRESENTATION"),
+                element(0x0009, 0x1001, "UN", &[1, 2, 3, 4]),
+                element(0x0018, 0x0050, "DS", b"1.25"),
+                element(0x0042, 0x0011, "UN", &[5, 6]),
+            ];
+            for mark in marks {
+                assert!(written.windows(mark.len()).any(|part| part == mark), "{mark:?}");
+            }
+        }
+    }
+    // A wrong guess breaks at the next tag, and a length is held against the rest.
+    let long = [short(private, b"??", &[0, 0, 4, 0, 0, 0]), vec![0xFF; 9]].concat();
+    assert!(scan(&file(EXPLICIT, &[explicit_start(), long].concat())).is_err());
+    let mut cut = [explicit_start(), short(private, b"UK", &[7; 100])].concat();
+    cut.truncate(cut.len() - 1);
+    assert!(matches!(scan(&file(EXPLICIT, &cut)), Err(Error::Truncated)));
+    // Text that was left behind the pixels is none of it.
+    let image = explicit_image();
+    let end = file(EXPLICIT, &image).len() as u64;
+    let text = b"exported by ?? UK ".repeat(10_000);
+    let behind = scan(&file(EXPLICIT, &[image, text].concat())).unwrap();
+    assert_eq!(behind.layout.ends_at, end);
+    // No writer prints this.
+    let binary = [explicit_start(), short(private, &[0x01, 0xC3], b"1234")].concat();
+    assert_eq!(fault(&file(EXPLICIT, &binary)), Fault::UnknownVr);
+}
+
+fn bare(data_set: &[u8]) -> crate::dicom::scan::Scan {
+    let (length, limits) = (data_set.len() as u64, Limits::default());
+    scan_data_set(&mut &*data_set, length, &uid(EXPLICIT), &limits).unwrap()
 }
 
 fn explicit_start() -> Vec<u8> {
