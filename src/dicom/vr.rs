@@ -72,6 +72,12 @@ pub(super) fn of_tag(tag: Tag) -> VR {
     }
 }
 
+/// The same, but an element that names the creator of a private block is known too (PS3.5 7.8.1); UN for no other.
+pub(super) fn of_named(tag: Tag) -> VR {
+    let Tag(group, element) = tag;
+    if group % 2 == 1 && (0x0010..0x0100).contains(&element) { VR::LO } else { of_tag(tag) }
+}
+
 /// The VR of an element that carries none that is known, and is written in the short form.
 pub(super) fn short_of_tag(tag: Tag) -> VR {
     Some(of_tag(tag)).filter(|vr| !is_long(*vr)).unwrap_or(VR::UN)

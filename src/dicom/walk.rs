@@ -77,6 +77,8 @@ struct Frame {
     /// The nearest declared end around it: nothing inside may reach beyond.
     bound: Option<u64>,
     syntax: Syntax,
+    /// Whether nothing has shown yet how the content of an element of VR UN is written.
+    is_presumed: bool,
 }
 
 pub(super) struct Walk<R> {
@@ -249,6 +251,7 @@ impl<R: Read> Walk<R> {
             group @ (0x0000 | 0x0002) => return Err(Fault::WrongGroup(group).at(at)),
             _ => {}
         }
+        let syntax = self.settle(head, tag).unwrap_or(syntax);
         let [.., v0, v1, l0, l1] = *head;
         let (vr, length) = match syntax {
             Syntax::ImplicitLittle => (vr::of_tag(tag), syntax.u32([v0, v1, l0, l1])),
@@ -277,6 +280,32 @@ impl<R: Read> Walk<R> {
         if length == UNDEFINED { self.open(header) } else { self.declared(header) }
     }
 
+    /// The syntax of an element in a sequence that was written as UN, if it is not the one that was presumed: some
+    /// writers put the elements of an explicit data set into it as they were.
+    fn settle(&mut self, head: &[u8; 8], tag: Tag) -> Option<Syntax> {
+        if !self.stack.last()?.is_presumed {
+            return None;
+        }
+        let [.., v0, v1, l0, l1] = *head;
+        let vr = VR::from_binary([v0, v1])?;
+        let fits = |length: u32| self.room(u64::from(length)).is_ok();
+        let is_possible = match vr::is_long(vr) {
+            true => l0 | l1 == 0,
+            false => fits(u32::from(u16::from_le_bytes([l0, l1]))),
+        };
+        // Read as a length, these letters are seldom even, hardly ever those of the dictionary, and many megabytes.
+        let length = u32::from_le_bytes([v0, v1, l0, l1]);
+        let is_likely = vr == vr::of_named(tag) || length % 2 == 1 || !fits(length);
+        if !(is_possible && is_likely) {
+            return None;
+        }
+        let syntax = Syntax::ExplicitLittle;
+        for frame in self.stack.iter_mut().rev().take_while(|frame| frame.is_presumed) {
+            (frame.syntax, frame.is_presumed) = (syntax, false);
+        }
+        Some(syntax)
+    }
+
     /// An element that ends with a delimiter.
     fn open(&mut self, header: Header) -> Result<Step, Error> {
         let pixels = header.tag == Tag(0x7FE0, 0x0010);
@@ -285,7 +314,13 @@ impl<R: Read> Walk<R> {
             VR::UN if pixels => self.push(header, Kind::Fragments, header.syntax),
             VR::SQ => self.push(header, Kind::Sequence, header.syntax),
             // Whatever the data set is, such a value is a sequence in Implicit VR Little Endian (PS3.5 6.2.2).
-            VR::UN => self.push(header, Kind::Sequence, Syntax::ImplicitLittle),
+            VR::UN if header.syntax != Syntax::ImplicitLittle => {
+                let step = self.push(header, Kind::Sequence, Syntax::ImplicitLittle)?;
+                if let Some(frame) = self.stack.last_mut() {
+                    frame.is_presumed = true;
+                }
+                Ok(step)
+            }
             _ if header.syntax == Syntax::ImplicitLittle => {
                 self.push(header, Kind::Sequence, header.syntax)
             }
@@ -337,8 +372,9 @@ impl<R: Read> Walk<R> {
         if let (Kind::Item, Some(sequence)) = (kind, self.stack.last_mut()) {
             sequence.items = sequence.items.saturating_add(1);
         }
+        let is_presumed = self.stack.last().is_some_and(|frame| frame.is_presumed);
         let (tag, items) = (header.tag, 0);
-        self.stack.push(Frame { kind, tag, begins, items, ends, bound, syntax });
+        self.stack.push(Frame { kind, tag, begins, items, ends, bound, syntax, is_presumed });
         Ok(match kind {
             Kind::Sequence => Step::SequenceBegins(header),
             Kind::Item => Step::ItemBegins(header),

@@ -191,6 +191,63 @@ fn unknown_value_representations_in_the_short_form_are_read() {
     assert_eq!(fault(&file(EXPLICIT, &binary)), Fault::UnknownVr);
 }
 
+/// dcm4che issue 159: a sequence of unknown representation, its elements as they were in the explicit data set.
+#[test]
+fn unknown_sequences_may_be_explicit_inside() {
+    let unknown = |inside: &[u8], length: Option<usize>| {
+        let item = head(0xFFFE, 0xE000, length.map_or(UNDEFINED, |n| u32::try_from(n).unwrap()));
+        let end = [head(0xFFFE, 0xE00D, 0), head(0xFFFE, 0xE0DD, 0)].concat();
+        let end = if length.is_some() { &end[8..] } else { &end[..] };
+        [&declared(0x0010, 0x2202, "UN", UNDEFINED as usize), &item, inside, end].concat()
+    };
+    let code = [
+        element(0x0008, 0x0100, "SH", b"G-A100"),
+        element(0x0008, 0x0102, "SH", b""),
+        element(0x0009, 0x0010, "LO", b"MAKER "),
+        element(0x0009, 0x1001, "DS", b"1.5 "),
+        element(0x0040, 0xA730, "SQ", &head(0xFFFE, 0xE000, 0)),
+    ]
+    .concat();
+    let private = [element(0x0009, 0x1001, "LO", b"private "), code[..14].to_vec()].concat();
+    let rest = [
+        element(0x0010, 0x0020, "LO", b"P-1 "),
+        // So much that the letters would fit as a length.
+        element(0x7FE0, 0x0010, "OW", &vec![3; 1 << 20]),
+    ]
+    .concat();
+    for (inside, length, tag) in [
+        (&code, None, Tag(0x0008, 0x0100)),
+        (&code, Some(code.len()), Tag(0x0008, 0x0100)),
+        (&private, Some(private.len()), Tag(0x0009, 0x1001)),
+    ] {
+        let data_set = [explicit_start(), unknown(inside, length), rest.clone()].concat();
+        let found = scan(&file(EXPLICIT, &data_set)).unwrap();
+        assert!(found.layout.pixel_data.is_some());
+        let read = DataSet::read(&found.header, Syntax::ExplicitLittle).unwrap();
+        assert_eq!(read.text(Tag(0x0010, 0x0020)).as_deref(), Some("P-1"));
+        let items = read.items(Tag(0x0010, 0x2202));
+        assert!(items[0].text(tag).is_some());
+        let expected = DataSet::read(inside, Syntax::ExplicitLittle).unwrap();
+        assert!(items[0] == expected);
+        let mut anew = Vec::new();
+        to_explicit_little(&mut &*data_set, &bare(&data_set).layout, &mut anew).unwrap();
+        for written in [anew, read.write(Syntax::ExplicitLittle)] {
+            let again = DataSet::read(&written, Syntax::ExplicitLittle).unwrap();
+            assert!(again.items(Tag(0x0010, 0x2202)) == items);
+            assert!(written.windows(6).any(|part| part == b"\x10\0\x02\x22SQ"));
+        }
+    }
+    // Letters that are a length stay one.
+    let implicit = implicit(0x0008, 0x0104, &vec![b'a'; 0x544C]);
+    for length in [None, Some(implicit.len())] {
+        let data_set = [explicit_start(), unknown(&implicit, length), rest.clone()].concat();
+        let found = scan(&file(EXPLICIT, &data_set)).unwrap();
+        let read = DataSet::read(&found.header, Syntax::ExplicitLittle).unwrap();
+        let item = &read.items(Tag(0x0010, 0x2202))[0];
+        assert_eq!(item.iter().count(), 1, "{length:?}");
+    }
+}
+
 fn bare(data_set: &[u8]) -> crate::dicom::scan::Scan {
     let (length, limits) = (data_set.len() as u64, Limits::default());
     scan_data_set(&mut &*data_set, length, &uid(EXPLICIT), &limits).unwrap()
