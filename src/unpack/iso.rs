@@ -96,6 +96,7 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
         left: 0,
         files: HashSet::new(),
         whole: true,
+        has_udf: false,
     };
     if mark(&mut image.reader)? == Some(*b"BEA01") {
         container.remark(desk.ledger, UDF);
@@ -137,10 +138,14 @@ pub(super) fn unpack(container: &Container<'_>, desk: &mut Desk<'_, '_>) -> Resu
             }
         }
     }
+    let is_elsewhere = image.has_udf && desk.ledger.found.instances.len() == first;
     match (image.whole, is_empty) {
         (false, _) => container.remark(desk.ledger, DAMAGED),
-        (true, true) => container.remark(desk.ledger, EMPTY),
-        (true, false) => {}
+        (true, true) if !is_elsewhere => container.remark(desk.ledger, EMPTY),
+        (true, _) => {}
+    }
+    if is_elsewhere {
+        container.remark(desk.ledger, UDF);
     }
     desk.ledger.close(medium, first);
     Ok(())
@@ -155,18 +160,28 @@ struct Image {
     left: u64,
     files: HashSet<Vec<(u64, u64)>>,
     whole: bool,
+    /// Whether there is a UDF tree beside those that are walked; on a bridge disc it lists the same files.
+    has_udf: bool,
 }
 
 impl Image {
     /// The trees of the image, the one with the better names first.
     fn roots(&mut self) -> Result<Vec<(Names, Folder)>, Error> {
         let mut roots = Vec::new();
+        let mut is_over = false;
         for number in DESCRIPTORS_AT..DESCRIPTORS_AT + DESCRIPTORS {
             let Some(sector) = self.read(number.saturating_mul(SECTOR), SECTOR)? else {
                 break;
             };
-            if sector.get(1..6) != Some(b"CD001") {
-                break;
+            match sector.get(1..6) {
+                Some(b"CD001") if !is_over => {}
+                // Behind the end of the ISO descriptors those of UDF begin (ECMA-167 2/8.3).
+                Some(b"BEA01" | b"BOOT2" | b"CD001") => continue,
+                Some(b"NSR02" | b"NSR03") => {
+                    self.has_udf = true;
+                    break;
+                }
+                _ => break,
             }
             let names = match sector.first() {
                 Some(1) => Names::Plain,
@@ -174,7 +189,10 @@ impl Image {
                     Some(b"%/@" | b"%/C" | b"%/E") => Names::Joliet,
                     _ => continue,
                 },
-                Some(255) => break,
+                Some(255) => {
+                    is_over = true;
+                    continue;
+                }
                 _ => continue,
             };
             let record = sector.get(156..190).and_then(Record::parse);

@@ -365,6 +365,46 @@ fn folders_of_an_image_count_while_they_are_read() {
     assert_eq!(world.unpack_one("cd.iso", &usual_image()).unwrap().instances.len(), 2);
 }
 
+/// An image of both systems: behind the ISO descriptors stand those of UDF, and then the ISO root, moved there.
+fn bridge(root: &[Vec<u8>], files: &[&[u8]], nsr: &[u8; 5]) -> Vec<u8> {
+    let (sector, mut bytes) = (2048, image(&[], &[], files));
+    for (number, mark) in [(18, b"BEA01"), (19, nsr)] {
+        bytes[number * sector + 1..][..5].copy_from_slice(mark);
+    }
+    let (at, records) = (bytes.len() / sector, root.concat());
+    bytes.extend(records);
+    bytes.resize((at + 1) * sector, 0);
+    let root = record(u32::try_from(at).unwrap(), 2048, 2, &[0]);
+    bytes[16 * sector + 156..][..root.len()].copy_from_slice(&root);
+    bytes
+}
+
+#[test]
+fn an_image_whose_files_are_in_udf_alone_is_told_as_such() {
+    let told = |image: &[u8]| {
+        let world = World::new();
+        let unpacked = world.unpack_one("cd.iso", image).unwrap();
+        let reasons: Vec<_> =
+            aside(&unpacked).into_iter().map(|(_, reason)| reason.to_owned()).collect();
+        (unpacked.instances.len(), reasons.iter().filter(|r| r.contains("UDF")).count(), reasons)
+    };
+    let one = object(1);
+    let readme: &[u8] = b"This disc needs a UDF reader.";
+    let file = |bytes: &[u8], name| record(20, u32::try_from(bytes.len()).unwrap(), 0, name);
+    for nsr in [b"NSR02", b"NSR03"] {
+        let stub = bridge(&[file(readme, b"README.;1")], &[readme], nsr);
+        let (instances, udf, _) = told(&stub);
+        assert_eq!((instances, udf), (0, 1));
+        let (instances, udf, reasons) = told(&bridge(&[], &[], nsr));
+        assert_eq!((instances, udf, reasons.len()), (0, 1, 1), "{reasons:?}");
+        // What ISO lists too is read, and nothing is missing.
+        let (instances, udf, reasons) = told(&bridge(&[file(&one, b"IM1.;1")], &[&one], nsr));
+        assert_eq!((instances, udf, reasons.len()), (1, 0, 0), "{reasons:?}");
+    }
+    let (_, udf, reasons) = told(&bridge(&[file(readme, b"README.;1")], &[readme], b"\0\0\0\0\0"));
+    assert_eq!(udf, 0, "{reasons:?}");
+}
+
 #[test]
 fn folders_of_an_image_stop_at_once() {
     let world = World::new();
