@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::import::ImportId;
+pub use crate::spool::Left;
 use crate::spool::{self, Spool};
 
 /// Nothing is kept longer than a week: the maximum of `retention.limit`, and its default.
@@ -46,22 +47,10 @@ impl RetentionSection {
     }
 }
 
-/// What is left of an import whose key is destroyed.
-#[derive(Debug)]
-pub enum Left {
-    Nothing,
-    /// Files that could not be removed, and why. Nobody can read them any more, and the next start tries again.
-    Files(spool::Error),
-}
-
 /// Destroys the key of an import, then removes its bytes. Blocking; succeeds if they are gone already.
 ///
 /// # Errors
-/// If its key still lives; it may be tried again.
+/// If its key may still live, on the device at least; it may be tried again.
 pub fn purge(spool: &Spool, import: ImportId) -> Result<Left, spool::Error> {
-    match spool.destroy(import) {
-        Ok(()) => Ok(Left::Nothing),
-        Err(error) if spool.is_keyless(import) => Ok(Left::Files(error)),
-        Err(error) => Err(error),
-    }
+    spool.destroy(import)
 }

@@ -58,6 +58,14 @@ struct Inner {
     cache: Mutex<Cache>,
 }
 
+/// What is left of a key that is destroyed.
+#[derive(Debug)]
+pub enum Remains {
+    Nothing,
+    /// A file of noise that could not be removed, and why.
+    File(Error),
+}
+
 /// Keys in use. At most one for each key file, and a key file lives a week at most.
 #[derive(Default)]
 struct Cache {
@@ -171,7 +179,10 @@ impl Vault {
 
     /// Overwrites, syncs and removes the wrapped key, and makes every handle to it useless. Succeeds if it is
     /// gone already. Blocking.
-    pub fn destroy(&self, import: ImportId) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If the device may still hold the key. It has to be tried again; the handles are useless all the same.
+    pub fn destroy(&self, import: ImportId) -> Result<Remains, Error> {
         self.forget(import);
         let result = wrapped::erase(&self.0.folder, import);
         // Once more: a handle may have been made from the file while it was being overwritten.

@@ -45,7 +45,7 @@ pub use stream::AsyncPack;
 use blocks::BlockFile;
 
 use crate::import::{Blob, ImportId};
-use crate::seal::{FolderId, ImportKey, KeysFolder, Vault, place};
+use crate::seal::{FolderId, ImportKey, KeysFolder, Remains, Vault, place};
 
 /// Held locked as long as the spool is open.
 const LOCK: &str = "lock";
@@ -71,6 +71,24 @@ struct Inner {
 pub struct Usage {
     pub used: u64,
     pub free: u64,
+}
+
+/// What is left of an import whose key is destroyed.
+#[derive(Debug)]
+pub enum Left {
+    Nothing,
+    /// Files that could not be removed, and why. Nobody can read them any more, and the next start tries again.
+    Files(Error),
+}
+
+/// The key of an import, as far as can be told without trying to destroy it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFile {
+    /// It is there, or a fault in reading it says nothing.
+    There,
+    /// Noise: its destruction was begun, and may not have reached the device.
+    Overwritten,
+    Missing,
 }
 
 impl Spool {
@@ -136,23 +154,37 @@ impl Spool {
     }
 
     /// Destroys the key first, then removes the packs. Succeeds if they are gone already.
-    pub fn destroy(&self, import: ImportId) -> Result<(), Error> {
-        self.0.vault.destroy(import)?;
+    ///
+    /// # Errors
+    /// If the device may still hold the key; it may be tried again.
+    pub fn destroy(&self, import: ImportId) -> Result<Left, Error> {
+        let remains = self.0.vault.destroy(import)?;
+        Ok(match (self.remove_packs(import), remains) {
+            (Err(error), _) => Left::Files(error.into()),
+            (Ok(()), Remains::File(error)) => Left::Files(error.into()),
+            (Ok(()), Remains::Nothing) => Left::Nothing,
+        })
+    }
+
+    fn remove_packs(&self, import: ImportId) -> Result<(), place::Error> {
         let folder = self.folder_of(import);
         match fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(place::explain(&folder, source).into());
+                return Err(place::explain(&folder, source));
             }
             _ => {}
         }
-        place::sync_folder(&self.0.folder)
-            .map_err(|source| place::explain(&self.0.folder, source).into())
+        place::sync_folder(&self.0.folder).map_err(|source| place::explain(&self.0.folder, source))
     }
 
-    /// Whether the key of an import is gone for good; a fault in reading it says nothing. Blocking.
-    pub fn is_keyless(&self, import: ImportId) -> bool {
+    /// What the key file of an import says. Blocking.
+    pub fn key_file(&self, import: ImportId) -> KeyFile {
         use crate::seal::Error::{Destroyed, Unknown};
-        matches!(self.0.vault.get(import), Err(Unknown(_) | Destroyed(_)))
+        match self.0.vault.get(import) {
+            Err(Unknown(_)) => KeyFile::Missing,
+            Err(Destroyed(_)) => KeyFile::Overwritten,
+            Ok(_) | Err(_) => KeyFile::There,
+        }
     }
 
     /// The folder of keys as this start has found it.

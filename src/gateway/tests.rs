@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, Moment};
-use crate::import::{Actor, ImportId, Link, Request, State};
+use crate::import::{Actor, End, ImportId, Link, Request, State};
 use crate::pipeline::Refusal;
 
 fn config(home: &Path) -> Config {
@@ -93,6 +93,62 @@ async fn a_key_that_cannot_be_destroyed_is_tried_again_without_a_flood() {
     std::fs::remove_dir(&key).unwrap();
     clock.advance(Duration::from_secs(60));
     until("it is not tried again", || gateway.pipeline.import(id).is_none()).await;
+    gateway.stop().await.unwrap();
+}
+
+fn key_of(config: &Config, id: ImportId) -> PathBuf {
+    config.below("keys").join(format!("{id}.key"))
+}
+
+/// Puts in the place of a key what takes noise, gives noise, and cannot be synced: as a disk that fails.
+fn fail_disk_under(key: &Path) {
+    std::fs::remove_file(key).unwrap();
+    std::os::unix::fs::symlink("/dev/urandom", key).unwrap();
+}
+
+/// The disk is well again, and has the noise.
+fn mend_disk_under(key: &Path) {
+    std::fs::remove_file(key).unwrap();
+    std::fs::write(key, [0x5a; 69]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_noise_is_not_on_the_device_is_destroyed_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let id = failed(&gateway).await;
+    let key = key_of(&config, id);
+    fail_disk_under(&key);
+    let actor = || Actor("test".into());
+    let refused = gateway.pipeline.erase(id, actor()).await.unwrap_err().to_string();
+    assert!(refused.contains("could not be destroyed"), "{refused}");
+    assert!(gateway.pipeline.tombstones().is_empty());
+    // An event of an import without a key cannot be kept, and would end everything.
+    let refused = gateway.pipeline.retry(id, actor()).await;
+    assert!(matches!(refused, Err(Refusal::NotNow(_))), "{refused:?}");
+    mend_disk_under(&key);
+    clock.advance(Duration::from_secs(60));
+    until("it is not tried again", || gateway.pipeline.import(id).is_none()).await;
+    assert_eq!(gateway.pipeline.tombstones()[0].end, End::Erased);
+    assert_eq!(keys(&config), 0);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_were_overwritten_are_destroyed_at_the_next_start() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let dead = [failed(&gateway).await, failed(&gateway).await];
+    let alive = failed(&gateway).await;
+    gateway.stop().await.unwrap();
+    dead.iter().for_each(|id| mend_disk_under(&key_of(&config, *id)));
+    let gateway = started(&config, &clock).await;
+    let stones = gateway.pipeline.tombstones();
+    assert!(stones.len() == 2 && stones.iter().all(|stone| dead.contains(&stone.id)));
+    assert_eq!(keys(&config), 1);
+    assert!(gateway.pipeline.import(alive).is_some());
     gateway.stop().await.unwrap();
 }
 

@@ -12,7 +12,7 @@ use crate::expire::{self, Left};
 use crate::import::{Action, Counts, End, Event, Import, ImportId, Stop, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::seal::KeysFolder;
-use crate::spool::Spool;
+use crate::spool::{KeyFile, Spool};
 
 /// So long a gateway may have gone on after the last reading that its journal holds.
 const RAN_ON: Duration = Duration::from_secs(5 * 60);
@@ -102,17 +102,23 @@ pub(super) fn recover(mut recovered: Recovered, spool: &Spool, now: Moment) -> R
         }
     }
     verify::tell(&accounts);
-    let (keyless, unreadable): (Vec<_>, Vec<_>) =
-        take(&mut recovered.unreadable).into_iter().partition(|(id, _)| spool.is_keyless(*id));
-    for (id, reason) in unreadable {
-        // Its key is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
-        recovery.alarms.push(format!(
-            "the records of import {id} cannot be read ({reason}); restore the journal from a backup, or erase the \
-             import"
-        ));
-        recovery.unreadable.push(id);
+    let mut keyless = vec![];
+    for (id, reason) in take(&mut recovered.unreadable) {
+        match spool.key_file(id) {
+            // Only we write noise there, so it is a death that was begun, however many there are; whether the noise is
+            // on the device is not known, so it is written again.
+            KeyFile::Overwritten => bury(&mut recovery, spool, id, now),
+            KeyFile::Missing => keyless.push(id),
+            // It is alive, or cannot be asked for now, so a copy of the store may still help: nothing is thrown away.
+            KeyFile::There => {
+                recovery.alarms.push(format!(
+                    "the records of import {id} cannot be read ({reason}); restore the journal from a backup, or \
+                     erase the import"
+                ));
+                recovery.unreadable.push(id);
+            }
+        }
     }
-    let keyless: Vec<_> = keyless.into_iter().map(|(id, _)| id).collect();
     let folder = match (&recovered.keys, spool.keys_folder()) {
         (Some(known), KeysFolder::Named(found)) if known == found => Folder::Known,
         (Some(_), _) => Folder::Other,

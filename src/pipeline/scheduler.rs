@@ -120,6 +120,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         held: VecDeque::new(),
         slots: recovery.slots,
         unreadable,
+        dying: HashMap::new(),
         running: JoinSet::new(),
         due: DueIndex::default(),
         looked: now,
@@ -152,8 +153,6 @@ pub(super) struct Slot {
     pub(super) brake: Brake,
     /// Passed by every object that comes in from a peer; shut with the receiving.
     pub(super) gate: Arc<Gate>,
-    /// Not buried again before then, because it failed.
-    pub(super) bury_after: Option<Moment>,
     /// Where its objects go, opened once and not for each object.
     pub(super) spool: Option<ImportSpool>,
 }
@@ -168,6 +167,9 @@ struct Scheduler {
     slots: HashMap<ImportId, Slot>,
     /// Imports that are nothing but a key any more, and when it dies.
     unreadable: Vec<(ImportId, Moment)>,
+    /// Imports whose destruction was begun and did not succeed, how they end, and when it is tried again. They take no
+    /// event: it could not be sealed.
+    dying: HashMap<ImportId, (End, Moment)>,
     running: JoinSet<()>,
     due: DueIndex,
     looked: Moment,
@@ -280,6 +282,11 @@ impl Scheduler {
     }
 
     fn apply(&mut self, id: ImportId, event: Event, turn: &mut Turn) -> Result<(), Refusal> {
+        if self.dying.contains_key(&id) {
+            return Err(Refusal::NotNow(
+                "the import is being destroyed, which the disk has not taken yet; it is tried again by itself".into(),
+            ));
+        }
         let now = self.shared.clock.now();
         let (actions, before, after, shuts) = {
             let mut imports = self.imports();

@@ -11,7 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::key::{ImportKey, random_nonce};
-use super::{Error, KEY_LEN, NONCE_LEN, TAG_LEN, place};
+use super::{Error, KEY_LEN, NONCE_LEN, Remains, TAG_LEN, place};
 use crate::import::ImportId;
 
 const MAGIC: &[u8; 8] = b"LOTSEKEY";
@@ -76,6 +76,10 @@ fn unwrap(master: &LessSafeKey, import: ImportId, bytes: &mut [u8]) -> Result<Im
     let damaged = || Error::Damaged(import);
     let (magic, rest) = bytes.split_at_mut_checked(MAGIC.len()).ok_or_else(damaged)?;
     let (version, rest) = rest.split_first_mut().ok_or_else(damaged)?;
+    // What a file system leaves of a file that it lost; noise does not look like that.
+    if magic.iter().all(|byte| *byte == 0) {
+        return Err(damaged());
+    }
     if magic != MAGIC {
         // Overwritten by `erase`, which did not come to the removal.
         return Err(Error::Destroyed(import));
@@ -110,22 +114,39 @@ fn is_whole(folder: &Path, import: ImportId) -> bool {
 }
 
 /// Overwrites with random bytes, syncs, removes, syncs the folder.
-pub(super) fn erase(folder: &Path, import: ImportId) -> Result<(), Error> {
+///
+/// # Errors
+/// If the noise may not be on the device: what a file says that was written and not synced is no proof, and the
+/// device may hold the key still.
+pub(super) fn erase(folder: &Path, import: ImportId) -> Result<Remains, Error> {
+    erase_by(folder, import, |path| fs::remove_file(path))
+}
+
+fn erase_by(
+    folder: &Path,
+    import: ImportId,
+    remove: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<Remains, Error> {
     let path = path(folder, import);
-    match OpenOptions::new().write(true).open(&path) {
-        Ok(mut file) => {
-            let mut noise = [0; FILE_LEN];
-            SystemRandom::new().fill(&mut noise).map_err(|_| Error::Random)?;
-            file.rewind()
-                .and_then(|()| file.write_all(&noise))
-                .and_then(|()| file.sync_all())
-                .and_then(|()| fs::remove_file(&path))
-                .map_err(|source| Error::Io { path: path.clone(), source })?;
+    let failed = |source| Error::Io { path: path.clone(), source };
+    let mut file = match OpenOptions::new().write(true).open(&path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            // It may have been removed a moment ago, and come back with the power.
+            place::sync_folder(folder).map_err(failed)?;
+            return Ok(Remains::Nothing);
         }
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(place::explain(&path, source).into()),
-    }
-    place::sync_folder(folder).map_err(|source| Error::Io { path, source })
+    };
+    let mut noise = [0; FILE_LEN];
+    SystemRandom::new().fill(&mut noise).map_err(|_| Error::Random)?;
+    file.rewind()
+        .and_then(|()| file.write_all(&noise))
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
+    // The key is gone, whatever becomes of the file.
+    let removed = remove(&path).and_then(|()| place::sync_folder(folder));
+    Ok(removed.map_or_else(|source| Remains::File(failed(source)), |()| Remains::Nothing))
 }
 
 /// Imports with a key file; files of other names are not ours to judge.
@@ -153,4 +174,36 @@ fn context(import: ImportId) -> [u8; MAGIC.len() + 1 + 16] {
     let parts = MAGIC.iter().chain(&[VERSION]).chain(import.as_bytes());
     bytes.iter_mut().zip(parts).for_each(|(into, from)| *into = *from);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::key;
+
+    #[test]
+    fn a_key_is_destroyed_once_its_noise_is_on_the_device() {
+        let at = tempfile::tempdir().unwrap();
+        let (folder, import) = (at.path(), ImportId::new());
+        let master = key::cipher(&[1; KEY_LEN]).unwrap();
+        write(folder, &master, &ImportKey::generate(import).unwrap()).unwrap();
+        // The file stays.
+        let refused = |_: &Path| Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(erase_by(folder, import, refused), Ok(Remains::File(_))));
+        assert!(matches!(read(folder, &master, import), Err(Error::Destroyed(_))));
+        assert!(matches!(erase(folder, import), Ok(Remains::Nothing)));
+        assert!(matches!(erase(folder, import), Ok(Remains::Nothing)));
+        // What takes noise, gives noise, and cannot be synced.
+        std::os::unix::fs::symlink("/dev/urandom", path(folder, import)).unwrap();
+        assert!(matches!(read(folder, &master, import), Err(Error::Destroyed(_))));
+        assert!(matches!(erase(folder, import), Err(Error::Io { .. })));
+        assert_eq!(list(folder).unwrap(), [import], "it can be tried again");
+        // Nor is it gone for what is not there, with its folder.
+        let away = folder.join("away");
+        assert!(matches!(erase(&away, import), Err(Error::Io { .. })));
+        // What a file system lost was not destroyed by us.
+        fs::remove_file(path(folder, import)).unwrap();
+        fs::write(path(folder, import), [0; FILE_LEN]).unwrap();
+        assert!(matches!(read(folder, &master, import), Err(Error::Damaged(_))));
+    }
 }

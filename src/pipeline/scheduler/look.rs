@@ -32,7 +32,7 @@ impl Scheduler {
                 Due::Death(_) => {}
             }
         }
-        turn.deaths.extend(self.dying(now).into_iter().map(|(id, end)| (id, end, None)));
+        turn.deaths.extend(self.due_to_die(now).into_iter().map(|(id, end)| (id, end, None)));
         self.watch_clocks(now);
         self.settle_slow(now);
         self.keep_clock(now).await
@@ -45,17 +45,18 @@ impl Scheduler {
         ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
     }
 
-    /// What has to die now.
-    pub(super) fn dying(&self, now: Moment) -> Vec<(ImportId, End)> {
-        let waits = |id: &ImportId| self.slots.get(id).and_then(|slot| slot.bury_after);
+    /// What has to die now. What could not be destroyed waits for its turn.
+    pub(super) fn due_to_die(&self, now: Moment) -> Vec<(ImportId, End)> {
         let known = self.ripe(now).into_iter().filter_map(|(id, due)| match due {
             Due::Death(end) => Some((id, end)),
             Due::Work | Due::Quiet | Due::Long => None,
         });
         let unreadable = self.unreadable.iter().filter(|(_, death)| now.reached(*death));
-        known
-            .chain(unreadable.map(|(id, _)| (*id, End::Expired)))
-            .filter(|(id, _)| waits(id).is_none_or(|due| now.reached(due)))
+        let first = known.chain(unreadable.map(|(id, _)| (*id, End::Expired)));
+        let again = self.dying.iter().filter(|(_, (_, again))| now.reached(*again));
+        first
+            .filter(|(id, _)| !self.dying.contains_key(id))
+            .chain(again.map(|(id, (end, _))| (*id, *end)))
             .collect()
     }
 

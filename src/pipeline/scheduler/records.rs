@@ -51,10 +51,10 @@ impl Scheduler {
             let now = self.shared.clock.now();
             self.keep_clock(now).await?;
             let mut dead = Vec::new();
-            for (id, end) in self.dying(now) {
-                if self.bury(id, end).await?.is_ok() {
-                    dead.push(id);
-                }
+            for (id, end) in self.due_to_die(now) {
+                // Whether it succeeded or not: what its key would seal is not kept any more.
+                let _ = self.bury(id, end).await?;
+                dead.push(id);
             }
             dead.extend(self.erase_meanwhile().await?);
             if !dead.is_empty() {
@@ -83,9 +83,7 @@ impl Scheduler {
                 continue;
             };
             let buried = self.bury(id, End::Erased).await?;
-            if buried.is_ok() {
-                dead.push(id);
-            }
+            dead.push(id);
             if let Some(reply) = reply {
                 let _ = reply.send(buried);
             }
@@ -165,23 +163,30 @@ impl Scheduler {
         let now = self.shared.clock.now();
         let destroyed = match self.disk(destroyed).await {
             Ok(Ok(Some(left))) => Ok(left),
-            Ok(Ok(None)) => return Ok(Err(Refusal::Unknown)),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(None)) => {
+                self.dying.remove(&id);
+                return Ok(Err(Refusal::Unknown));
+            }
+            Ok(Err(error)) => Err(format!(
+                "the key of import {id} could not be destroyed ({error}); look at the disk of the keys, it is tried \
+                 again by itself"
+            )),
             Err(_) => Err("destroying the key broke off; look into the log".to_owned()),
         };
-        let left = match destroyed {
-            Ok(left) => left,
-            Err(sentence) => {
-                // The import stays; one whose time has come is tried again after a while.
-                self.shared.note(id, "Expire", &sentence);
-                self.slots.entry(id).or_default().bury_after = Some(now.after(BURY_WAIT));
-                return Ok(Err(Refusal::NotNow(sentence)));
-            }
-        };
+        // Whether it succeeded or not: handles to the key are useless.
         if let Some(slot) = self.slots.get(&id) {
             slot.brake.cancel();
             slot.gate.shut();
         }
+        let left = match destroyed {
+            Ok(left) => left,
+            Err(sentence) => {
+                // It stays in the records until the device has taken it.
+                self.shared.note(id, "Expire", &sentence);
+                self.dying.insert(id, (end, now.after(BURY_WAIT)));
+                return Ok(Err(Refusal::NotNow(sentence)));
+            }
+        };
         let tombstone = Tombstone {
             id,
             kind: import.as_ref().map(|import| import.kind.clone()),
@@ -205,6 +210,7 @@ impl Scheduler {
             ));
         }
         self.slots.remove(&id);
+        self.dying.remove(&id);
         self.imports().remove(&id);
         self.due.remove(id);
         self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
