@@ -81,6 +81,15 @@ pub enum Left {
     Files(Error),
 }
 
+impl Left {
+    /// For those whom nobody waits for.
+    pub fn log(&self, import: ImportId) {
+        if let Self::Files(error) = self {
+            tracing::warn!(%import, %error, "the files of an import without a key stay; the next start removes them");
+        }
+    }
+}
+
 /// The key of an import, as far as can be told without trying to destroy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFile {

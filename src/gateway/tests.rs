@@ -153,6 +153,49 @@ async fn keys_that_were_overwritten_are_destroyed_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_start_cannot_destroy_is_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let dead = failed(&gateway).await;
+    let actor = Actor("test".into());
+    let upload = gateway.pipeline.begin_upload(Request::default(), actor, 0).await.unwrap();
+    let never_acknowledged = upload.id;
+    drop(upload);
+    gateway.stop().await.unwrap();
+    let both = [dead, never_acknowledged].map(|id| key_of(&config, id));
+    both.iter().for_each(|key| fail_disk_under(key));
+    let gateway = started(&config, &clock).await;
+    assert_eq!(keys(&config), 2);
+    assert!(gateway.pipeline.tombstones().is_empty(), "its records are all that tells of it");
+    both.iter().for_each(|key| mend_disk_under(key));
+    clock.advance(Duration::from_secs(60));
+    until("they are not tried again", || keys(&config) == 0).await;
+    until("no tombstone", || gateway.pipeline.tombstones().iter().any(|t| t.id == dead)).await;
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_an_abandoned_upload_is_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let actor = Actor("test".into());
+    let upload = gateway.pipeline.begin_upload(Request::default(), actor, 0).await.unwrap();
+    let key = key_of(&config, upload.id);
+    fail_disk_under(&key);
+    gateway.pipeline.abandon_upload(upload).await;
+    assert_eq!(keys(&config), 1);
+    mend_disk_under(&key);
+    // Once it has failed for the scheduler too.
+    let noted = || gateway.pipeline.snapshot().last_errors.iter().any(|e| e.stage == "Expire");
+    until("the scheduler does not know of it", || noted() || keys(&config) == 0).await;
+    clock.advance(Duration::from_secs(60));
+    until("it is not tried again", || keys(&config) == 0).await;
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_ends_with_its_key_though_its_files_stay() {
     let home = tempfile::tempdir().unwrap();
     let (config, clock) = (config(home.path()), clock());

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::{Gate, Paused, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
-use crate::expire::{self, Left};
+use crate::expire;
 use crate::fetch::Moves;
 use crate::forward::HeldBack;
 use crate::import::{
@@ -236,8 +236,10 @@ impl Pipeline {
         let (spool, id) = (self.shared.spool.clone(), upload.id);
         drop(upload);
         let destroyed = tokio::task::spawn_blocking(move || expire::purge(&spool, id)).await;
-        if !matches!(destroyed, Ok(Ok(Left::Nothing))) {
-            tracing::warn!(import = %id, "an abandoned upload could not be removed; the next start will");
+        match destroyed {
+            Ok(Ok(left)) => left.log(id),
+            // Its key lives: the scheduler tries again until it does not.
+            Ok(Err(_)) | Err(_) => drop(self.send(Command::Erase { id, reply: None }).await),
         }
     }
 

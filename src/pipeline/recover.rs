@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::scheduler::Slot;
 use super::verify;
 use crate::clock::{Moment, Reading};
-use crate::expire::{self, Left};
+use crate::expire;
 use crate::import::{Action, Counts, End, Event, Import, ImportId, Stop, Tombstone};
 use crate::journal::{Entry, Recovered};
 use crate::seal::KeysFolder;
@@ -30,6 +30,8 @@ pub(super) struct Recovery {
     pub(super) lost: Vec<Tombstone>,
     /// Imports whose key is alive but whose records can't be used; they die like all others.
     pub(super) unreadable: Vec<ImportId>,
+    /// Imports whose key is to be destroyed and could not be, which is to be tried again.
+    pub(super) dying: Vec<ImportId>,
     pub(super) alarms: Vec<String>,
     pub(super) loss: Loss,
     /// Whether the folder of keys is to be the one that later starts expect.
@@ -184,8 +186,11 @@ impl Start<'_> {
     /// Of what the spool holds, that which no record tells of.
     fn clear_orphans(&self, keyed: Vec<ImportId>, recovery: &mut Recovery) {
         let keeps = self.recovered.keeps_orphans;
-        let kept =
-            |id: &ImportId| recovery.imports.contains_key(id) || recovery.unreadable.contains(id);
+        let kept = |id: &ImportId| {
+            recovery.imports.contains_key(id)
+                || recovery.unreadable.contains(id)
+                || recovery.dying.contains(id)
+        };
         let orphans: Vec<_> = keyed.into_iter().filter(|id| !kept(id)).collect();
         if orphans.is_empty() && recovery.unreadable.is_empty() {
             if self.folder != Folder::Known {
@@ -221,7 +226,7 @@ impl Start<'_> {
             recovery.loss = Loss::Keep;
         } else {
             // Uploads that were never acknowledged.
-            orphans.into_iter().for_each(|id| remove(self.spool, id));
+            orphans.into_iter().for_each(|id| _ = remove(recovery, self.spool, id));
         }
     }
 }
@@ -246,11 +251,14 @@ fn came_after(id: ImportId, reading: &Reading) -> bool {
 /// Ends a death that was cut short behind the key: the packs go after it. What had become of it was sealed with the
 /// key, so it may have been one whose time was over before everything was delivered.
 fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
-    remove(spool, id);
+    let key = remove(recovery, spool, id);
     recovery.alarms.push(format!(
         "the gateway was cut off while it destroyed import {id}, and nobody can tell any more whether everything of it \
          was delivered; if no person erased it, look for it at its destination, and fetch it again if it is not there"
     ));
+    if key == Key::Lives {
+        return;
+    }
     let tombstone = Tombstone {
         id,
         kind: None,
@@ -263,16 +271,24 @@ fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
     recovery.lost.push(tombstone);
 }
 
-fn remove(spool: &Spool, id: ImportId) {
+/// What a start has come to that destroys a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Destroyed,
+    Lives,
+}
+
+/// Destroys what is left of an import; if its key lives, it is tried again.
+fn remove(recovery: &mut Recovery, spool: &Spool, id: ImportId) -> Key {
     match expire::purge(spool, id) {
-        Ok(Left::Nothing) => {}
-        Ok(Left::Files(error)) => {
-            tracing::warn!(import = %id, %error, "the files of an import without a key could not be removed");
-        }
+        Ok(left) => left.log(id),
         Err(error) => {
-            tracing::error!(import = %id, %error, "an orphaned key could not be destroyed");
+            tracing::error!(import = %id, %error, "a key could not be destroyed; it is tried again");
+            recovery.dying.push(id);
+            return Key::Lives;
         }
     }
+    Key::Destroyed
 }
 
 /// When the key of an import dies whose records can't tell when it came. Its name tells in wall time, which is

@@ -120,7 +120,7 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
         held: VecDeque::new(),
         slots: recovery.slots,
         unreadable,
-        dying: HashMap::new(),
+        dying: recovery.dying.into_iter().map(|id| (id, (End::Erased, now))).collect(),
         running: JoinSet::new(),
         due: DueIndex::default(),
         looked: now,
