@@ -16,6 +16,7 @@ mod file;
 mod folder;
 pub(crate) mod hex;
 mod key;
+mod mark;
 mod master;
 pub mod place;
 pub mod secret;
@@ -36,6 +37,8 @@ pub use folder::{FolderId, KeysFolder};
 pub use key::ImportKey;
 pub use stream::{Part, StreamKey};
 
+use self::mark::Mark;
+use self::wrapped::Tried;
 use crate::import::ImportId;
 
 /// Length of every key here, in bytes: AES-256.
@@ -55,7 +58,17 @@ struct Inner {
     /// Open, so that its disk is not taken away while it is in use.
     _held: File,
     master: LessSafeKey,
+    proof: Proof,
     cache: Mutex<Cache>,
+}
+
+/// By what the master key is known to be the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Marked,
+    /// It opens keys, or there are none.
+    Keys,
+    None,
 }
 
 /// What is left of a key that is destroyed.
@@ -118,14 +131,23 @@ impl Vault {
             return Ok(());
         }
         place::private_folder(keys_dir)?;
-        Self::fits(keys_dir, master_key_file, &master)
+        Self::fits(keys_dir, master_key_file, &master).map(drop)
     }
 
-    fn fits(folder: &Path, file: &Path, master: &LessSafeKey) -> Result<(), Error> {
-        if wrapped::fits(folder, master)? {
-            return Ok(());
+    fn fits(folder: &Path, file: &Path, master: &LessSafeKey) -> Result<Proof, Error> {
+        let mark = mark::read(folder, master);
+        if mark == Mark::Fits {
+            return Ok(Proof::Marked);
         }
-        Err(Error::WrongMaster { path: file.to_owned(), folder: folder.to_owned() })
+        let (path, folder) = (file.to_owned(), folder.to_owned());
+        match (wrapped::try_some(&folder, master)?, mark) {
+            (Tried::Opened | Tried::NoKeys, _) => Ok(Proof::Keys),
+            (Tried::NoneWhole, _) => Ok(Proof::None),
+            (Tried::Unopened(_), Mark::Foreign) => Err(Error::WrongMaster { path, folder }),
+            (Tried::Unopened(imports), Mark::Fits | Mark::Silent) => {
+                Err(Error::NoKeyOpens { path, folder, imports })
+            }
+        }
     }
 
     fn with_master(folder: &Path, file: &Path, key: &[u8; KEY_LEN]) -> Result<Self, Error> {
@@ -133,9 +155,18 @@ impl Vault {
         let held = File::open(folder).map_err(|source| place::explain(folder, source))?;
         let found = KeysFolder::of(folder)?;
         let master = key::cipher(key)?;
-        Self::fits(folder, file, &master)?;
-        let cache = Mutex::new(Cache::default());
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), found, _held: held, master, cache })))
+        let proof = Self::fits(folder, file, &master)?;
+        let (folder, cache) = (folder.to_owned(), Mutex::new(Cache::default()));
+        Ok(Self(Arc::new(Inner { folder, found, _held: held, master, proof, cache })))
+    }
+
+    /// Has later starts tell a key file that is damaged from a master key that is the wrong one, if this one is known
+    /// to be right. Blocking.
+    pub fn mark(&self) -> Result<(), Error> {
+        match self.0.proof {
+            Proof::Keys => mark::write(&self.0.folder, &self.0.master),
+            Proof::Marked | Proof::None => Ok(()),
+        }
     }
 
     /// The folder as it was found when it was opened.

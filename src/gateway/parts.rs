@@ -59,6 +59,9 @@ pub(super) async fn build(
     let opened = tokio::task::spawn_blocking(move || {
         let vault = vault(&config)?;
         let (spool, journal, recovered) = open(&config, vault.clone(), make_small)?;
+        if let Err(error) = vault.mark() {
+            tracing::warn!(%error, "the master key is marked as the right one at a later start");
+        }
         let folder = config.below("kept-worklist");
         place::private_folder(&folder)?;
         let kept = KeptWorklist {

@@ -196,6 +196,25 @@ async fn the_key_of_an_abandoned_upload_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_only_key_is_damaged_and_the_start_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, clock) = (config(home.path()), clock());
+    let gateway = started(&config, &clock).await;
+    let id = failed(&gateway).await;
+    gateway.stop().await.unwrap();
+    let key = key_of(&config, id);
+    let mut bytes = std::fs::read(&key).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&key, bytes).unwrap();
+    let gateway = started(&config, &clock).await;
+    let alarms = gateway.pipeline.snapshot().alarms;
+    let told = format!("the key file of import {id} is damaged");
+    assert!(alarms.iter().any(|alarm| alarm.contains(&told)), "{alarms:?}");
+    assert!(gateway.pipeline.tombstones().is_empty() && keys(&config) == 1);
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_ends_with_its_key_though_its_files_stay() {
     let home = tempfile::tempdir().unwrap();
     let (config, clock) = (config(home.path()), clock());

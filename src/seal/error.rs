@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::place;
+use super::{place, wrapped};
 use crate::import::ImportId;
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,13 @@ pub enum Error {
         path.display(), folder.display()
     )]
     WrongMaster { path: PathBuf, folder: PathBuf },
+    #[error(
+        "the master key in {} opens none of the keys in {}; if it is not the one that they were wrapped with, restore \
+         the right file from your backup; if it is, these files are damaged: {}; restore them from your backup, or \
+         move them away, which gives up what their imports hold",
+        path.display(), folder.display(), wrapped::names(imports)
+    )]
+    NoKeyOpens { path: PathBuf, folder: PathBuf, imports: Vec<ImportId> },
     #[error("import {0} has no key: its bytes can't be read any more")]
     Unknown(ImportId),
     #[error("the key of import {0} was destroyed: its bytes can't be read any more")]
@@ -88,6 +95,7 @@ impl Error {
             | Self::MasterForeign { .. }
             | Self::MasterMalformed { .. }
             | Self::WrongMaster { .. }
+            | Self::NoKeyOpens { .. }
             | Self::Unknown(_)
             | Self::Destroyed(_)
             | Self::Exists(_)

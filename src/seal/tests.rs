@@ -207,7 +207,42 @@ fn another_master_key_is_noticed() {
     let import = ImportId::new();
     vault(at.path()).create(import).unwrap();
     write_key(&at.path().join("master.key"), &[9; 32], 0o600);
+    assert!(matches!(open(at.path()), Err(Error::NoKeyOpens { .. })));
+}
+
+#[test]
+fn the_only_key_file_may_be_damaged() {
+    let at = folder();
+    let import = ImportId::new();
+    let made = vault(at.path());
+    made.create(import).unwrap();
+    let path = at.path().join(format!("keys/{import}.key"));
+    let good = fs::read(&path).unwrap();
+    let mut bent = good.clone();
+    bent[40] ^= 1;
+    // An earlier version left no mark, so it may be either.
+    fs::write(&path, &bent).unwrap();
+    let told = open(at.path()).unwrap_err().to_string();
+    assert!(told.contains(&format!("damaged: {import}.key;")), "{told}");
+    fs::write(&path, &good).unwrap();
+    open(at.path()).unwrap().mark().unwrap();
+    fs::write(&path, &bent).unwrap();
+    let again = open(at.path()).unwrap();
+    assert!(matches!(again.get(import), Err(Error::Damaged(_))));
+    again.mark().unwrap();
+
+    let master = at.path().join("master.key");
+    let right = fs::read(&master).unwrap();
+    write_key(&master, &[9; 32], 0o600);
     assert!(matches!(open(at.path()), Err(Error::WrongMaster { .. })));
+    // Without keys there may be another one, and the mark follows it; keys that open say more than the mark.
+    fs::remove_file(&path).unwrap();
+    open(at.path()).unwrap().mark().unwrap();
+    fs::write(&path, &good).unwrap();
+    write_key(&master, &right, 0o600);
+    open(at.path()).unwrap().mark().unwrap();
+    fs::write(&path, &bent).unwrap();
+    open(at.path()).unwrap();
 }
 
 #[test]

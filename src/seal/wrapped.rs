@@ -95,17 +95,31 @@ fn unwrap(master: &LessSafeKey, import: ImportId, bytes: &mut [u8]) -> Result<Im
     Ok(ImportKey::new(import, secret))
 }
 
-/// Whether `master` is the key that the files of `folder` were wrapped with, as far as that can be told.
-pub(super) fn fits(folder: &Path, master: &LessSafeKey) -> Result<bool, Error> {
-    let mut wrong = false;
-    for import in list(folder)?.into_iter().take(TRIED_AT_START) {
+/// What became of some of a folder's keys.
+pub(super) enum Tried {
+    Opened,
+    NoKeys,
+    /// They were cut or overwritten, or can't be read now.
+    NoneWhole,
+    /// All that are whole, as far as they were tried.
+    Unopened(Vec<ImportId>),
+}
+
+/// Tries whether `master` is the key that the files of `folder` were wrapped with.
+pub(super) fn try_some(folder: &Path, master: &LessSafeKey) -> Result<Tried, Error> {
+    let imports = list(folder)?;
+    if imports.is_empty() {
+        return Ok(Tried::NoKeys);
+    }
+    let mut unopened = vec![];
+    for import in imports.into_iter().take(TRIED_AT_START) {
         match read(folder, master, import) {
-            Ok(_) => return Ok(true),
-            Err(Error::Damaged(_)) => wrong |= is_whole(folder, import),
+            Ok(_) => return Ok(Tried::Opened),
+            Err(Error::Damaged(_)) if is_whole(folder, import) => unopened.push(import),
             Err(_) => {}
         }
     }
-    Ok(!wrong)
+    Ok(if unopened.is_empty() { Tried::NoneWhole } else { Tried::Unopened(unopened) })
 }
 
 fn is_whole(folder: &Path, import: ImportId) -> bool {
@@ -166,6 +180,12 @@ pub(super) fn list(folder: &Path) -> Result<Vec<ImportId>, Error> {
 
 fn path(folder: &Path, import: ImportId) -> PathBuf {
     folder.join(format!("{import}.{EXTENSION}"))
+}
+
+/// The files of these imports, for a person.
+pub(super) fn names(imports: &[ImportId]) -> String {
+    let names = imports.iter().map(|import| format!("{import}.{EXTENSION}"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What is authenticated with a wrapped key: a file renamed to another import is refused.

@@ -272,13 +272,6 @@ async fn an_import_whose_key_is_damaged_can_be_erased_and_dies_in_time() {
             *bytes.last_mut().unwrap() ^= 1;
             std::fs::write(path, bytes).unwrap();
         }
-        // Another key, or the master key would be taken for the wrong one.
-        let vault = Vault::open_or_create(&data.join("other"), &world.folder().join("master.key"));
-        let other = ImportId::new();
-        vault.unwrap().create(other).unwrap();
-        let name = format!("{other}.key");
-        std::fs::rename(data.join("other").join(&name), data.join("keys").join(&name)).unwrap();
-
         let (clock, source) = clock_at(start);
         let gateway = crate::hospital::open(&file, source).await;
         let hospital = Hospital { world, gateway, file, control };
