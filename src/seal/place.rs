@@ -43,14 +43,20 @@ pub enum Error {
     ReadOnly { path: PathBuf, step: PathBuf },
     #[error("can't use {}: the disk is full; free space on its file system", path.display())]
     Full { path: PathBuf },
+    #[error(
+        "can't use {}: no more files fit on its file system, although space is free (its inodes are used up); remove \
+         files there, or move this folder to a file system with more of them",
+        path.display()
+    )]
+    NoFiles { path: PathBuf },
     #[error("can't use {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
 impl Error {
-    /// Whether free space would help.
+    /// Whether free space would help, or fewer files.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::NoFiles { .. })
     }
 }
 
@@ -151,6 +157,18 @@ pub fn import(name: &OsStr) -> Option<ImportId> {
 pub struct Space {
     pub total: u64,
     pub free: u64,
+    /// Files that may still be made; `None` where they are not counted.
+    pub files: Option<u64>,
+}
+
+/// So many files are left for what is under way: keys, packs, the journal's own.
+const LEAST_FILES: u64 = 512;
+
+impl Space {
+    /// The files that may still be made, if they are too few.
+    pub fn few_files(&self) -> Option<u64> {
+        self.files.filter(|files| *files < LEAST_FILES)
+    }
 }
 
 /// The space of the file system that holds `path`.
@@ -160,7 +178,20 @@ pub fn space(path: &Path) -> Result<Space, Error> {
     Ok(Space {
         total: found.blocks().saturating_mul(unit),
         free: found.blocks_available().saturating_mul(unit),
+        files: counted(found.files(), found.files_available()),
     })
+}
+
+/// File systems that make room for files as they come tell 0 of 0.
+fn counted(total: u64, available: u64) -> Option<u64> {
+    (total > 0).then_some(available)
+}
+
+/// Why there is no space. A few blocks are free on a full disk too.
+fn full(path: PathBuf, space: Space) -> Error {
+    const SOME: u64 = 1 << 20;
+    let few = space.few_files().is_some() && space.free > SOME;
+    if few { Error::NoFiles { path } } else { Error::Full { path } }
 }
 
 /// Turns an error of the system into one that names the step of `path` that is wrong.
@@ -169,7 +200,7 @@ pub fn explain(path: &Path, source: io::Error) -> Error {
     let (existing, missing) = walk(&path);
     let uid = geteuid().as_raw();
     match source.kind() {
-        _ if is_full(&source) => Error::Full { path },
+        _ if is_full(&source) => full(path, space(&existing).unwrap_or_default()),
         io::ErrorKind::NotFound => {
             let step = missing.unwrap_or_else(|| path.clone());
             Error::Missing { path, step }
@@ -198,4 +229,22 @@ pub(super) fn walk(path: &Path) -> (PathBuf, Option<PathBuf>) {
         }
     }
     (existing, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_files_is_not_one_without_space() {
+        let space = |free, files| Space { total: 1 << 40, free, files };
+        let told = |free, files| full("/k".into(), space(free, files)).to_string();
+        for (free, files) in [(1 << 30, Some(0)), (1 << 30, Some(LEAST_FILES - 1))] {
+            assert!(told(free, files).contains("inodes"), "{free} {files:?}");
+        }
+        for (free, files) in [(0, Some(0)), (1 << 30, None), (0, Some(1 << 20)), (0, None)] {
+            assert!(told(free, files).contains("free space"), "{free} {files:?}");
+        }
+        assert_eq!((counted(0, 0), counted(10, 0), counted(10, 7)), (None, Some(0), Some(7)));
+    }
 }

@@ -18,6 +18,11 @@ pub enum Error {
     )]
     Reserved { free: u64, expected: u64, reserve: u64 },
     #[error(
+        "no more files fit on the spool's file system, although space is free: {left} of its inodes are left; remove \
+         files there, or move the data folder to a file system with more of them"
+    )]
+    NoFiles { left: u64 },
+    #[error(
         "another process uses the spool in {}; stop the other gateway, or give this one its own data folder",
         path.display()
     )]
@@ -57,9 +62,13 @@ impl Error {
         }
     }
 
-    /// Whether free space would help.
+    /// Whether free space would help, or fewer files.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full | Self::Reserved { .. })
+        match self {
+            Self::Full | Self::Reserved { .. } | Self::NoFiles { .. } => true,
+            Self::Place(error) => error.is_full(),
+            _ => false,
+        }
     }
 
     /// Whether the same may go well later, when somebody has looked after the disk; what lies there as something
@@ -68,6 +77,7 @@ impl Error {
         match self {
             Self::Full
             | Self::Reserved { .. }
+            | Self::NoFiles { .. }
             | Self::Locked { .. }
             | Self::Place(_)
             | Self::Absent { .. }
@@ -100,13 +110,17 @@ impl From<io::Error> for Error {
 
 impl From<place::Error> for Error {
     fn from(error: place::Error) -> Self {
-        if error.is_full() { Self::Full } else { Self::Place(error) }
+        match error {
+            place::Error::Full { .. } => Self::Full,
+            error => Self::Place(error),
+        }
     }
 }
 
 impl From<seal::Error> for Error {
     fn from(error: seal::Error) -> Self {
         match error {
+            seal::Error::Place(error) if error.is_full() => error.into(),
             error if error.is_full() => Self::Full,
             seal::Error::Forged => Self::Damaged("a chunk does not bear its seal"),
             error => Self::Seal(error),

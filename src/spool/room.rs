@@ -39,7 +39,8 @@ impl Spool {
     /// Promises room for `expected` bytes.
     ///
     /// # Errors
-    /// [`Error::Reserved`] if they would touch the reserve or what is promised to others.
+    /// [`Error::Reserved`] if they would touch the reserve or what is promised to others, [`Error::NoFiles`] if the
+    /// file system has few files left.
     pub fn promise(&self, expected: u64) -> Result<Promise, Error> {
         let mut promised = self.0.promised.lock().unwrap_or_else(PoisonError::into_inner);
         self.fits(promised.saturating_add(expected))?;
@@ -50,7 +51,7 @@ impl Spool {
     /// Whether `expected` more bytes may come without touching the reserve, or what is promised to others.
     ///
     /// # Errors
-    /// [`Error::Reserved`] if not, with the figures.
+    /// [`Error::Reserved`] or [`Error::NoFiles`] if not, with the figures.
     pub fn admits(&self, expected: u64) -> Result<(), Error> {
         let promised = *self.0.promised.lock().unwrap_or_else(PoisonError::into_inner);
         self.fits(promised.saturating_add(expected))
@@ -59,11 +60,17 @@ impl Spool {
     fn fits(&self, expected: u64) -> Result<(), Error> {
         let space = place::space(&self.0.folder)?;
         let reserve = self.0.reserve.bytes(space.total).max(LEAST_RESERVE);
-        if space.free < reserve.saturating_add(expected) {
-            return Err(Error::Reserved { free: space.free, expected, reserve });
-        }
-        Ok(())
+        judge(space, reserve, expected)
     }
+}
+
+/// Whether `expected` bytes may come where `reserve` is to stay free.
+pub(super) fn judge(space: place::Space, reserve: u64, expected: u64) -> Result<(), Error> {
+    let free = space.free;
+    if free < reserve.saturating_add(expected) {
+        return Err(Error::Reserved { free, expected, reserve });
+    }
+    space.few_files().map_or(Ok(()), |left| Err(Error::NoFiles { left }))
 }
 
 /// Whether a pack may take so many bytes more: the reserve of the configuration is for arrivals to begin, the

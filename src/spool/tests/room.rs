@@ -104,3 +104,16 @@ fn reserves_are_sizes_or_shares() {
     assert!(toml::from_str::<SpoolSection>("master_key_file = \"/k\"").is_err());
     assert!(toml::from_str::<SpoolSection>("reserve = \"much\"").is_err());
 }
+
+#[test]
+fn few_files_are_left_alone() {
+    let space = |files| place::Space { total: 1 << 40, free: 1 << 39, files };
+    let judged = |files| crate::spool::room::judge(space(files), LEAST_RESERVE, 1 << 30);
+    let error = judged(Some(100)).unwrap_err();
+    assert!(error.is_full() && error.to_string().contains("100 of its inodes"), "{error}");
+    assert!(judged(Some(100_000)).is_ok());
+    assert!(judged(None).is_ok(), "not counted is no limit");
+    // As a key that finds no place is told.
+    let error = Error::from(crate::seal::Error::from(place::Error::NoFiles { path: "/k".into() }));
+    assert!(error.is_full() && error.to_string().contains("inodes"), "{error}");
+}
