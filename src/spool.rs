@@ -63,6 +63,7 @@ struct Inner {
     vault: Vault,
     reserve: Reserve,
     promised: room::Promised,
+    expected: Mutex<room::Expected>,
     _lock: Flock<File>,
 }
 
@@ -127,6 +128,7 @@ impl Spool {
             vault,
             reserve,
             promised: Default::default(),
+            expected: Default::default(),
             _lock: lock,
         })))
     }
@@ -168,6 +170,7 @@ impl Spool {
     /// If the device may still hold the key; it may be tried again.
     pub fn destroy(&self, import: ImportId) -> Result<Left, Error> {
         let remains = self.0.vault.destroy(import)?;
+        self.expect_no_packs(import);
         Ok(match (self.remove_packs(import), remains) {
             (Err(error), _) => Left::Files(error.into()),
             (Ok(()), Remains::File(error)) => Left::Files(error.into()),
@@ -283,6 +286,7 @@ impl ImportSpool {
     }
 
     fn pack_of(&self, way: impl FnOnce(File) -> BlockFile) -> Result<Pack, Error> {
+        self.0.spool.is_there()?;
         loop {
             let next = |last: u32| last.checked_add(1);
             let last = self.0.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);

@@ -31,7 +31,7 @@ pub enum Refusal {
     /// The request itself is wrong.
     #[error("{0}")]
     Invalid(String),
-    #[error("the disk is too full to take more: {0}")]
+    #[error("nothing more can be taken now: {0}")]
     Full(String),
     #[error("the gateway is stopping; try again when it is back")]
     Stopping,

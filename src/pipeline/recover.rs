@@ -93,9 +93,12 @@ pub(super) fn recover(mut recovered: Recovered, spool: &Spool, now: Moment) -> R
     }
     let in_order = recovered.reading.as_ref().is_some_and(|reading| reading.is_last);
     let stop = if in_order { Stop::InOrder } else { Stop::CutOff };
-    let mut accounts = vec![];
+    let (mut accounts, mut with_packs) = (vec![], vec![]);
     for (id, entries) in take(&mut recovered.imports) {
         if let Some(import) = replay(&mut recovery, id, entries) {
+            if verify::names_blobs(&import) {
+                with_packs.push(id);
+            }
             match verify::account(&import, spool) {
                 Ok(account) => accounts.push(account),
                 Err(missing) => recovery.alarms.push(missing),
@@ -104,6 +107,8 @@ pub(super) fn recover(mut recovered: Recovered, spool: &Spool, now: Moment) -> R
         }
     }
     verify::tell(&accounts);
+    spool.expect_packs(with_packs);
+    recovery.alarms.extend(spool.is_there().err().map(|error| error.to_string()));
     let mut keyless = vec![];
     for (id, reason) in take(&mut recovered.unreadable) {
         match spool.key_file(id) {

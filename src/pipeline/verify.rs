@@ -28,6 +28,11 @@ pub(super) fn account(import: &Import, spool: &Spool) -> Result<Account, String>
     }
 }
 
+/// Whether anything of an import has to lie in the spool.
+pub(super) fn names_blobs(import: &Import) -> bool {
+    !blobs(import).is_empty()
+}
+
 /// Everything in the spool that the records of an import name.
 fn blobs(import: &Import) -> Vec<&Blob> {
     let instances = import.instances.iter().map(|instance| &instance.blob);

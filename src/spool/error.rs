@@ -34,6 +34,12 @@ pub enum Error {
         step.display()
     )]
     Absent { step: PathBuf },
+    #[error(
+        "nothing of the {imports} imports that it held is in the spool folder {}: bring the spool folder back (if it \
+         lies on a disk of its own, mount it), or erase the imports; nothing new is taken before",
+        folder.display()
+    )]
+    Away { folder: PathBuf, imports: usize },
     #[error(transparent)]
     Seal(seal::Error),
     #[error("spooled bytes are damaged ({0}); fetch the examination again")]
@@ -78,6 +84,7 @@ impl Error {
             Self::Full
             | Self::Reserved { .. }
             | Self::NoFiles { .. }
+            | Self::Away { .. }
             | Self::Locked { .. }
             | Self::Place(_)
             | Self::Absent { .. }

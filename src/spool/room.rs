@@ -2,16 +2,21 @@
 //!
 //! Invariant: bytes of arrivals never take the space that the journal needs to finish what was accepted.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statvfs::fstatvfs;
 
-use super::{Error, LEAST_RESERVE, Spool};
+use super::{Error, LEAST_RESERVE, Spool, pack_numbers};
+use crate::import::ImportId;
 use crate::seal::place;
 
 /// Bytes that are promised and have not come yet, of all arrivals.
 pub(super) type Promised = Arc<Mutex<u64>>;
+
+/// Imports whose packs are looked for; empty once one of them has been found.
+pub(super) type Expected = BTreeSet<ImportId>;
 
 /// Room for bytes that are on their way; what is left of it is given back when this is dropped.
 pub struct Promise {
@@ -57,7 +62,41 @@ impl Spool {
         self.fits(promised.saturating_add(expected))
     }
 
+    /// Takes nothing new as long as all of these imports, which had packs, have none: their folder lies on a disk that
+    /// is away, and what came now would lie below it, hidden, when it is back.
+    pub fn expect_packs(&self, imports: Vec<ImportId>) {
+        self.away().extend(imports);
+    }
+
+    /// Whether the spool folder is the one that holds what it held. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Away`] if not.
+    pub fn is_there(&self) -> Result<(), Error> {
+        let mut away = self.away();
+        let holds = |import: &ImportId| {
+            pack_numbers(&self.folder_of(*import)).is_ok_and(|numbers| !numbers.is_empty())
+        };
+        if away.iter().any(holds) {
+            away.clear();
+        }
+        match away.len() {
+            0 => Ok(()),
+            imports => Err(Error::Away { folder: self.0.folder.clone(), imports }),
+        }
+    }
+
+    /// Nobody expects anything of an import that is destroyed.
+    pub(super) fn expect_no_packs(&self, import: ImportId) {
+        self.away().remove(&import);
+    }
+
+    fn away(&self) -> MutexGuard<'_, Expected> {
+        self.0.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fits(&self, expected: u64) -> Result<(), Error> {
+        self.is_there()?;
         let space = place::space(&self.0.folder)?;
         let reserve = self.0.reserve.bytes(space.total).max(LEAST_RESERVE);
         judge(space, reserve, expected)

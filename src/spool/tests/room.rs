@@ -117,3 +117,39 @@ fn few_files_are_left_alone() {
     let error = Error::from(crate::seal::Error::from(place::Error::NoFiles { path: "/k".into() }));
     assert!(error.is_full() && error.to_string().contains("inodes"), "{error}");
 }
+
+#[test]
+fn nothing_is_taken_while_the_disk_of_the_spool_is_away() {
+    let world = World::new();
+    let ids: Vec<ImportId> = (0..2)
+        .map(|_| {
+            let import = world.import();
+            keep(&mut import.pack().unwrap(), b"some");
+            import.id()
+        })
+        .collect();
+    let (folder, away) = (world.at.path().join("spool"), world.at.path().join("away"));
+    let take_away = || {
+        fs::rename(&folder, &away).unwrap();
+        fs::create_dir(&folder).unwrap();
+        world.spool.expect_packs(ids.clone());
+    };
+    world.spool.expect_packs(ids.clone());
+    world.spool.admits(0).unwrap();
+    take_away();
+    // An import of before makes its folder, and no pack.
+    let import = world.spool.import(ids[0]).unwrap();
+    let error = import.pack().err().unwrap();
+    assert!(matches!(error, Error::Away { imports: 2, .. }), "{error}");
+    assert!(world.spool.admits(0).is_err() && world.spool.promise(1).is_err());
+    fs::remove_dir_all(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    world.spool.admits(0).unwrap();
+    import.pack().unwrap();
+    // What is missing for good holds up nobody when it is destroyed.
+    take_away();
+    world.spool.destroy(ids[0]).unwrap();
+    assert!(matches!(world.spool.admits(0), Err(Error::Away { imports: 1, .. })));
+    world.spool.destroy(ids[1]).unwrap();
+    world.spool.admits(0).unwrap();
+}

@@ -1,6 +1,7 @@
 //! A spool that is away while what it holds is to be unpacked: nothing is lost, and nobody has to press anything.
 
 use lotse::sim::world::World;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{bring_back, setup, take_away};
@@ -22,6 +23,12 @@ async fn waiting(world: &World) -> (Daemon, String) {
     assert_eq!(import["state"], "Received");
     let next = import["nextStep"].as_str().unwrap();
     assert!(next.ends_with("It is tried again by itself."), "{next}");
+    // It would lie below the folder when that is back.
+    let sent = daemon.api.request(Method::POST, "/api/v1/imports");
+    let sent = sent.header("Content-Type", "application/zip").body(world.sample.zip().unwrap());
+    let answer = sent.send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 507);
+    assert!(answer.text().await.unwrap().contains("bring the spool folder back"));
     (daemon, id)
 }
 
@@ -41,6 +48,7 @@ async fn a_start_with_the_spool_brought_back_unpacks_what_waited() {
     let daemon = site.start().await;
     let import = daemon.api.until_studies(&id, "AwaitingDecision").await;
     assert_eq!(import["counts"]["received"], 9);
+    daemon.api.upload("cd.zip", world.sample.zip().unwrap(), &json!({})).await;
     assert_eq!(daemon.stop().await.0, 0);
     world.stop().await;
 }

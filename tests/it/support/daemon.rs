@@ -18,6 +18,15 @@ pub struct Daemon {
     pub api: Api,
 }
 
+/// Ready, or as ready as it can be without its spool folder.
+async fn is_up(api: &Api) -> bool {
+    let Ok(answer) = api.request(reqwest::Method::GET, "/readyz").send().await else {
+        return false;
+    };
+    answer.status().is_success()
+        || answer.text().await.is_ok_and(|text| text.contains("bring the spool folder back"))
+}
+
 impl Daemon {
     /// Starts `command` (`lotse serve` of this site) and waits until it is ready.
     pub async fn start(site: Arc<Site>, mut command: Command) -> Self {
@@ -31,7 +40,7 @@ impl Daemon {
             // A door with TLS may want a certificate; the control socket never does.
             let ready = match by_tls {
                 true => site.cli(&["status"]).await.code == 0,
-                false => api.status("/readyz").await == 200,
+                false => is_up(&api).await,
             };
             ready.then_some(())
         })
