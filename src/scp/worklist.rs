@@ -2,7 +2,8 @@
 //!
 //! It answers from what is kept, so a modality has its worklist while the RIS is down. Invariants: an empty answer
 //! means that nothing of what is kept matches, never that nothing was ever read; an answer that was cut here ends
-//! with a failure; text that the asker can't read is replaced visibly.
+//! with a failure; text that the asker can't read is replaced visibly; a step that is over is told only to who asks
+//! for its status.
 
 mod attributes;
 mod matches;
@@ -18,7 +19,7 @@ use std::collections::HashSet;
 
 use dicom_dictionary_std::tags;
 
-use crate::dicom::{DataSet, Tag};
+use crate::dicom::{DataSet, Step, Tag};
 use crate::dimse::{self, Find, Flow, Remark, ServerAssociation, Status};
 use crate::worklist::{Entry, Kept, Worklist};
 
@@ -149,6 +150,7 @@ async fn search(find: &Find, worklist: Option<Worklist>) -> Result<Found, Refusa
 /// At most `limit` entries that match, by their day, and whether there are more.
 fn select(question: &Question, kept: &Kept, limit: usize) -> (Vec<Entry>, bool) {
     let several = kept.entries.iter().filter(|entries| !entries.is_empty()).count() > 1;
+    let tells_closed = question.asks_for_status();
     let mut known = HashSet::new();
     let mut found: Vec<Entry> = Vec::new();
     let mut cut = false;
@@ -164,6 +166,10 @@ fn select(question: &Question, kept: &Kept, limit: usize) -> (Vec<Entry>, bool) 
         if several && identity(&set).is_some_and(|identity| !known.insert(identity)) {
             continue;
         }
+        // Behind the look at other sources: what the first calls done is not told as open because another lags.
+        if !tells_closed && !is_open(&set) {
+            continue;
+        }
         if found.len() == limit {
             cut = true;
             break;
@@ -172,6 +178,15 @@ fn select(question: &Question, kept: &Kept, limit: usize) -> (Vec<Entry>, bool) 
     }
     found.sort_by_key(Entry::day);
     (found, cut)
+}
+
+/// Whether the step may still be acquired. What has no step, or tells no status, may.
+fn is_open(set: &DataSet) -> bool {
+    let step = set.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE).first();
+    let status = step.and_then(|step| step.text(tags::SCHEDULED_PROCEDURE_STEP_STATUS));
+    let first = status.as_deref().and_then(|text| text.split('\\').next());
+    let status = first.map(|text| text.trim().to_ascii_uppercase());
+    Step { status, ..Step::default() }.is_open()
 }
 
 /// What names one step; `None` if it has no name.

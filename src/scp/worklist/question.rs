@@ -108,6 +108,14 @@ impl Question {
         if self.unsupported { Status::PENDING_WARNING } else { Status::PENDING }
     }
 
+    /// Whether it names a value for Scheduled Procedure Step Status (0040,0020): steps that are over are wanted then.
+    pub(super) fn asks_for_status(&self) -> bool {
+        let is_named = |key: &Key| {
+            key.tag == tags::SCHEDULED_PROCEDURE_STEP_STATUS && !matches!(key.asks, Asks::Anything)
+        };
+        self.keys.iter().filter_map(step_keys).flatten().any(is_named)
+    }
+
     /// A quick look at the scheduled day alone.
     pub(super) fn may_match_day(&self, day: Option<Date>) -> bool {
         let step = self.keys.iter().find_map(step_keys);

@@ -7,6 +7,9 @@ use super::reply::reply;
 use super::*;
 use crate::dicom::{CharacterSets, DataSet, Syntax, VR};
 use crate::dimse::NameMatching;
+use crate::hl7::Message;
+use crate::worklist::hl7::{Book, Rules};
+use crate::worklist::{Local, Origin};
 
 mod hostile;
 
@@ -268,4 +271,76 @@ fn the_day_alone_is_a_quick_look() {
     let question = question.unwrap();
     assert!(question.may_match_day(day("20261122")) && question.may_match_day(None));
     assert!(!question.may_match_day(day("20261123")));
+}
+
+/// How many entries a modality gets that asks for the CTs of the day, and for a status if one is given.
+fn offered(kept: Vec<Vec<Entry>>, status: Option<&str>) -> usize {
+    let mut keys = vec![
+        (tags::MODALITY, VR::CS, "CT"),
+        (tags::SCHEDULED_PROCEDURE_STEP_START_DATE, VR::DA, "20261122"),
+    ];
+    keys.extend(status.map(|status| (tags::SCHEDULED_PROCEDURE_STEP_STATUS, VR::CS, status)));
+    let kept = Kept { entries: kept.into_iter().map(Into::into).collect() };
+    select(&parse(&step_query(&keys)).unwrap(), &kept, 10).0.len()
+}
+
+#[test]
+fn an_order_that_is_done_is_not_offered_again() {
+    let local = Local::in_memory();
+    let book = Book::new(local.clone(), Rules::default());
+    let say = |text: &str| {
+        let bytes = format!(
+            "MSH|^~\\&|KIS|HAUS|LOTSE|RAD|20261122||ORM^O01|1|P|2.5||||||UNICODE UTF-8\r\
+             PID|1||42^^^KLINIKUM||Müller^Änne\r{text}"
+        );
+        let message = Message::parse(bytes.as_bytes(), &book.rules().fallback).unwrap();
+        book.take(bytes.as_bytes(), &message, jiff::civil::date(2026, 11, 22)).unwrap();
+    };
+    let offered = |status| offered(vec![local.entries()], status);
+    say("ORC|NW|P1|F1||||^^^20261122093000\r\
+         OBR|1|P1|F1|CTA^CT Abdomen^99RAD||||||||||||||A1|RP1|S1||||CT\r");
+    assert_eq!((offered(None), offered(Some("SCHEDULED"))), (1, 1));
+    say("ORC|CM||F1\r");
+    assert_eq!(local.len(), 1);
+    for (status, count) in [
+        (None, 0),
+        (Some(""), 0),
+        (Some("*"), 0),
+        (Some("SCHEDULED"), 0),
+        (Some("COMPLETED"), 1),
+        (Some("SCHEDULED\\COMPLETED"), 1),
+    ] {
+        assert_eq!(offered(status), count, "{status:?}");
+    }
+}
+
+#[test]
+fn a_step_is_over_by_its_status_and_by_the_first_source_that_tells_it() {
+    let of = |status: &str| {
+        let mut set = entry("Müller^Änne");
+        let mut step = set.items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE)[0].clone();
+        step.put_bytes(tags::SCHEDULED_PROCEDURE_STEP_STATUS, VR::CS, status.as_bytes().to_vec());
+        set.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step]);
+        vec![Entry::new(set, Origin::Peer("ris".into())).unwrap()]
+    };
+    for (status, count) in [
+        ("", 1),
+        ("SCHEDULED", 1),
+        ("ARRIVED", 1),
+        ("STARTED", 1),
+        ("COMPLETED", 0),
+        ("completed ", 0),
+        ("CANCELED", 0),
+        ("CANCELLED", 0),
+        ("DISCONTINUED", 0),
+    ] {
+        assert_eq!(offered(vec![of(status)], None), count, "{status}");
+    }
+    assert_eq!(offered(vec![of("COMPLETED"), of("SCHEDULED")], None), 0);
+    assert_eq!(offered(vec![of("SCHEDULED"), of("COMPLETED")], None), 1);
+    let without_step =
+        Entry::new(set_of(&[(tags::PATIENT_ID, VR::LO, "1")]), Origin::Peer("ris".into()));
+    let kept = Kept { entries: vec![vec![without_step.unwrap()].into()] };
+    let all = parse(&set_of(&[(tags::PATIENT_ID, VR::LO, "")])).unwrap();
+    assert_eq!(select(&all, &kept, 10).0.len(), 1);
 }
