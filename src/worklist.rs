@@ -114,7 +114,7 @@ enum Lack {
 /// What one source gave.
 struct Gathered {
     items: Vec<Item>,
-    /// The same as they are kept.
+    /// Those of the whole window, as they are kept.
     entries: Vec<Entry>,
     reached: Reached,
     notes: Vec<String>,
@@ -263,7 +263,7 @@ impl Worklist {
             ));
         }
         // What is sent to us tells of the orders that were sent, never that there are no others.
-        let is_broad = queries.iter().any(|query| matches!(query, query::Query::Window { .. }));
+        let is_broad = queries.iter().any(query::Query::is_window);
         let whole = whole && !(self.sources.is_empty() && is_broad);
         let completeness = if whole && fits && may_be_complete && !queries.is_empty() {
             Completeness::Complete

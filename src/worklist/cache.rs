@@ -1,8 +1,9 @@
 //! What the sources told last: one slot a source, in memory and in a sealed file.
 //!
 //! Invariants: a slot always knows how old it is, and nothing older than a week is kept; never more than 100,000
-//! entries; nothing here is ever told without its age, so that nobody takes it for what the RIS says now.
+//! entries, none of a slot twice; nothing here is ever told without its age, so that nobody takes it for what the RIS says now.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -129,6 +130,10 @@ impl Cache {
         overdue: Duration,
     ) {
         let source = source.to_string();
+        let mut entries = entries;
+        // Queries that overlap give a step once each, and so do some servers.
+        let mut known = HashSet::new();
+        entries.retain(|entry| known.insert(entry.shared()));
         let mut state = self.write();
         state.failures.retain(|failure| failure.source != source);
         let others: usize =
@@ -143,7 +148,6 @@ impl Cache {
         if old.is_some_and(is_loss) {
             return;
         }
-        let mut entries = entries;
         let room = ITEM_LIMIT.saturating_sub(others);
         let extent = if entries.len() > room { Extent::Part } else { extent };
         entries.truncate(room);

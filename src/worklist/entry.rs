@@ -136,6 +136,11 @@ impl Entry {
         &self.encoded
     }
 
+    /// The same, to be kept beside the entry at no cost.
+    pub(super) fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.encoded)
+    }
+
     pub fn origin(&self) -> &Origin {
         &self.origin
     }

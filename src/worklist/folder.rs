@@ -58,8 +58,10 @@ fn read_all(path: &Path, queries: &[Query], options: &Options) -> io::Result<Gat
     let mut without_id = 0_usize;
     let mut take = |entry: &DataSet| match item_of(entry, &reading) {
         Some(item) if queries.iter().any(|query| filter::answers(&item, query)) => {
+            if queries.iter().any(|query| query.is_window() && filter::answers(&item, query)) {
+                entries.extend(Entry::read(entry, &reading, &origin).into_iter().flatten());
+            }
             items.push(item);
-            entries.extend(Entry::read(entry, &reading, &origin).into_iter().flatten());
         }
         Some(_) => {}
         None => without_id += 1,

@@ -139,8 +139,9 @@ impl<'a> Tally<'a> {
                 Some(item) if filter::answers(&item, query) => {
                     self.items.push(item);
                     // What is no entry to be kept is an order nevertheless.
-                    self.entries
-                        .extend(Entry::read(entry, &self.reading, &origin).into_iter().flatten());
+                    let read =
+                        query.is_window().then(|| Entry::read(entry, &self.reading, &origin));
+                    self.entries.extend(read.into_iter().flatten().flatten());
                 }
                 Some(_) => {}
                 None => self.without_id = self.without_id.saturating_add(1),

@@ -36,6 +36,12 @@ impl Query {
     pub(super) fn one(accession_number: Option<String>, patient_id: Option<String>) -> Self {
         Self::Named { accession_number, patient_id }
     }
+
+    /// Whether its answers are the worklist as it is kept: one order that was asked for by its number may be of
+    /// any day, and comes again with those of its day.
+    pub(super) fn is_window(&self) -> bool {
+        matches!(self, Self::Window { .. })
+    }
 }
 
 /// The queries of a question, the narrow ones first.

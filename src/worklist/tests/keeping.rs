@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::seal::Vault;
+use crate::sim::ris::{Fault, Ris};
 
 fn vault(folder: &Path) -> Vault {
     Vault::open_or_create(&folder.join("keys"), &folder.join("master.key")).unwrap()
@@ -18,9 +19,13 @@ fn entries(count: usize) -> Vec<Entry> {
 }
 
 fn ris() -> Source {
+    // Nobody listens on the discard port of loopback.
+    ris_at("127.0.0.1:9".to_owned())
+}
+
+fn ris_at(address: String) -> Source {
     let remote = crate::dimse::Remote {
-        // Nobody listens on the discard port of loopback.
-        address: "127.0.0.1:9".to_owned(),
+        address,
         called: AeTitle::new("RIS").unwrap(),
         calling: AeTitle::new("LOTSE").unwrap(),
         timeouts: crate::dimse::Timeouts::default(),
@@ -169,6 +174,55 @@ async fn what_is_kept_answers_while_the_ris_is_down_and_proves_nothing() {
     // Without anything kept, nobody answers.
     let empty = Worklist::new(vec![ris()], options(), clock);
     assert!(empty.ask(&broad()).await.is_err() && empty.kept().is_none());
+}
+
+#[tokio::test]
+async fn a_step_of_the_window_is_kept_once_whatever_was_asked_with_it() {
+    let order = |number: &str, day: &str| {
+        let mut item = item_of(&entry("1", number, "Müller^Eva"), &reading()).unwrap();
+        // No station: one that matches every question for one.
+        item.steps[0].station = None;
+        item.steps[0].start_date = Some(day.to_owned());
+        item
+    };
+    let ask = |number: Option<&str>| Ask { accession_number: number.map(str::to_owned), ..broad() };
+    let by_patient = Ask { patient_id: Some("1".to_owned()), ..ask(Some("A1")) };
+    let stations = |titles: &[&str]| {
+        let stations = titles.iter().map(|title| AeTitle::new(title).unwrap()).collect();
+        Options { stations, ..options() }
+    };
+    // The second order is of another year; the RIS does not look at days.
+    let (in_window, late) = (order("A1", "20240310"), order("A9", "20250310"));
+    for (why, options, ask, fault, told) in [
+        ("by number too", options(), ask(Some("A1")), Fault::None, 1),
+        ("by number and patient too", options(), by_patient, Fault::None, 2),
+        ("two stations", stations(&["CT1", "CT2"]), ask(None), Fault::None, 1),
+        ("a RIS that repeats itself", options(), ask(None), Fault::Twice, 1),
+        ("an order out of the window", options(), ask(Some("A9")), Fault::None, 2),
+    ] {
+        let ris = Ris::start(vec![in_window.clone(), late.clone()], fault).await.unwrap();
+        let source = ris_at(ris.address().to_string());
+        let worklist = Worklist::new(vec![source], options, clock());
+        let answer = worklist.ask(&ask).await.unwrap();
+        assert_eq!(answer.items.len(), told, "{why}");
+        let kept: Vec<Entry> =
+            worklist.kept().unwrap().entries.iter().flat_map(|e| e.iter()).cloned().collect();
+        assert_eq!(kept.len(), 1, "{why}");
+        assert_eq!(kept[0].data_set().text(tags::ACCESSION_NUMBER).as_deref(), Some("A1"), "{why}");
+        ris.stop().await;
+    }
+    // So it is with a folder, where one order may lie in two files.
+    let folder = tempfile::tempdir().unwrap();
+    let mut late = entry("1", "A9", "Müller^Eva");
+    late.put_items(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, vec![step("S1", "OT", "20250310")]);
+    let first = entry("1", "A1", "Müller^Eva");
+    for (name, set) in [("1.wl", &first), ("2.wl", &first), ("9.wl", &late)] {
+        std::fs::write(folder.path().join(name), set.write(Syntax::ExplicitLittle)).unwrap();
+    }
+    let source = Source::Folder { path: folder.path().to_owned() };
+    let worklist = Worklist::new(vec![source], options(), clock());
+    assert_eq!(worklist.ask(&ask(Some("A9"))).await.unwrap().items.len(), 2);
+    assert_eq!(worklist.kept().unwrap().entries.iter().map(|e| e.len()).sum::<usize>(), 1);
 }
 
 #[tokio::test]
