@@ -176,8 +176,9 @@ fn markdown(statement: &Value) {
     out::line(
         "\nWorklist queries (PS3.4 K) match and return these attributes by the rules of their VR; others are \
          returned with zero length and status FF01. Start date and time are one interval if both are ranges. \
-         Fuzzy matching of names is accepted where it is proposed. Names are compared without case and accents. \
-         A step whose status (0040,0020) is COMPLETED, CANCELED, CANCELLED or DISCONTINUED is a match only if the query has a value for that status. \
+         Fuzzy matching of names is accepted where it is proposed. Names are compared without case and accents; `*` \
+         fits a component that a name does not have, too. A step whose status (0040,0020) is COMPLETED, CANCELED, \
+         CANCELLED or DISCONTINUED is a match only if the query has a value for that status. \
          The answer is in the query's character set; without one in the smallest of ASCII, ISO_IR 100 and \
          ISO_IR 192; what that can't hold is written as `?`. Above worklist.answer-limit the query ends with A700.\n\n\
          As user of a worklist Lotse asks by accession number, patient ID, and a range of days with modality and \

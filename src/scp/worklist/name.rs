@@ -76,10 +76,10 @@ impl NameKey {
             Self::Literal(groups) => {
                 let found: Vec<String> = name.split('=').take(3).map(folded_group).collect();
                 match groups.as_slice() {
-                    [Some(pattern)] => found.iter().any(|group| pattern.fits(group)),
+                    [Some(pattern)] => found.iter().any(|group| fits_group(pattern, group)),
                     groups => groups.iter().enumerate().all(|(place, pattern)| {
                         let group = found.get(place).map_or("", String::as_str);
-                        pattern.as_ref().is_none_or(|p| !group.is_empty() && p.fits(group))
+                        pattern.as_ref().is_none_or(|pattern| fits_group(pattern, group))
                     }),
                 }
             }
@@ -93,6 +93,14 @@ impl NameKey {
             }
         }
     }
+}
+
+/// Whether a group fits. Empty components that its writer left out at its end (PS3.5 6.2.1.1) are there for a key
+/// that asks for as many: `Müller^*` is Müller without a given name too.
+fn fits_group(pattern: &Pattern, group: &str) -> bool {
+    let asked = pattern.0.iter().filter(|c| **c == '^').count();
+    let left_out = asked.saturating_sub(group.matches('^').count());
+    !group.is_empty() && pattern.fits(&format!("{group}{}", "^".repeat(left_out)))
 }
 
 /// One group without what does not tell names apart: case, accents, empty components at the end.

@@ -100,6 +100,13 @@ fn names_are_compared_as_documented() {
         ("*", "", true),
         ("A^B", "A^B^^^", true),
         ("A^^B", "A^B", false),
+        ("MÜLL*^*^*", "Müller^Änne", true),
+        ("Müller^*", "Müller", true),
+        ("Müller^?*", "Müller", false),
+        ("Müller*^^^", "Müller^Änne", true),
+        ("Müller^*^Eva", "Müller^Änne", false),
+        ("=山田^*^*", "Yamada^Tarou=山田^太郎", true),
+        ("=*^*", "Yamada^Tarou", false),
     ];
     for (asked, name, fits) in table {
         assert_eq!(NameKey::literal(asked).fits(name), fits, "{asked} {name}");
