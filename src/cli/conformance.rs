@@ -240,7 +240,9 @@ fn markdown(statement: &Value) {
         "\nObjects leave in the transfer syntax they came in, else with their header rewritten, else, where the \
          destination accepts no other presentation context, decoded. Decoded images have Planar Configuration 0; \
          YBR_FULL and YBR_FULL_422 of JPEG and YBR_RCT and YBR_ICT of JPEG 2000 become RGB; Lossy Image Compression \
-         and its ratio and method stay. Above 128 presentation contexts a study goes over several associations.\n",
+         and its ratio and method stay. What came in Implicit VR and leaves in Explicit VR has (0028,0106) to \
+         (0028,0109), (0028,0120) and (0028,0121) as SS where Pixel Representation (0028,0103) is 1. \
+         Above 128 presentation contexts a study goes over several associations.\n",
     );
     out::line("| Transfer syntax for storage | UID | Decoded |\n| --- | --- | --- |");
     for syntax in out::items(statement, "/transferSyntaxes") {

@@ -9,12 +9,14 @@ mod tests;
 
 use std::io::{BufReader, Read, Write};
 
+use dicom_dictionary_std::tags;
 use flate2::bufread::DeflateDecoder;
 
 use super::dataset::{head, header, written_vr};
 use super::scan::{Error, Fault, Limits};
+use super::vr::{self, Pixels};
 use super::walk::{Extent, Header, ITEM, ITEM_END, SEQUENCE_END, Step, UNDEFINED, Walk};
-use super::{Layout, Syntax, syntax, vr};
+use super::{Layout, Syntax, syntax};
 
 /// Portion of a value in memory; a multiple of every unit that is swapped.
 const PORTION: u64 = 64 << 10;
@@ -72,16 +74,24 @@ fn convert(
 
 fn write(walk: &mut Walk<impl Read>, to: Syntax, out: &mut dyn Write) -> Result<(), Error> {
     let mut written = Vec::with_capacity(usize::try_from(PORTION).unwrap_or(0));
+    // What holds in the items that are open, outermost first, and in the data set around them.
+    let (mut around, mut pixels) = (Vec::new(), Pixels::default());
     loop {
         written.clear();
         match walk.next()? {
             Step::Element(found) if found.tag.element() == 0 => continue,
-            Step::Element(found) => element(walk, &found, to, out)?,
+            Step::Element(found) => pixels = element(walk, &found, pixels, to, out)?,
             Step::SequenceBegins(found) => {
                 header(found.tag, super::VR::SQ, UNDEFINED, to, &mut written);
             }
-            Step::ItemBegins(_) => head(ITEM, UNDEFINED, to, &mut written),
-            Step::ItemEnds => head(ITEM_END, 0, to, &mut written),
+            Step::ItemBegins(_) => {
+                around.push(pixels);
+                head(ITEM, UNDEFINED, to, &mut written);
+            }
+            Step::ItemEnds => {
+                pixels = around.pop().unwrap_or_default();
+                head(ITEM_END, 0, to, &mut written);
+            }
             Step::SequenceEnds | Step::FragmentsEnd => head(SEQUENCE_END, 0, to, &mut written),
             Step::FragmentsBegin(found) if to == Syntax::ImplicitLittle => {
                 return Err(Fault::Encapsulated.at(found.at));
@@ -102,26 +112,38 @@ fn write(walk: &mut Walk<impl Read>, to: Syntax, out: &mut dyn Write) -> Result<
     }
 }
 
+/// Writes one element; gives the Pixel Representation that holds for what follows. It comes before the values that
+/// need it, in the order of tags; only an item that stands before it and has none of its own is read as unsigned.
 fn element(
     walk: &mut Walk<impl Read>,
     found: &Header,
+    mut pixels: Pixels,
     to: Syntax,
     out: &mut dyn Write,
-) -> Result<(), Error> {
+) -> Result<Pixels, Error> {
     let is_odd = found.length % 2 == 1;
     let length = found.length.saturating_add(u32::from(is_odd));
     let mut portion = Vec::new();
-    header(found.tag, written_vr(found.vr, length), length, to, &mut portion);
+    let vr = match found.syntax {
+        Syntax::ImplicitLittle => pixels.vr(found.tag, found.vr),
+        Syntax::ExplicitLittle | Syntax::ExplicitBig => found.vr,
+    };
+    header(found.tag, written_vr(vr, length), length, to, &mut portion);
     out.write_all(&portion)?;
     let swapped = (found.syntax == Syntax::ExplicitBig) != (to == Syntax::ExplicitBig);
     while walk.read_value(&mut portion, PORTION)? {
         if swapped {
             vr::swap(&mut portion, found.vr);
         }
+        if found.tag == tags::PIXEL_REPRESENTATION
+            && let Some(value) = portion.first_chunk()
+        {
+            pixels = Pixels::of(to.u16(*value));
+        }
         out.write_all(&portion)?;
     }
     if is_odd {
         out.write_all(&[vr::padding(found.vr)])?;
     }
-    Ok(())
+    Ok(pixels)
 }

@@ -1,7 +1,7 @@
 //! What follows from a value representation for the bytes of a value (PS3.5 6.2, 7.1.2).
 
 use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
-use dicom_dictionary_std::StandardDataDictionary;
+use dicom_dictionary_std::{StandardDataDictionary, tags};
 
 use super::{Tag, VR};
 
@@ -62,7 +62,42 @@ pub(super) fn is_prose(vr: VR) -> bool {
     matches!(vr, VR::LT | VR::ST | VR::UT | VR::UR)
 }
 
-/// The VR of an element that does not carry its own, by the dictionary; private elements are UN.
+/// Pixel Representation (0028,0103) of a data set: how its pixels are to be read, and the values that are told in
+/// their unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pixels {
+    #[default]
+    Unsigned,
+    Signed,
+}
+
+impl Pixels {
+    pub(super) fn of(representation: u16) -> Self {
+        if representation == 1 { Self::Signed } else { Self::Unsigned }
+    }
+
+    /// The VR of an element that did not carry its own, `by_tag` being that of [`of_tag`]: where the dictionary
+    /// has US or SS for a pixel's value, the pixels decide (PS3.3 C.7.5.1, C.7.6.3). Descriptors of lookup tables
+    /// count entries as well and stay as they are.
+    pub(super) fn vr(self, tag: Tag, by_tag: VR) -> VR {
+        match self {
+            Self::Signed if PIXEL_VALUES.contains(&tag) => VR::SS,
+            Self::Signed | Self::Unsigned => by_tag,
+        }
+    }
+}
+
+const PIXEL_VALUES: [Tag; 6] = [
+    tags::SMALLEST_IMAGE_PIXEL_VALUE,
+    tags::LARGEST_IMAGE_PIXEL_VALUE,
+    tags::SMALLEST_PIXEL_VALUE_IN_SERIES,
+    tags::LARGEST_PIXEL_VALUE_IN_SERIES,
+    tags::PIXEL_PADDING_VALUE,
+    tags::PIXEL_PADDING_RANGE_LIMIT,
+];
+
+/// The VR of an element that does not carry its own, by the dictionary; private elements are UN. For values of
+/// pixels see [`Pixels::vr`].
 pub(super) fn of_tag(tag: Tag) -> VR {
     match StandardDataDictionary.by_tag(tag).map(|entry| entry.vr()) {
         Some(VirtualVr::Exact(vr)) => vr,

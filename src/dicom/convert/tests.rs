@@ -7,7 +7,7 @@ use crate::dicom::sample::{
     self, BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG, declared, element, file, uid,
 };
 use crate::dicom::scan::{Error, Fault, Limits, scan_data_set, scan_file};
-use crate::dicom::{DataSet, Layout, Syntax, Tag};
+use crate::dicom::{DataSet, Layout, Syntax, Tag, VR};
 
 /// Scans a file and converts its data set.
 fn explicit(bytes: &[u8]) -> Vec<u8> {
@@ -50,6 +50,37 @@ fn encapsulated_pixels_keep_their_fragments() {
     let mut out = Vec::new();
     let result = to_implicit_little(&mut &*bytes, &layout(JPEG, &bytes), &mut out);
     assert!(matches!(result, Err(Error::Malformed { fault: Fault::Encapsulated, .. })));
+}
+
+#[test]
+fn values_of_signed_pixels_are_signed() {
+    let padding = Tag(0x0028, 0x0120);
+    let values = |representation: u8| {
+        let mut set = DataSet::default();
+        set.put_bytes(Tag(0x0028, 0x0103), VR::US, vec![representation, 0]);
+        set.put_bytes(padding, VR::US, vec![0x30, 0xF8]);
+        set.put_bytes(Tag(0x0028, 0x1101), VR::US, vec![0x30, 0xF8]);
+        set
+    };
+    let mut bare = values(0);
+    bare.remove(Tag(0x0028, 0x0103));
+    let mut image = values(1);
+    image.put_bytes(Tag(0x0008, 0x0018), VR::UI, b"1.2".to_vec());
+    image.put_items(Tag(0x0088, 0x0200), vec![bare, values(0), values(1)]);
+    image.put_bytes(Tag(0x7FE0, 0x0010), VR::OW, vec![0; 300_000]);
+    let bytes = image.write(Syntax::ImplicitLittle);
+    // What the label says of the elements may be wrong.
+    for (label, bytes) in [(IMPLICIT, bytes.clone()), (BIG, bytes.clone())] {
+        let out = DataSet::read(&explicit(&file(label, &bytes)), Syntax::ExplicitLittle).unwrap();
+        assert!(out == DataSet::read(&bytes, Syntax::ImplicitLittle).unwrap(), "{label}");
+        assert_eq!(out.get(padding).unwrap().vr, VR::SS);
+        let items = out.items(Tag(0x0088, 0x0200)).iter();
+        let found: Vec<VR> = items.map(|item| item.get(padding).unwrap().vr).collect();
+        assert_eq!(found, [VR::SS, VR::US, VR::SS], "{label}");
+    }
+    // What carries its own keeps it.
+    let big = image.write(Syntax::ExplicitBig);
+    assert!(DataSet::read(&explicit(&file(BIG, &big)), Syntax::ExplicitLittle).unwrap() == image);
 }
 
 #[test]
@@ -160,7 +191,7 @@ proptest! {
 #[test]
 fn icons_inside_sequences_are_converted_too() {
     let mut icon = DataSet::default();
-    icon.put_bytes(Tag(0x7FE0, 0x0010), crate::dicom::VR::OW, vec![1, 2, 3, 4]);
+    icon.put_bytes(Tag(0x7FE0, 0x0010), VR::OW, vec![1, 2, 3, 4]);
     let mut image = DataSet::default();
     image.put_items(Tag(0x0088, 0x0200), vec![icon]);
     let out = explicit(&file(BIG, &image.write(Syntax::ExplicitBig)));

@@ -2,17 +2,20 @@
 
 use std::io::Read;
 
+use dicom_dictionary_std::tags;
+
 use super::{DataSet, Element, Value, encode};
 use crate::dicom::scan::{Error, Fault, Limits};
+use crate::dicom::vr::{self, Pixels};
 use crate::dicom::walk::{Extent, Step, Walk};
-use crate::dicom::{Syntax, Tag, VR, vr};
+use crate::dicom::{Syntax, Tag, VR};
 
 /// Elements and items of one tree. Each costs about a hundred bytes of memory, so this is less than the scanner
 /// allows; a multi-frame object of ten thousand frames has half a million.
 const ELEMENTS: u64 = 2_000_000;
 
 enum Open {
-    Sequence { tag: Tag, items: Vec<DataSet> },
+    Sequence { tag: Tag, vr: VR, items: Vec<DataSet> },
     Item(DataSet),
     Fragments { tag: Tag, fragments: Vec<Vec<u8>> },
 }
@@ -57,14 +60,16 @@ fn tree<R: Read>(
                 let element = match unknown_sequence(header.tag, header.vr, &value, &left) {
                     Some((items, count)) => {
                         hidden = hidden.saturating_add(count);
-                        Element { vr: VR::SQ, value: Value::Items(items) }
+                        Element { vr: VR::UN, value: Value::Items(items) }
                     }
                     None => Element { vr: header.vr, value: Value::Bytes(value) },
                 };
                 put(&mut stack, &mut top, header.tag, element);
             }
             Step::SequenceBegins(header) => {
-                stack.push(Open::Sequence { tag: header.tag, items: Vec::new() });
+                // What came as UN is implicit inside (PS3.5 6.2.2); `represent` needs to know.
+                let vr = if header.vr == VR::UN { VR::UN } else { VR::SQ };
+                stack.push(Open::Sequence { tag: header.tag, vr, items: Vec::new() });
             }
             Step::ItemBegins(_) => stack.push(Open::Item(DataSet::default())),
             Step::FragmentsBegin(header) => {
@@ -86,8 +91,8 @@ fn tree<R: Read>(
             }
             Step::SequenceEnds | Step::FragmentsEnd => {
                 let (tag, element) = match stack.pop() {
-                    Some(Open::Sequence { tag, items }) => {
-                        (tag, Element { vr: VR::SQ, value: Value::Items(items) })
+                    Some(Open::Sequence { tag, vr, items }) => {
+                        (tag, Element { vr, value: Value::Items(items) })
                     }
                     Some(Open::Fragments { tag, fragments }) => {
                         (tag, Element { vr: VR::OB, value: Value::Fragments(fragments) })
@@ -98,6 +103,7 @@ fn tree<R: Read>(
             }
             Step::End(at) => {
                 settle(&mut top, at)?;
+                represent(&mut top, syntax, Pixels::default());
                 return Ok((top, walk.elements().saturating_add(hidden)));
             }
         }
@@ -128,6 +134,26 @@ fn put(stack: &mut [Open], top: &mut DataSet, tag: Tag, element: Element) {
     match stack.last_mut() {
         Some(Open::Item(item)) => item.elements.push((tag, element)),
         _ => top.elements.push((tag, element)),
+    }
+}
+
+/// Gives values of pixels that came without a VR the one that follows from Pixel Representation: the data set's own,
+/// else that `around` it. At the end, since a sequence may stand before the representation that holds for it. No
+/// deeper than the walk allowed.
+fn represent(data_set: &mut DataSet, syntax: Syntax, around: Pixels) {
+    let pixels = data_set.u16(tags::PIXEL_REPRESENTATION).map_or(around, Pixels::of);
+    for (tag, element) in &mut data_set.elements {
+        match &mut element.value {
+            Value::Items(items) => {
+                let within = if element.vr == VR::UN { Syntax::ImplicitLittle } else { syntax };
+                element.vr = VR::SQ;
+                items.iter_mut().for_each(|item| represent(item, within, pixels));
+            }
+            Value::Bytes(_) if syntax == Syntax::ImplicitLittle => {
+                element.vr = pixels.vr(*tag, element.vr);
+            }
+            Value::Bytes(_) | Value::Fragments(_) => {}
+        }
     }
 }
 

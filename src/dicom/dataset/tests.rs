@@ -188,6 +188,66 @@ fn implicit_takes_its_vr_from_the_dictionary() {
     assert_eq!(found, [VR::LO, VR::UN, VR::PN, VR::US, VR::OW, VR::OW]);
 }
 
+/// Pixel Representation and Pixel Padding Value, without representation.
+fn padded(representation: u8) -> Vec<u8> {
+    let representation = implicit(0x0028, 0x0103, &[representation, 0]);
+    [representation, implicit(0x0028, 0x0120, &[0x30, 0xF8])].concat()
+}
+
+#[test]
+fn values_of_signed_pixels_are_signed() {
+    let values = [0x0106, 0x0107, 0x0108, 0x0109, 0x0120, 0x0121, 0x1101, 0x3002];
+    let vrs = |representation: u8| {
+        let mut bytes = implicit(0x0028, 0x0103, &[representation, 0]);
+        bytes.extend(values.iter().flat_map(|tag| implicit(0x0028, *tag, &[0x30, 0xF8])));
+        let read = DataSet::read(&bytes, Syntax::ImplicitLittle).unwrap();
+        read.iter().skip(1).map(|(_, element)| element.vr).collect::<Vec<_>>()
+    };
+    assert_eq!(vrs(0), [VR::US; 8]);
+    assert_eq!(vrs(1), [VR::SS, VR::SS, VR::SS, VR::SS, VR::SS, VR::SS, VR::US, VR::US]);
+    // What carries its own keeps it.
+    let own =
+        [element(0x0028, 0x0103, "US", &[1, 0]), element(0x0028, 0x0120, "US", &[0x30, 0xF8])];
+    let read = DataSet::read(&own.concat(), Syntax::ExplicitLittle).unwrap();
+    assert_eq!(read.get(PADDING).unwrap().vr, VR::US);
+}
+
+const PADDING: Tag = Tag(0x0028, 0x0120);
+
+#[test]
+fn an_item_without_pixel_representation_has_that_around_it() {
+    let item = |content: &[u8]| {
+        [head(0xFFFE, 0xE000, u32::try_from(content.len()).unwrap()), content.to_vec()].concat()
+    };
+    let bare = implicit(0x0028, 0x0120, &[0x30, 0xF8]);
+    let items = [item(&bare), item(&padded(0)), item(&padded(1))].concat();
+    let early = Tag(0x0008, 0x1140);
+    for (around, wanted) in [(1, [VR::SS, VR::US, VR::SS]), (0, [VR::US, VR::US, VR::SS])] {
+        // One before the representation that holds for it, one behind.
+        let bytes =
+            [implicit(0x0008, 0x1140, &items), padded(around), implicit(0x0088, 0x0200, &items)];
+        let read = DataSet::read(&bytes.concat(), Syntax::ImplicitLittle).unwrap();
+        for sequence in [early, Tag(0x0088, 0x0200)] {
+            let found = read.items(sequence).iter().map(|item| item.get(PADDING).unwrap().vr);
+            assert_eq!(found.collect::<Vec<_>>(), wanted, "{sequence}");
+        }
+    }
+    // A sequence that came as UN is implicit, whatever is around it.
+    let unknown = [
+        &[0x09, 0x00, 0x01, 0x10, b'U', b'N', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF][..],
+        &items,
+        &head(0xFFFE, 0xE0DD, 0),
+        &element(0x0028, 0x0103, "US", &[1, 0]),
+        &element(0x0028, 0x0120, "US", &[0x30, 0xF8]),
+    ];
+    let read = DataSet::read(&unknown.concat(), Syntax::ExplicitLittle).unwrap();
+    let sequence = Tag(0x0009, 0x1001);
+    assert_eq!(read.get(sequence).unwrap().vr, VR::SQ);
+    let found = read.items(sequence).iter().map(|item| item.get(PADDING).unwrap().vr);
+    assert_eq!(found.collect::<Vec<_>>(), [VR::SS, VR::US, VR::SS]);
+    assert_eq!(read.get(PADDING).unwrap().vr, VR::US);
+}
+
 #[test]
 fn text_is_trimmed_and_decoded() {
     let mut data_set = DataSet::default();

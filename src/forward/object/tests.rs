@@ -3,7 +3,7 @@ use std::io::Cursor;
 use dicom_dictionary_std::{tags, uids};
 
 use super::*;
-use crate::dicom::{DataSet, Syntax, Tag};
+use crate::dicom::{DataSet, Syntax, Tag, VR};
 use crate::forward::tests::{
     BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG, facts, layout, object, pixels, plan, uid,
 };
@@ -84,6 +84,25 @@ fn every_rewriting_keeps_pixels_and_rest() {
 }
 
 #[test]
+fn values_of_signed_pixels_leave_signed() {
+    let mut object =
+        DataSet::read(&object(0, IMPLICIT, &pixels(300_000)), Syntax::ImplicitLittle).unwrap();
+    object.put_bytes(tags::PIXEL_REPRESENTATION, VR::US, vec![1, 0]);
+    object.put_bytes(tags::PIXEL_PADDING_VALUE, VR::US, vec![0x30, 0xF8]);
+    let bytes = object.write(Syntax::ImplicitLittle);
+    let written = crate::dicom::sample::element(0x0028, 0x0120, "SS", &[0x30, 0xF8]);
+    // Under a wrong label it is written as a stream.
+    for from in [IMPLICIT, BIG] {
+        for name in ["Müller^Jörg", "Иванов^Иван"] {
+            let out = sent_as(instance(&bytes, from), &bytes, EXPLICIT, name).unwrap();
+            assert!(out.windows(written.len()).any(|found| found == written), "{from} {name}");
+            let read = DataSet::read(&out, Syntax::ExplicitLittle).unwrap();
+            assert!(read.get(tags::PIXEL_DATA).unwrap().bytes() == Some(&pixels(300_000)));
+        }
+    }
+}
+
+#[test]
 fn implicit_elements_around_compressed_pixels_leave_explicit() {
     let good = object(0, JPEG, &pixels(3_000));
     let bytes = DataSet::read(&good, Syntax::ExplicitLittle).unwrap().write(Syntax::ImplicitLittle);
@@ -155,8 +174,8 @@ fn large_documents_are_spliced_like_pixels() {
         let mut data =
             DataSet::read(&object(0, EXPLICIT, &[1, 2]), Syntax::ExplicitLittle).unwrap();
         data.remove(Tag(0x7FE0, 0x0010));
-        data.put_bytes(Tag(0x0042, 0x0011), crate::dicom::VR::OB, document.clone());
-        data.put_bytes(Tag(0x0042, 0x0012), crate::dicom::VR::LO, b"application/pdf ".to_vec());
+        data.put_bytes(Tag(0x0042, 0x0011), VR::OB, document.clone());
+        data.put_bytes(Tag(0x0042, 0x0012), VR::LO, b"application/pdf ".to_vec());
         let bytes = data.write(syntax);
         let instance = instance(&bytes, from);
         let Origin::Received { layout } = &instance.origin else { unreachable!() };
@@ -207,7 +226,7 @@ fn large_values_inside_of_sequences_are_spliced_too() {
 #[test]
 fn derived_uids_are_written_and_traced() {
     let mut data = DataSet::read(&object(0, EXPLICIT, &[1, 2]), Syntax::ExplicitLittle).unwrap();
-    data.put_bytes(Tag(0x0008, 0x0018), crate::dicom::VR::UI, b"not.a.uid".to_vec());
+    data.put_bytes(Tag(0x0008, 0x0018), VR::UI, b"not.a.uid".to_vec());
     let bytes = data.write(Syntax::ExplicitLittle);
     let mut instance = instance(&bytes, EXPLICIT);
     let Origin::Received { layout } = &mut instance.origin else { unreachable!() };
