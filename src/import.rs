@@ -43,7 +43,7 @@ pub use commitment::{
 };
 pub use counts::Counts;
 pub use due::{Due, Times};
-pub use event::{Action, Actor, End, Event, Illegal, Order, Stage, Stop, Tombstone};
+pub use event::{Action, Actor, End, Event, Illegal, Order, Over, Stage, Stop, Tombstone};
 pub use id::ImportId;
 pub use instances::Instances;
 pub use link::{Bookmark, Link};

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::commitment::{Assurance, CommitmentFault};
 use super::link::Bookmark;
-use super::state::{DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside};
+use super::state::{
+    DestinationName, File, Inspected, InstanceOutcome, Kind, Request, SetAside, StudyState,
+};
 use super::{
     Blob, Chosen, Compressed, FileKind, ImportId, Listing, Promised, Question, Session, Way,
 };
 use crate::clock::Moment;
 use crate::dicom::{Patient, Uid};
-use crate::matching::{Decision, Outcome};
+use crate::matching::{Authority, Decision, Outcome};
 use crate::reconcile::Plan;
 
 /// Who asked for something: the peer of a control socket, a console session, an association, or ourselves.
@@ -49,6 +51,36 @@ pub struct Order {
     /// Why it goes there; not known of what was decided before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way: Option<Way>,
+    /// Journals of before do not say it.
+    #[serde(default)]
+    pub over: Over,
+}
+
+/// Which studies an order is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Over {
+    /// Every one that may be decided, as a person means it.
+    #[default]
+    Any,
+    /// One that still waits for the worklist: an answer that comes late does not undo what a person decided meanwhile.
+    Waiting,
+}
+
+impl Over {
+    pub fn of(authority: &Authority) -> Self {
+        match authority {
+            Authority::Person { .. } => Self::Any,
+            Authority::Rule { .. } | Authority::Earlier => Self::Waiting,
+        }
+    }
+
+    pub(super) fn takes(self, state: &StudyState) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Waiting => matches!(state, StudyState::AwaitingWorklist { .. }),
+        }
+    }
 }
 
 /// A fact about one import. Events are what the journal keeps.

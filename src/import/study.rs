@@ -69,7 +69,7 @@ impl Study {
     }
 
     pub(super) fn decided(&mut self, order: &Order) -> Option<Vec<Action>> {
-        if !self.is_decidable() || order.destinations.is_empty() {
+        if !self.is_decidable() || !order.over.takes(&self.state) || order.destinations.is_empty() {
             return None;
         }
         // What left for a destination may be there, whoever decided it.

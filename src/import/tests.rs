@@ -101,6 +101,7 @@ fn order() -> Box<Order> {
         route: None,
         compressed: None,
         way: None,
+        over: Over::Any,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::dicom::{Item, Uid};
 use crate::forward;
 use crate::import::routes::{self, Decided, RouteSection, Traits};
 use crate::import::{
-    Actor, DestinationName, Event, Import, ImportId, Kind, Order, Study, StudyState, Way, Why,
+    Actor, DestinationName, Event, Import, ImportId, Kind, Order, Over, Study, StudyState, Way, Why,
 };
 use crate::matching::{Authority, Candidate, Decision, Rejected, Target, rejected};
 use crate::reconcile;
@@ -153,8 +153,9 @@ impl Pipeline {
         let plans = destinations.iter().filter_map(own).collect();
         let compressed = route.and_then(|route| route.compressed);
         let route = route.map(|route| route.name.clone());
-        let way = Some(Way { why, not_back });
-        let order = Box::new(Order { decision, plan, plans, destinations, route, compressed, way });
+        let (way, over) = (Some(Way { why, not_back }), Over::of(&decision.authority));
+        let order =
+            Box::new(Order { decision, plan, plans, destinations, route, compressed, way, over });
         Ok(Event::Decided { study: study.uid.clone(), order })
     }
 

@@ -165,3 +165,42 @@ fn a_run_that_outlives_a_retry_keeps_its_decision() {
     apply(&mut import, &sent(0));
     assert_eq!(import.study(&study).unwrap().work().unwrap().deliveries[1].delivered(), 1);
 }
+
+/// A worklist that answers late, behind a person's decision that a destination holds.
+#[test]
+fn a_rule_that_comes_late_does_not_undo_what_a_person_decided() {
+    let (mut import, _) = begun(Kind::Upload);
+    let study = study_uid(0);
+    let unpacked =
+        Event::Unpacked { instances: vec![inspected(0)], documents: vec![], set_aside: vec![] };
+    let ask =
+        Event::Began { stage: Stage::Worklist, study: Some(study.clone()), destination: None };
+    for event in [Event::Received { files: vec![file()], portal: None }, unpacked, ask] {
+        apply(&mut import, &event);
+    }
+    let decided = |id: &str, authority: Authority| {
+        let mut order = order_for(id);
+        order.over = Over::of(&authority);
+        order.decision.authority = authority;
+        Event::Decided { study: study.clone(), order }
+    };
+    let rule = || Authority::Rule { tier: Tier::RequestedOrder, version: 1 };
+    let person = || Authority::Person { actor: "eva".into(), reason: "asked".into() };
+    for early in [rule(), Authority::Earlier] {
+        assert!(import.clone().apply(&decided("Q", early), Moment::default()).is_ok());
+    }
+    apply(&mut import, &decided("P", person()));
+    apply(&mut import, &held(&study, "pacs"));
+    for late in [rule(), Authority::Earlier] {
+        assert!(import.apply(&decided("Q", late), Moment::default()).is_err());
+    }
+    let work = import.study(&study).unwrap().work().unwrap();
+    assert_eq!(*work.decision.target.patient(), numbered("P"));
+    assert!(import.clone().apply(&decided("R", person()), Moment::default()).is_ok());
+
+    // A journal of before has what it took, and is read as it was meant.
+    let mut before = serde_json::to_value(decided("Q", rule())).unwrap();
+    before["decided"]["order"].as_object_mut().unwrap().remove("over").unwrap();
+    let before: Event = serde_json::from_value(before).unwrap();
+    assert!(import.apply(&before, Moment::default()).is_ok());
+}
