@@ -203,7 +203,7 @@ fn large_values_inside_of_sequences_are_spliced_too() {
         let mut data = DataSet::read(&object(0, from, &[1, 2]), syntax).unwrap();
         data.remove(tags::PIXEL_DATA);
         let mut inner = DataSet::default();
-        inner.put_bytes(tags::VECTOR_GRID_DATA, crate::dicom::VR::OF, grid.clone());
+        inner.put_bytes(tags::VECTOR_GRID_DATA, VR::OF, grid.clone());
         let mut outer = DataSet::default();
         outer.put_items(tags::DEFORMABLE_REGISTRATION_GRID_SEQUENCE, vec![inner.clone()]);
         data.put_items(tags::DEFORMABLE_REGISTRATION_SEQUENCE, vec![outer.clone(), outer]);
