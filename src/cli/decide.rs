@@ -29,9 +29,9 @@ pub(super) struct Decide {
     /// birthDate, sex.
     #[arg(long)]
     no_order: bool,
-    /// With --no-order: decide nothing if name, birth date or sex differ from the study or the patient index,
-    /// but tell what does.
-    #[arg(long, requires = "no_order")]
+    /// Decide nothing, but tell what speaks against it: if name, birth date or sex of a patient without an order differ
+    /// from the study or the patient index, or for an item that is no candidate of the study.
+    #[arg(long, conflicts_with = "reject")]
     look_again: bool,
     /// Why; kept with the decision.
     #[arg(long, value_name = "TEXT")]
@@ -48,9 +48,9 @@ impl Decide {
                 .map_err(|error| BadInput(format!("the patient is no JSON: {error}")))?;
             json!({"noOrder": patient, "confirmed": !look_again, "reason": reason})
         } else if let [item] = items.as_slice() {
-            json!({"item": item, "reason": reason})
+            json!({"item": item, "confirmed": !look_again, "reason": reason})
         } else {
-            json!({"items": items, "reason": reason})
+            json!({"items": items, "confirmed": !look_again, "reason": reason})
         };
         let path = format!("/api/v1/imports/{id}/studies/{study}/decision");
         control.post_json::<_, Value>(&path, &decision).await?;

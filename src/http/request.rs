@@ -97,7 +97,8 @@ pub(crate) struct DecisionRequest {
     /// What was seen of the orders, by item: `seen` of a candidate. Refused if one has changed since.
     #[serde(default)]
     seen: BTreeMap<String, String>,
-    /// `false` asks for a second look at a patient without an order: refused if something differs.
+    /// `false` asks for a second look at a patient without an order, or of orders that are no candidates: refused if
+    /// something differs.
     confirmed: Option<bool>,
     reason: String,
 }
@@ -255,16 +256,13 @@ impl DecisionRequest {
     /// The one choice that was made, and its reason.
     pub(crate) fn checked(self) -> Result<(Choice, String), Problem> {
         let reason = required("reason", &self.reason, REASON_LENGTH)?;
+        let looked = if self.confirmed == Some(false) { Seen::Once } else { Seen::Again };
+        let orders = |item_ids| Choice::Items { item_ids, seen: self.seen, looked };
         let choice = match (self.item, self.items, self.no_order, self.reject) {
-            (Some(item), None, None, None) => {
-                Choice::Items { item_ids: vec![required("item", &item, LO)?], seen: self.seen }
-            }
-            (None, Some(items), None, None) => {
-                Choice::Items { item_ids: item_ids(&items)?, seen: self.seen }
-            }
+            (Some(item), None, None, None) => orders(vec![required("item", &item, LO)?]),
+            (None, Some(items), None, None) => orders(item_ids(&items)?),
             (None, None, Some(patient), None) => {
-                let seen = if self.confirmed == Some(false) { Seen::Once } else { Seen::Again };
-                Choice::NoOrder { patient: patient.checked()?, seen }
+                Choice::NoOrder { patient: patient.checked()?, seen: looked }
             }
             (None, None, None, Some(true)) => Choice::Reject,
             _ => {

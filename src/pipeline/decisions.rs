@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::handle::{Choice, Pipeline, Refusal, Seen};
+use super::patients::beside_the_study;
 use super::{Settings, compared, stages};
 use crate::dicom::{Item, Uid};
 use crate::forward;
@@ -13,7 +14,7 @@ use crate::import::routes::{self, Decided, RouteSection, Traits};
 use crate::import::{
     Actor, DestinationName, Event, Import, ImportId, Kind, Order, Over, Study, StudyState, Way, Why,
 };
-use crate::matching::{Authority, Candidate, Decision, Rejected, Target, rejected};
+use crate::matching::{Authority, Candidate, Decision, Evidence, Rejected, Target, rejected};
 use crate::reconcile;
 
 /// A person who decides waits no longer than this for a worklist that does not answer.
@@ -56,24 +57,21 @@ impl Pipeline {
         }
         let event = match choice {
             Choice::Reject => Event::Rejected { study, reason, actor },
-            Choice::Items { item_ids, seen } => {
+            Choice::Items { item_ids, seen, looked } => {
                 as_seen(&found.state, &item_ids, &seen)?;
-                let (items, candidates) = self.find_items(found, &item_ids).await?;
+                let Meant { items, evidence, mut overridden, doubts } =
+                    self.find_items(&import, found, &item_ids).await?;
                 let items = self.all_as_now(items).await?;
                 let target = Target::of_orders(items)
                     .map_err(|error| Refusal::Invalid(error.to_string()))?;
-                let mut overridden: Vec<String> = Vec::new();
-                for said in candidates.iter().flat_map(|candidate| &candidate.contradictions) {
-                    if !overridden.contains(said) {
-                        overridden.push(said.clone());
-                    }
-                }
-                let overridden = [overridden, held_by(found, &target)].concat();
+                looked_at("order", looked, &doubts)?;
+                add(&mut overridden, &doubts);
+                add(&mut overridden, &held_by(found, &target));
                 let decision = Decision {
                     target,
                     authority: Authority::Person { actor: actor.0, reason },
                     // They are of one patient: what speaks for one of them speaks for all.
-                    evidence: candidates.first().map(|c| c.evidence.clone()).unwrap_or_default(),
+                    evidence,
                     overridden,
                     rejected: not_taken(found, &item_ids),
                     at: self.shared.clock.now(),
@@ -89,12 +87,7 @@ impl Pipeline {
                     ));
                 }
                 let look = self.look_at(&import, found, &patient).await;
-                if seen == Seen::Once && !look.doubts.is_empty() {
-                    return Err(Refusal::NotNow(format!(
-                        "look again at the patient: {}; send the decision as confirmed if this patient is meant",
-                        look.doubts.join("; ")
-                    )));
-                }
+                looked_at("patient", seen, &look.doubts)?;
                 let target = Target::NoOrder(patient);
                 let overridden = [look.doubts, held_by(found, &target)].concat();
                 let decision = Decision {
@@ -230,38 +223,77 @@ impl Pipeline {
     }
 
     /// The items that a person named: each among the candidates, or else in the worklist as it is now. Those that
-    /// are candidates come with what was found of them.
+    /// are no candidates are held against the study here: nobody has seen yet what speaks against them.
     async fn find_items(
         &self,
+        import: &Import,
         study: &Study,
         item_ids: &[String],
-    ) -> Result<(Vec<Item>, Vec<Candidate>), Refusal> {
+    ) -> Result<Meant, Refusal> {
         let known: &[Candidate] = match &study.state {
             StudyState::AwaitingDecision { outcome } => &outcome.candidates,
             _ => &[],
         };
-        let (mut items, mut candidates, mut listed) = (Vec::new(), Vec::new(), None);
+        let (mut meant, mut evidence, mut listed) = (Meant::default(), None, None);
         for item_id in item_ids {
             if let Some(candidate) = the_one(known, item_id)? {
-                items.push(candidate.item.clone());
-                candidates.push(candidate.clone());
+                meant.items.push(candidate.item.clone());
+                // They are of one patient: what speaks for the first of them speaks for all.
+                evidence.get_or_insert_with(|| candidate.evidence.clone());
+                add(&mut meant.overridden, &candidate.contradictions);
                 continue;
             }
             let now = match listed.take() {
                 Some(now) => now,
                 None => self.worklist(None, None).await?.0,
             };
-            let found = now.iter().find(|item| item.item_id() == *item_id).cloned();
+            let found = listed_as(&now, item_id)?.cloned();
             listed = Some(now);
-            items.push(found.ok_or_else(|| {
+            let item = found.ok_or_else(|| {
                 Refusal::Invalid(
                     "the worklist holds no such item now; list what it holds with `lotse worklist`"
                         .into(),
                 )
-            })?);
+            })?;
+            let (doubts, beside) = beside_the_study(import, study, item.clone());
+            meant.items.push(item);
+            evidence.get_or_insert(beside);
+            add(&mut meant.doubts, &doubts);
         }
-        Ok((items, candidates))
+        meant.evidence = evidence.unwrap_or_default();
+        Ok(meant)
     }
+}
+
+/// The items that a person named, beside the study.
+#[derive(Default)]
+struct Meant {
+    items: Vec<Item>,
+    evidence: Vec<Evidence>,
+    /// What speaks against candidates, as it was shown.
+    overridden: Vec<String>,
+    /// What speaks against the others.
+    doubts: Vec<String>,
+}
+
+/// Each is said once.
+fn add(all: &mut Vec<String>, more: &[String]) {
+    for said in more {
+        if !all.contains(said) {
+            all.push(said.clone());
+        }
+    }
+}
+
+/// What nobody has held against the study before needs a second look if something speaks against it.
+fn looked_at(what: &str, seen: Seen, doubts: &[String]) -> Result<(), Refusal> {
+    if seen == Seen::Again || doubts.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::NotNow(format!(
+        "look again at the {what}: {}; send the decision as confirmed if this {what} is meant",
+        doubts.join("; ")
+    )))
 }
 
 /// What a person saw of these items is still so.
@@ -287,14 +319,27 @@ fn as_seen(
     ))
 }
 
-/// The candidate of this name. Sources that tell one order with different patients leave nobody to be meant.
+/// The candidate of this name.
 pub(super) fn the_one<'a>(
     known: &'a [Candidate],
     item_id: &str,
 ) -> Result<Option<&'a Candidate>, Refusal> {
-    let mut meant = known.iter().filter(|known| known.item_id == item_id);
-    let Some(one) = meant.next() else { return Ok(None) };
-    if meant.any(|other| other.item.patient != one.item.patient) {
+    let meant = known.iter().filter(|known| known.item_id == item_id);
+    of_one_patient(meant, |known| &known.item)
+}
+
+/// The item of this name in the worklist.
+fn listed_as<'a>(listed: &'a [Item], item_id: &str) -> Result<Option<&'a Item>, Refusal> {
+    of_one_patient(listed.iter().filter(|item| item.item_id() == item_id), |item| item)
+}
+
+/// The first of what is told of one order. Sources that tell it with different patients leave nobody to be meant.
+fn of_one_patient<'a, T>(
+    mut told: impl Iterator<Item = &'a T>,
+    item: impl Fn(&'a T) -> &'a Item,
+) -> Result<Option<&'a T>, Refusal> {
+    let Some(one) = told.next() else { return Ok(None) };
+    if told.any(|other| item(other).patient != item(one).patient) {
         return Err(Refusal::NotNow(
             "the worklist tells this order more than once, with different patients; have it corrected there, and \
              press retry"

@@ -55,6 +55,8 @@ pub enum Choice {
         item_ids: Vec<String>,
         /// What the person saw of them, by item: see [`crate::matching::Outcome::seen`]. Those that are not in it
         /// are taken as they are.
+        /// How often the person has looked at those that are no candidates of the study.
+        looked: Seen,
         seen: BTreeMap<String, String>,
     },
     NoOrder {
@@ -64,10 +66,11 @@ pub enum Choice {
     Reject,
 }
 
-/// How often a person has looked at a patient who was typed.
+/// How often a person has looked at a patient whom the rules did not hold against the study: one who was typed, or of
+/// an order that is no candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// While typing: enough if nothing speaks against it.
+    /// While naming: enough if nothing speaks against it.
     Once,
     /// Again, beside the study: what differs is meant.
     Again,

@@ -69,7 +69,8 @@ impl Pipeline {
     }
 
     pub(super) async fn look_at(&self, import: &Import, study: &Study, patient: &Patient) -> Look {
-        let (mut doubts, evidence) = beside_the_study(import, study, patient);
+        let item = Item { patient: patient.clone(), ..Item::default() };
+        let (mut doubts, evidence) = beside_the_study(import, study, item);
         let registered = self.registered(patient).await;
         match &registered {
             Registered::NotAsked => {}
@@ -116,13 +117,13 @@ fn same_name(a: &Patient, b: &Patient) -> bool {
     parts(a) == parts(b)
 }
 
-/// The patient as the rules see him beside everything that is known of the study.
-fn beside_the_study(
+/// The patient, with an order or without, as the rules see him beside everything that is known of the study: what does
+/// not agree, and the evidence.
+pub(super) fn beside_the_study(
     import: &Import,
     study: &Study,
-    patient: &Patient,
+    item: Item,
 ) -> (Vec<String>, Vec<Evidence>) {
-    let item = Item { patient: patient.clone(), ..Item::default() };
     let case = case(import, study);
     let outcome = matching::decide(&case, &[item], Completeness::Incomplete, Policy::Confirm);
     let Some(candidate) = outcome.candidates.into_iter().next() else {

@@ -40,6 +40,7 @@ mod media;
 mod mistakes;
 mod needles;
 mod order_of_effects;
+mod other_orders;
 mod pacing;
 mod pipeline;
 mod proxy;

@@ -28,7 +28,7 @@ pub(super) fn held(study: &StudyView) -> &'static str {
         "Quarantined" if study.decision.is_some() => {
             "No destination has answered for any of it, so it may be filed anew; under another patient only if nothing \
              can have left. To file it under another order, take the order's item from `lotse worklist` and give it \
-             to `lotse decide`; a patient without an order is named below."
+             to `lotse decide --look-again`; a patient without an order is named below."
         }
         _ => "",
     }

@@ -27,6 +27,11 @@ fn of_two_patients_under_one_order_nobody_is_meant() {
     let found = the_one(&known, &other.item_id).unwrap().unwrap();
     assert_eq!(found.item.patient, other.item.patient);
     assert!(the_one(&known, "elsewhere").unwrap().is_none());
+    // So it is with what is no candidate.
+    let listed = known.map(|known| known.item);
+    assert!(matches!(listed_as(&listed, &eva.item_id), Err(Refusal::NotNow(_))));
+    assert_eq!(listed_as(&listed, &other.item_id).unwrap().unwrap().patient, other.item.patient);
+    assert!(listed_as(&listed, "elsewhere").unwrap().is_none());
 }
 
 fn patient(id: &str, issuer: Option<&str>) -> Patient {
