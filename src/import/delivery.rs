@@ -87,6 +87,11 @@ impl Delivery {
         self.left(open);
     }
 
+    /// Whether it is to be sent and no run of it has begun, of a study with so many instances on its way.
+    pub(super) fn awaits_turn(&self, instances: usize) -> bool {
+        self.due.is_none() && self.outcomes.len() < instances && !self.began
+    }
+
     pub fn delivered(&self) -> usize {
         self.outcomes.values().filter(|outcome| outcome.is_delivered()).count()
     }

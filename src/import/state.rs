@@ -394,6 +394,14 @@ impl Study {
         }
     }
 
+    /// Its delivery to this destination, if that is to be sent and has not begun.
+    pub fn awaits_turn(&self, destination: &DestinationName) -> Option<&Delivery> {
+        let StudyState::Forwarding(work) = &self.state else { return None };
+        let mut deliveries = work.deliveries.iter();
+        let found = deliveries.find(|delivery| delivery.destination == *destination);
+        found.filter(|delivery| delivery.awaits_turn(self.instances.len()))
+    }
+
     /// Whether nothing happens to this study any more.
     pub fn is_ended(&self) -> bool {
         matches!(

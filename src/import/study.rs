@@ -324,8 +324,7 @@ impl Study {
                 // One run at a time, and only for what is left.
                 let expected = self.instances.len();
                 let waits = |delivery: &&mut Delivery| {
-                    let open = delivery.due.is_none() && delivery.outcomes.len() < expected;
-                    Some(&delivery.destination) == destination && open && !delivery.began
+                    Some(&delivery.destination) == destination && delivery.awaits_turn(expected)
                 };
                 &mut work.deliveries.iter_mut().find(waits)?.began
             }

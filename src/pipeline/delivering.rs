@@ -36,36 +36,25 @@ impl Stages {
             Kind::Association { .. } => Rank::Burst,
         };
         let open = |now| self.is_open(&destination, now);
-        let _turn = tokio::select! {
+        let turn = tokio::select! {
             biased;
-            turn = lane.turn(rank, &shared.clock, open, brake.either()) => turn?,
-            end = self.waited_out(&lane, &destination) => {
-                let sentence = format!(
-                    "{destination} took nothing for {}, as long as its `retry` says; mend the cause and press retry",
-                    humantime::format_duration(end)
-                );
-                return Some(failed(Stage::Forward, Some(uid), sentence));
-            }
+            turn = lane.turn(rank, &shared.clock, open, brake.either()) => Ok(turn?),
+            sentence = self.waited_out(&lane, &destination) => Err(sentence),
         };
-        // It may have waited for long: the one that gets its turn is the import as it is now.
-        self.begin(id, Stage::Forward, Some(&uid), Some(&destination)).await?;
-        let import = self.pipeline.import(id)?;
+        // It may have waited for long. What keeps it from being sent at all is found before it begins: what has begun
+        // may have left.
+        let attempts = self.pipeline.import(id)?.study(&uid)?.awaits_turn(&destination)?.attempts;
         let settings = &shared.settings();
-        let study = import.study(&uid)?;
-        let work = study.work()?;
-        let delivery = work.deliveries.iter().find(|d| d.destination == destination)?;
-        if !settings.destinations.names().contains(&destination) {
-            let sentence = format!(
-                "destination {destination} is not configured any more; configure it again and press retry"
-            );
-            return Some(failed(Stage::Forward, Some(uid), sentence));
-        }
-        let spool = match shared.spool.import(import.id) {
+        let _turn = match turn {
+            Ok(turn) if settings.destinations.get(&destination).is_some() => turn,
+            Ok(_) => return Some(failed(Stage::Forward, Some(uid), gone(&destination))),
+            Err(sentence) => return Some(failed(Stage::Forward, Some(uid), sentence)),
+        };
+        let spool = match shared.spool.import(id) {
             Ok(spool) => spool,
             Err(error) if error.is_passing() => {
                 // No fault of the destination's: its own `retry` has no say.
-                let wait =
-                    settings.backoff.jittered(delivery.attempts.saturating_add(1), seed(import.id));
+                let wait = settings.backoff.jittered(attempts.saturating_add(1), seed(id));
                 let (due, sentence) = (shared.clock.now().after(wait), error.to_string());
                 return Some(Event::DeliveryPostponed {
                     study: uid,
@@ -78,6 +67,11 @@ impl Stages {
             }
             Err(error) => return Some(failed(Stage::Forward, Some(uid), error.to_string())),
         };
+        self.begin(id, Stage::Forward, Some(&uid), Some(&destination)).await?;
+        let import = self.pipeline.import(id)?;
+        let study = import.study(&uid)?;
+        let work = study.work()?;
+        let delivery = work.deliveries.iter().find(|d| d.destination == destination)?;
         let waiting = study.instances.iter().filter(|n| delivery.outcomes.get(**n).is_none());
         let instances = waiting.filter_map(|number| {
             let index = usize::try_from(*number).ok()?;
@@ -194,9 +188,9 @@ impl Stages {
         settings.destinations.get(name).is_none_or(|found| found.pace.is_open(local))
     }
 
-    /// Ends, with that time, when what waits for its turn from now on has waited for a destination that takes nothing
+    /// Ends, with a sentence, when what waits for its turn from now on has waited for a destination that takes nothing
     /// as long as its `retry` says, and might have taken something.
-    async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> Duration {
+    async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> String {
         let shared = &self.pipeline.shared;
         let began = shared.clock.now();
         let mut kept_out = None;
@@ -215,7 +209,10 @@ impl Stages {
             if let (Some(end), Some(since)) = (end, lane.fails_since()) {
                 let since = since.later(began);
                 if now.since(since) >= end.saturating_add(lane.kept_out_since(since)) {
-                    return end;
+                    let end = humantime::format_duration(end);
+                    return format!(
+                        "{name} took nothing for {end}, as long as its `retry` says; mend the cause and press retry"
+                    );
                 }
             }
             tokio::time::sleep(LOOK).await;
@@ -240,6 +237,12 @@ impl Stages {
             _ => false,
         })
     }
+}
+
+fn gone(destination: &DestinationName) -> String {
+    format!(
+        "destination {destination} is not configured any more; configure it again and press retry"
+    )
 }
 
 /// The destination took something.

@@ -54,6 +54,7 @@ mod secure;
 mod sink;
 mod sources;
 mod support;
+mod taken_away;
 mod testssl;
 mod worklist_scp;
 mod worklist_scu;
