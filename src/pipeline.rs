@@ -14,6 +14,7 @@ mod delivering;
 mod due;
 mod earlier;
 mod gate;
+mod going_on;
 mod handle;
 mod held;
 mod judge;

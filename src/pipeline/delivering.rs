@@ -188,17 +188,17 @@ impl Stages {
         settings.destinations.get(name).is_none_or(|found| found.pace.is_open(local))
     }
 
-    /// Ends, with a sentence, when what waits for its turn from now on has waited for a destination that takes nothing
-    /// as long as its `retry` says, and might have taken something.
+    /// Ends, with a sentence, when what waits for its turn from now on waits in vain: its destination is not configured
+    /// any more, or took nothing as long as its `retry` says, and might have taken something.
     async fn waited_out(&self, lane: &Lane, name: &DestinationName) -> String {
         let shared = &self.pipeline.shared;
         let began = shared.clock.now();
         let mut kept_out = None;
         loop {
             let settings = shared.settings();
-            let retry =
-                settings.destinations.get(name).and_then(|found| found.retries.whole.as_ref());
-            let end = retry.and_then(|retry| retry.end);
+            // A person who has paused it cannot let it go on then.
+            let Some(found) = settings.destinations.get(name) else { return gone(name) };
+            let end = found.retries.whole.as_ref().and_then(|retry| retry.end);
             let now = shared.clock.now();
             if lane.is_paused() || !self.is_open(name, now) {
                 lane.keep_out(kept_out.replace(now).unwrap_or(now), now);

@@ -7,12 +7,11 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::shared::Shared;
-use super::{Gate, Paused, Progress, Settings, Snapshot, Stay};
+use super::{Gate, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
 use crate::dicom::{Item, Patient};
 use crate::expire;
 use crate::fetch::Moves;
-use crate::forward::HeldBack;
 use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, Source,
     State, Tombstone,
@@ -55,9 +54,9 @@ pub enum Choice {
         item_ids: Vec<String>,
         /// What the person saw of them, by item: see [`crate::matching::Outcome::seen`]. Those that are not in it
         /// are taken as they are.
+        seen: BTreeMap<String, String>,
         /// How often the person has looked at those that are no candidates of the study.
         looked: Seen,
-        seen: BTreeMap<String, String>,
     },
     NoOrder {
         patient: Patient,
@@ -283,18 +282,6 @@ impl Pipeline {
         self.report(id, Event::Answered { answers, actor }).await
     }
 
-    pub async fn retry(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
-        let now = self.shared.clock.now();
-        self.destinations().iter().for_each(|name| self.shared.lanes.of(name).nudge(now));
-        let retried = self.report(id, Event::Retried { actor }).await;
-        retried.map_err(|refusal| {
-            refusal.in_words(
-                "there is nothing to try again in this import now; look at it again, its next step says what it waits \
-                 for",
-            )
-        })
-    }
-
     pub async fn cancel(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
         let cancelled = self.report(id, Event::Cancelled { actor }).await;
         cancelled.map_err(|refusal| {
@@ -307,38 +294,6 @@ impl Pipeline {
         tracing::info!(import = %id, actor = %actor.0, "erasure requested");
         let (reply, answer) = oneshot::channel();
         self.send(Command::Erase { id, reply: Some(reply) }).await?;
-        answer.await.map_err(|_| Refusal::Stopping)?
-    }
-
-    /// Stops sending to a destination, or lets it go on. It lasts over restarts.
-    ///
-    /// # Errors
-    /// If there is no such destination.
-    pub async fn pause(
-        &self,
-        name: &DestinationName,
-        paused: Paused,
-        actor: &Actor,
-    ) -> Result<(), Refusal> {
-        let known = self.destinations();
-        if !known.contains(name) {
-            let names = known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return Err(Refusal::Invalid(format!(
-                "there is no destination of that name; configured are: {names}"
-            )));
-        }
-        let settings = self.shared.settings();
-        let configured = settings.destinations.get(name).map(|found| found.pace.held);
-        if paused == Paused::No && configured == Some(HeldBack::Yes) {
-            return Err(Refusal::Invalid(format!(
-                "{name} is paused by the configuration; take `paused = true` out there, then reload"
-            )));
-        }
-        if self.shared.lanes.of(name).pause(paused) {
-            tracing::info!(destination = %name, ?paused, actor = %actor.0, "destination paused or resumed");
-        }
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::KeepPaused { reply }).await?;
         answer.await.map_err(|_| Refusal::Stopping)?
     }
 
@@ -468,7 +423,7 @@ impl Pipeline {
         answer.await.map_err(|_| Refusal::Stopping)?
     }
 
-    async fn send(&self, command: Command) -> Result<(), Refusal> {
+    pub(super) async fn send(&self, command: Command) -> Result<(), Refusal> {
         self.commands.send(command).await.map_err(|_| Refusal::Stopping)
     }
 

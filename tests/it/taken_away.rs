@@ -5,7 +5,7 @@ use lotse::import::{DestinationName, Import, ImportId, StudyState};
 use lotse::sim::pacs::{Fault, Pacs};
 use serde_json::{Value, json};
 
-use crate::hospital::{Answered, Hospital, Order, actor, request};
+use crate::hospital::{Answered, Hospital, Order, actor, request, until};
 
 const SLICES: u16 = 2;
 
@@ -64,6 +64,41 @@ async fn a_study_that_was_never_sent_is_not_taken_for_one_that_was() {
     let shown = hospital.show(id).await;
     let next = shown["studies"][0]["nextStep"].as_str().unwrap();
     assert!(next.contains("it is not sent"), "{next}");
+    hospital.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_destination_that_is_taken_away_keeps_no_study() {
+    let other = Pacs::start(Fault::None, None).await.unwrap();
+    let more = archive(&other, "");
+    let mut hospital = Hospital::start_with(SLICES, ClockSource::System, |text| text + &more).await;
+    let path = |word: &str| format!("/api/v1/destinations/archive/{word}");
+    post(&hospital, &path("pause"), &json!({})).await.unwrap();
+    let id = hospital.admit(Answered::Yes, Order::Named).await;
+    until("the study to wait", async || {
+        let status: Value = hospital.control.get_json("/status").await.unwrap();
+        let health = &status["destinations"]["archive"];
+        (health["state"] == "paused" && health["waitingStudies"] == 1).then_some(())
+    })
+    .await;
+    reload(&mut hospital, |text| text.replace(&more, "")).await;
+    let sentence = held(&hospital, id).await;
+    assert!(sentence.contains("archive is not configured any more"), "{sentence}");
+
+    let refused = post(&hospital, &path("pause"), &json!({})).await.unwrap_err();
+    assert!(refused.contains("there is no destination"), "{refused}");
+    post(&hospital, &path("resume"), &json!({})).await.unwrap();
+    let refused = post(&hospital, &path("resume"), &json!({})).await.unwrap_err();
+    assert!(refused.contains("there is no destination"), "it goes on already: {refused}");
+
+    reload(&mut hospital, |text| text + &more).await;
+    post(&hospital, &format!("/api/v1/imports/{id}/retry"), &json!({})).await.unwrap();
+    let import = hospital.closed(id).await;
+    assert_eq!(import.counts().delivered, u64::from(SLICES));
+    for pacs in [&hospital.world.pacs, &other] {
+        assert!(pacs.received().values().all(|object| object.count == 1), "nothing twice");
+    }
     hospital.stop().await;
     other.stop().await;
 }
