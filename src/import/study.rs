@@ -281,6 +281,8 @@ impl Study {
             }
             StudyState::Forwarding(work) => {
                 let mut actions = vec![];
+                // While the gateway was not there nothing was tried, and nobody can tell how long.
+                work.deliveries.iter_mut().for_each(|delivery| delivery.fails_since = None);
                 for delivery in &mut work.deliveries {
                     if delivery.due.is_some() || delivery.outcomes.len() >= expected {
                         continue;

@@ -136,3 +136,26 @@ fn work_that_keeps_killing_the_process_is_held_on_the_third_start() {
     let actions = import.apply(&Event::Retried { actor: actor() }, Moment::default()).unwrap();
     assert_eq!(actions, [Action::Unpack], "a person may try once more");
 }
+
+#[test]
+fn the_time_that_the_gateway_was_not_there_is_no_time_of_a_retry() {
+    let (import, study) = forwarding();
+    let destination = pacs();
+    let postponed = Event::DeliveryPostponed {
+        study: study.clone(),
+        destination,
+        due: Moment::default(),
+        sentence: "busy".into(),
+        unsent: true,
+        unanswered: vec![],
+    };
+    let since =
+        |import: &Import| import.study(&study).unwrap().work().unwrap().deliveries[0].fails_since;
+    for stop in [Stop::InOrder, Stop::CutOff] {
+        let mut import = import.clone();
+        import.apply(&postponed, Moment::default()).unwrap();
+        assert_eq!(since(&import), Some(Moment::default()));
+        import.apply(&resumed(stop), Moment::default()).unwrap();
+        assert_eq!(since(&import), None, "{stop:?}");
+    }
+}
