@@ -218,12 +218,14 @@ impl Gateway {
             hl7.iter_mut().for_each(|listener| listener.tls = None);
             let listeners = (c.dicom.ae_title.clone(), dicom, hl7);
             let http = http::HttpSection { tls: None, ..c.http.clone() };
-            (c.data_dir.clone(), c.master_key.clone(), c.spool.clone(), http, listeners)
+            let folders = (c.data_dir.clone(), c.master_key.clone(), c.spool.clone());
+            // The console and the HL7 door keep the zone of the start.
+            (folders, http, listeners, c.zone.clone())
         };
         anyhow::ensure!(
             fixed(&config) == fixed(&self.config),
-            "data-dir, `spool`, addresses of listeners, `dicom.associations`, `http` (its TLS aside) and our AE title \
-             change only with a restart; nothing was reloaded"
+            "data-dir, `timezone`, `spool`, addresses of listeners, `dicom.associations`, `http` (its TLS aside) and our \
+             AE title change only with a restart; nothing was reloaded"
         );
         let secured = secure::load(&config).await?;
         let settings = parts::settings(&config, self.pipeline.clock(), Some(&self.kept))?;

@@ -287,6 +287,14 @@ async fn what_a_reload_cannot_change_is_refused_and_changes_nothing() {
     let told = gateway.reload(other).await.unwrap_err().to_string();
     assert!(told.contains("nothing was reloaded"), "{told}");
     assert_eq!(gateway.pipeline.destinations().len(), 1);
+    // Half of it would be another zone: what was started with one keeps it.
+    let mut other = config.clone();
+    other.zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(5));
+    other.destinations.clear();
+    let told = gateway.reload(other).await.unwrap_err().to_string();
+    assert!(told.contains("`timezone`") && told.contains("nothing was reloaded"), "{told}");
+    assert_eq!(gateway.pipeline.destinations().len(), 1);
+    gateway.reload(config).await.unwrap();
     gateway.stop().await.unwrap();
 }
 
