@@ -418,12 +418,13 @@ impl Import {
             State::Unpacked => {
                 let mut studies = self.studies.clone();
                 let each = studies.iter_mut().map(Arc::make_mut);
-                let actions: Vec<Action> = each.flat_map(Study::retried).collect();
+                let retried: Vec<_> = each.filter_map(Study::retried).collect();
                 // What can not be retried stays as it was.
-                if !actions.is_empty() {
-                    self.studies = studies;
+                if retried.is_empty() {
+                    return None;
                 }
-                actions
+                self.studies = studies;
+                return Some(retried.concat());
             }
             State::Requested { due: None, .. }
             | State::Asking { .. }

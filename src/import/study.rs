@@ -214,15 +214,18 @@ impl Study {
         matches!(self.state, StudyState::AwaitingDecision { .. }).then(|| self.ask_again())
     }
 
-    /// What a person's retry does for this study.
-    pub(super) fn retried(&mut self) -> Vec<Action> {
+    /// What a person's retry does for this study; `None` if there is nothing to try.
+    pub(super) fn retried(&mut self) -> Option<Vec<Action>> {
         let uid = self.uid.clone();
+        let instances = self.instances.len();
         match &mut self.state {
             StudyState::AwaitingWorklist { due: Some(_), .. }
             | StudyState::AwaitingDecision { .. }
-            | StudyState::Quarantined { work: None, .. } => self.ask_again(),
+            | StudyState::Quarantined { work: None, .. } => Some(self.ask_again()),
             StudyState::Forwarding(work) | StudyState::Confirming(work) => {
                 let mut actions = vec![];
+                // What stands in a lane already is sent once, but need not wait until its destination has rested.
+                let waits = work.deliveries.iter().any(|delivery| delivery.awaits_turn(instances));
                 for delivery in &mut work.deliveries {
                     delivery.fails_since = None;
                     actions.extend(start_delivery(&uid, delivery));
@@ -231,11 +234,10 @@ impl Study {
                         actions.extend(commitment::assure(&uid, &self.instances, delivery));
                     }
                 }
-                actions
+                (waits || !actions.is_empty()).then_some(actions)
             }
             StudyState::Quarantined { work: Some(work), .. } => {
                 let mut work = work.clone();
-                let instances = self.instances.len();
                 let mut actions = vec![];
                 for delivery in &mut work.deliveries {
                     if delivery.began {
@@ -256,16 +258,16 @@ impl Study {
                     // Everything was answered before it was quarantined: a run would have nothing to do.
                     self.state = StudyState::Confirming(work);
                     actions.extend(self.confirm_if_assured());
-                    return actions;
+                } else {
+                    self.state = StudyState::Forwarding(work);
                 }
-                self.state = StudyState::Forwarding(work);
-                actions
+                (!actions.is_empty()).then_some(actions)
             }
             StudyState::Inspected
             | StudyState::AwaitingWorklist { due: None, .. }
             | StudyState::Confirmed { .. }
             | StudyState::Rejected { .. }
-            | StudyState::Cancelled { .. } => vec![],
+            | StudyState::Cancelled { .. } => None,
         }
     }
 

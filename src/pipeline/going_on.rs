@@ -1,5 +1,7 @@
 //! A person's word that something goes on, or rests.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::oneshot;
 
 use super::Paused;
@@ -8,16 +10,32 @@ use crate::forward::HeldBack;
 use crate::import::{Actor, DestinationName, Event, ImportId};
 
 impl Pipeline {
+    /// Tries again at once what waits, also at destinations that rest.
+    ///
+    /// # Errors
+    /// If there is nothing to try again.
     pub async fn retry(&self, id: ImportId, actor: Actor) -> Result<(), Refusal> {
-        let now = self.shared.clock.now();
-        self.destinations().iter().for_each(|name| self.shared.lanes.of(name).nudge(now));
         let retried = self.report(id, Event::Retried { actor }).await;
         retried.map_err(|refusal| {
             refusal.in_words(
                 "there is nothing to try again in this import now; look at it again, its next step says what it waits \
                  for",
             )
-        })
+        })?;
+        // Only what was meant: each of the others has its reason to rest.
+        let now = self.shared.clock.now();
+        self.waited_for(id).iter().for_each(|name| self.shared.lanes.of(name).nudge(now));
+        Ok(())
+    }
+
+    /// The destinations that this import waits for.
+    fn waited_for(&self, id: ImportId) -> BTreeSet<DestinationName> {
+        let Some(import) = self.import(id) else { return BTreeSet::new() };
+        let deliveries = import.studies.iter().flat_map(|study| {
+            let all = study.work().map_or(&[][..], |work| &work.deliveries);
+            all.iter().filter(|delivery| study.awaits_turn(&delivery.destination).is_some())
+        });
+        deliveries.map(|delivery| delivery.destination.clone()).collect()
     }
 
     /// Stops sending to a destination, or lets it go on. It lasts over restarts.

@@ -1,4 +1,4 @@
-//! Destinations that a reload takes out of the configuration.
+//! Destinations that a reload takes out of the configuration, and a retry that means some of them.
 
 use lotse::gateway::{ClockSource, Config, Environment};
 use lotse::import::{DestinationName, Import, ImportId, StudyState};
@@ -99,6 +99,40 @@ async fn a_paused_destination_that_is_taken_away_keeps_no_study() {
     for pacs in [&hospital.world.pacs, &other] {
         assert!(pacs.received().values().all(|object| object.count == 1), "nothing twice");
     }
+    hospital.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_wakes_the_destinations_that_the_import_waits_for() {
+    let other = Pacs::start(Fault::Congested, None).await.unwrap();
+    let more = archive(&other, "retry = \"every 30m\"");
+    let hospital = Hospital::start_with(SLICES, ClockSource::System, |text| text + &more).await;
+    let retry = async |id: ImportId| {
+        post(&hospital, &format!("/api/v1/imports/{id}/retry"), &json!({})).await
+    };
+    let archive = async || {
+        let status: Value = hospital.control.get_json("/status").await.unwrap();
+        status["destinations"]["archive"].clone()
+    };
+    hospital.admit(Answered::Yes, Order::Named).await;
+    until("a rest", async || (archive().await["state"] == "resting").then_some(())).await;
+    let second = hospital.admit(Answered::Yes, Order::Named).await;
+    until("the second to wait", async || (archive().await["waitingStudies"] == 1).then_some(()))
+        .await;
+    other.set_fault(Fault::None);
+
+    assert!(retry(ImportId::new()).await.is_err(), "nobody knows it");
+    let mut elsewhere = request(&hospital.world, Answered::No, Order::Named);
+    elsewhere.destination = Some(DestinationName("pacs".into()));
+    let elsewhere = hospital.gateway.pipeline.admit(elsewhere, actor()).await.unwrap();
+    hospital.wait(elsewhere, "Asking", |import| import.state.name() == "Asking").await;
+    assert!(retry(elsewhere).await.is_err(), "it waits for an answer");
+    assert_eq!(archive().await["state"], "resting", "it was not meant");
+
+    retry(second).await.unwrap();
+    hospital.closed(second).await;
+    assert!(other.received().values().all(|object| object.count == 1), "sent once");
     hospital.stop().await;
     other.stop().await;
 }

@@ -54,7 +54,12 @@ fn a_study_on_its_way_is_neither_decided_nor_rejected() {
         let study = import.study(&uid).unwrap();
         (import.may_decide(study), import.may_reject(study), import.may_retry())
     };
-    assert_eq!(of(&import), (false, false, false));
+    assert_eq!(of(&import), (false, false, true), "its destination may rest");
+    let (study, destination) = (Some(uid.clone()), Some(pacs()));
+    let began = Event::Began { stage: Stage::Forward, study, destination };
+    let mut under_way = import.clone();
+    under_way.apply(&began, Moment::default()).unwrap();
+    assert_eq!(of(&under_way), (false, false, false));
     let held = Event::Held { study: uid.clone(), destination: pacs(), sentence: "theirs".into() };
     import.apply(&held, Moment::default()).unwrap();
     assert_eq!(of(&import), (true, true, true), "held, and nothing was sent");

@@ -159,3 +159,12 @@ fn the_time_that_the_gateway_was_not_there_is_no_time_of_a_retry() {
         assert_eq!(since(&import), None, "{stop:?}");
     }
 }
+
+#[test]
+fn a_retry_of_what_waits_for_its_turn_sends_nothing_twice() {
+    let (mut import, study) = forwarding();
+    let retried = Event::Retried { actor: actor() };
+    assert_eq!(import.apply(&retried, Moment::default()).unwrap(), []);
+    import.apply(&began(&study), Moment::default()).unwrap();
+    assert!(import.apply(&retried, Moment::default()).is_err(), "it is being sent");
+}
