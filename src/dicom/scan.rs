@@ -19,7 +19,7 @@ pub use error::{Error, Fault};
 pub use meta::Meta;
 
 use super::walk::{Extent, Header, Step, Walk};
-use super::{Bulk, Layout, PixelData, Syntax, Tag, Uid, bulk, syntax};
+use super::{Bulk, Layout, PixelData, Syntax, Tag, Uid, VR, bulk, syntax, vr};
 
 /// Buffer between a reader and the walk: large enough that reading costs more than calling.
 const BUFFER: usize = 64 << 10;
@@ -254,7 +254,13 @@ fn leave_out(
     header: &Header,
     (bulk, most): (&mut Vec<Bulk>, usize),
 ) -> Result<(), Error> {
-    if header.length <= bulk::LONG || !bulk::is_opaque(header.vr) || bulk.len() >= most {
+    // What is known although it came as UN is looked into: a sequence, or a text.
+    let of_tag = vr::of_tag(header.tag);
+    let is_unknown = header.vr != VR::UN || bulk::is_opaque(of_tag);
+    if header.length <= bulk::LONG
+        || !(is_unknown && bulk::is_opaque(header.vr))
+        || bulk.len() >= most
+    {
         return Ok(());
     }
     let within = walk.within();

@@ -28,6 +28,8 @@ use crate::seal::place;
 /// sled stops working for good when it meets a full disk, so it is not let near one. It takes a few segments
 /// of 512 KiB at a time.
 const SPARE: u64 = 16 << 20;
+/// Some file systems need new blocks for what is overwritten; without any, a sync fails that nothing can mend.
+const LAST: u64 = 1 << 20;
 /// sled writes a value more than once while its pages settle.
 const AMPLIFICATION: u64 = 8;
 
@@ -214,8 +216,10 @@ impl Store {
         let bytes = length_of(&changes);
         let all = self.pending_bytes.saturating_add(bytes);
         let wanted = all.saturating_mul(AMPLIFICATION).max(SPARE);
-        let is_full = place::space(&self.folder)?.free < wanted;
-        if is_full && (need == Need::Space || !self.ahead.has_room(&changes)) {
+        let free = place::space(&self.folder)?.free;
+        let is_full = free < wanted;
+        let has_reserve = need == Need::Reserve && free >= LAST && self.ahead.has_room(&changes);
+        if is_full && !has_reserve {
             return Err(Error::Full);
         }
         let settled = if all > PENDING && !is_full { self.settle() } else { Ok(()) };

@@ -9,7 +9,7 @@ use crate::dicom::{BirthDate, Patient, Sex};
 
 use super::Agreement;
 use super::lexicon::{Lexicon, Token, within_slips};
-use super::normalise::{Form, Name, is_unnamed};
+use super::normalise::{Form, Name, is_unnamed, label};
 use super::script::{Fidelity, Script, skeleton};
 
 /// The comparison of two names, with its parts for the weight.
@@ -188,7 +188,7 @@ fn forms(a: &Form, b: &Form) -> NameCompared {
         form.family.iter().chain(&form.given).any(|other| token.same(other))
     };
     let (mut family, mut given) = straight;
-    if !agrees(combine(family, given).agreement) {
+    if !agrees(combine(family, given).agreement) && !(unnamed(a) && unnamed(b)) {
         let named = |given: &[Arc<Token>], family: &[Arc<Token>]| match is_unnamed(given) {
             true => Agreement::Missing,
             false => part(given, family, cut),
@@ -253,7 +253,17 @@ fn particles_differ(a: &Form, b: &Form) -> bool {
 }
 
 fn given(a: &[Arc<Token>], b: &[Arc<Token>], cut: bool) -> Agreement {
-    if is_unnamed(a) || is_unnamed(b) { Agreement::Missing } else { part(a, b, cut) }
+    if !is_unnamed(a) && !is_unnamed(b) {
+        return part(a, b, cut);
+    }
+    // Twins that are told apart by what follows the same word are not each other.
+    let differ = match (label(a), label(b)) {
+        (Some((one, a)), Some((other, b))) => {
+            one.same(other) && part(&a, &b, cut) == Agreement::Different
+        }
+        _ => false,
+    };
+    if differ { Agreement::Different } else { Agreement::Missing }
 }
 
 /// Compares family with family, or given names with given names.

@@ -281,3 +281,11 @@ pub(super) fn is_unnamed(given: &[Arc<Token>]) -> bool {
     let first = given.iter().find(|token| !words::is_placeholder(token.word()));
     !given.is_empty() && first.is_none_or(|token| words::is_newborn(token.word()))
 }
+
+/// The word by which they are unnamed, and the words behind it, numbers apart.
+pub(super) fn label(given: &[Arc<Token>]) -> Option<(&Arc<Token>, Vec<Arc<Token>>)> {
+    let at = given.iter().position(|token| words::is_newborn(token.word()))?;
+    let (word, behind) = given.get(at..)?.split_first()?;
+    let named = behind.iter().filter(|token| !words::is_placeholder(token.word()));
+    Some((word, named.cloned().collect()))
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scheduler::Slot;
+use super::snapshot::CUT_OFF;
 use super::verify;
 use crate::clock::{Moment, Reading};
 use crate::expire;
@@ -237,7 +238,7 @@ impl Start<'_> {
 }
 
 /// So many imports are named in one sentence at most.
-const NAMED: usize = 8;
+const NAMED: usize = 32;
 
 /// The names by which a person erases them.
 fn named(ids: &[ImportId]) -> String {
@@ -258,7 +259,7 @@ fn came_after(id: ImportId, reading: &Reading) -> bool {
 fn bury(recovery: &mut Recovery, spool: &Spool, id: ImportId, now: Moment) {
     let key = remove(recovery, spool, id);
     recovery.alarms.push(format!(
-        "the gateway was cut off while it destroyed import {id}, and nobody can tell any more whether everything of it \
+        "{CUT_OFF} import {id}, and nobody can tell any more whether everything of it \
          was delivered; if no person erased it, look for it at its destination, and fetch it again if it is not there"
     ));
     if key == Key::Lives {

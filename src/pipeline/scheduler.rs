@@ -184,7 +184,7 @@ type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 struct Turn {
     entries: Vec<Entry>,
     actions: Vec<(ImportId, Action)>,
-    replies: Vec<(Answer<()>, Result<(), Refusal>)>,
+    replies: Vec<(ImportId, Answer<()>, Result<(), Refusal>)>,
     arrivals: Vec<(Answer<Arrival>, Result<Arrival, Refusal>)>,
     deaths: Vec<(ImportId, End, Reply)>,
     /// Who waits until it is durable which destinations are paused.
@@ -233,11 +233,11 @@ impl Scheduler {
         match command {
             Command::Begin { id, events, reply } => {
                 let begun = self.begin(id, &events, turn).map_err(|illegal| not_now(&illegal));
-                turn.replies.extend(reply.map(|reply| (reply, begun)));
+                turn.replies.extend(reply.map(|reply| (id, reply, begun)));
             }
             Command::Report { id, event, reply } => {
                 let applied = self.apply(id, *event, turn);
-                turn.replies.extend(reply.map(|reply| (reply, applied)));
+                turn.replies.extend(reply.map(|reply| (id, reply, applied)));
             }
             Command::Arrive { kind, reply } => {
                 let arrival = self.arrive(kind, turn).await;
@@ -358,7 +358,7 @@ impl Scheduler {
         for reply in turn.pauses {
             let _ = reply.send(Ok(()));
         }
-        for (reply, result) in turn.replies {
+        for (_, reply, result) in turn.replies {
             // A door that hung up does not want the answer any more.
             let _ = reply.send(result);
         }

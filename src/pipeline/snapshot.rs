@@ -73,6 +73,9 @@ pub struct LastError {
     pub sentence: String,
 }
 
+/// Of an alarm that stays although its import is no more: what became of its images nobody knows.
+pub(super) const CUT_OFF: &str = "the gateway was cut off while it destroyed";
+
 /// Faults and alarms since the start, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -89,12 +92,15 @@ impl Log {
         forget_oldest(&mut self.errors, ERRORS_KEPT);
     }
 
-    /// What was wrong with an import that is no more, unless it is wrong with one of the `others` too.
+    /// What was wrong with an import that is no more, unless it is wrong with one of the `others` too, or may have lost
+    /// something.
     pub(super) fn settle(&mut self, id: ImportId, others: impl Iterator<Item = ImportId>) {
         let id = id.to_string();
         let others: Vec<String> = others.map(|other| other.to_string()).collect();
         self.alarms.retain(|alarm| {
-            !alarm.contains(&id) || others.iter().any(|other| alarm.contains(other))
+            !alarm.contains(&id)
+                || alarm.contains(CUT_OFF)
+                || others.iter().any(|other| alarm.contains(other))
         });
     }
 

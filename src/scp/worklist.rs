@@ -151,10 +151,20 @@ async fn search(find: &Find, worklist: Option<Worklist>) -> Result<Found, Refusa
 fn select(question: &Question, kept: &Kept, limit: usize) -> (Vec<Entry>, bool) {
     let several = kept.entries.iter().filter(|entries| !entries.is_empty()).count() > 1;
     let tells_closed = question.asks_for_status();
+    // What one source calls done is not told as open because another lags.
+    let all = || kept.entries.iter().flat_map(|entries| entries.iter());
+    let closed: HashSet<_> = match several {
+        true => all()
+            .map(Entry::data_set)
+            .filter(|set| !is_open(set))
+            .filter_map(|set| identity(&set))
+            .collect(),
+        false => HashSet::new(),
+    };
     let mut known = HashSet::new();
     let mut found: Vec<Entry> = Vec::new();
     let mut cut = false;
-    for entry in kept.entries.iter().flat_map(|entries| entries.iter()) {
+    for entry in all() {
         if !question.may_match_day(entry.day()) {
             continue;
         }
@@ -162,12 +172,15 @@ fn select(question: &Question, kept: &Kept, limit: usize) -> (Vec<Entry>, bool) 
         if !matches::matches(question, &set) {
             continue;
         }
-        // The same step from two sources is one step.
-        if several && identity(&set).is_some_and(|identity| !known.insert(identity)) {
+        let is_open = is_open(&set);
+        if !tells_closed && !is_open {
             continue;
         }
-        // Behind the look at other sources: what the first calls done is not told as open because another lags.
-        if !tells_closed && !is_open(&set) {
+        // The same step from two sources is one step.
+        if several
+            && let Some(identity) = identity(&set)
+            && ((is_open && closed.contains(&identity)) || !known.insert(identity))
+        {
             continue;
         }
         if found.len() == limit {

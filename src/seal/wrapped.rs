@@ -15,6 +15,8 @@ use super::{Error, KEY_LEN, NONCE_LEN, Remains, TAG_LEN, place};
 use crate::import::ImportId;
 
 const MAGIC: &[u8; 8] = b"LOTSEKEY";
+/// In its place once the key is overwritten.
+const GONE: &[u8; 8] = b"LOTSEGON";
 const VERSION: u8 = 1;
 const EXTENSION: &str = "key";
 const FILE_LEN: usize = MAGIC.len() + 1 + NONCE_LEN + KEY_LEN + TAG_LEN;
@@ -76,13 +78,13 @@ fn unwrap(master: &LessSafeKey, import: ImportId, bytes: &mut [u8]) -> Result<Im
     let damaged = || Error::Damaged(import);
     let (magic, rest) = bytes.split_at_mut_checked(MAGIC.len()).ok_or_else(damaged)?;
     let (version, rest) = rest.split_first_mut().ok_or_else(damaged)?;
-    // What a file system leaves of a file that it lost; noise does not look like that.
-    if magic.iter().all(|byte| *byte == 0) {
-        return Err(damaged());
-    }
-    if magic != MAGIC {
+    if magic == GONE {
         // Overwritten by `erase`, which did not come to the removal.
         return Err(Error::Destroyed(import));
+    }
+    // Nobody knows what wrote that; the file may come back from a backup.
+    if magic != MAGIC {
+        return Err(damaged());
     }
     if *version != VERSION {
         return Err(Error::Newer(import));
@@ -154,6 +156,8 @@ fn erase_by(
     };
     let mut noise = [0; FILE_LEN];
     SystemRandom::new().fill(&mut noise).map_err(|_| Error::Random)?;
+    // So that a start can tell it from a file that something else has spoiled.
+    noise.iter_mut().zip(GONE).for_each(|(byte, gone)| *byte = *gone);
     file.rewind()
         .and_then(|()| file.write_all(&noise))
         .and_then(|()| file.sync_all())
@@ -213,9 +217,14 @@ mod tests {
         assert!(matches!(read(folder, &master, import), Err(Error::Destroyed(_))));
         assert!(matches!(erase(folder, import), Ok(Remains::Nothing)));
         assert!(matches!(erase(folder, import), Ok(Remains::Nothing)));
-        // What takes noise, gives noise, and cannot be synced.
+        // What something else has spoiled may come back from a backup.
+        for spoiled in [[0x5a; FILE_LEN], [0; FILE_LEN], [0xff; FILE_LEN]] {
+            fs::write(path(folder, import), spoiled).unwrap();
+            assert!(matches!(read(folder, &master, import), Err(Error::Damaged(_))));
+        }
+        assert!(matches!(erase(folder, import), Ok(Remains::Nothing)));
+        // What takes noise and cannot be synced.
         std::os::unix::fs::symlink("/dev/urandom", path(folder, import)).unwrap();
-        assert!(matches!(read(folder, &master, import), Err(Error::Destroyed(_))));
         assert!(matches!(erase(folder, import), Err(Error::Io { .. })));
         assert_eq!(list(folder).unwrap(), [import], "it can be tried again");
         // Nor is it gone for what is not there, with its folder.

@@ -31,7 +31,13 @@ pub fn join(entries: Vec<Item>) -> Vec<Item> {
 
 fn absorb(item: &mut Item, entry: Item) {
     for step in entry.steps {
-        let is_same = |mine: &&mut Step| mine.id.is_some() && mine.id == step.id;
+        // Some systems give every step of an order the same ID.
+        let is_same = |mine: &&mut Step| {
+            mine.id.is_some()
+                && mine.id == step.id
+                && !contradict(mine.modality.as_ref(), step.modality.as_ref())
+                && !contradict(mine.start_date.as_ref(), step.start_date.as_ref())
+        };
         if let Some(mine) = item.steps.iter_mut().find(is_same) {
             absorb_step(mine, step);
         } else if item.steps.len() < STEP_LIMIT && !item.steps.contains(&step) {
@@ -76,6 +82,10 @@ fn absorb_step(mine: &mut Step, theirs: Step) {
         fill(&mut mine.start_time, theirs.start_time);
     }
     fill(&mut mine.start_date, theirs.start_date);
+}
+
+fn contradict<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a != b)
 }
 
 /// A second source may tell what the first left out; what the first told stays.

@@ -322,7 +322,8 @@ async fn every_stop_between_two_journal_writes_leads_to_the_same_end() {
     const SLICES: u16 = 6;
     const SNAPSHOTS: usize = 24;
     let world = World::start(SLICES).await.unwrap();
-    world.pacs.set_fault(pacs::Fault::Late { millis: 60 });
+    // Copying takes longer than what goes on between two writes otherwise.
+    world.pacs.set_fault(pacs::Fault::Late { millis: 250 });
     let site = setup(&world, world.pacs.address().port()).write();
     let daemon = site.start().await;
     let id: ImportId = daemon.api.import_link(&link_request(&world)).await.parse().unwrap();

@@ -236,7 +236,9 @@ async fn a_death_that_a_kill_cut_short_is_finished_at_the_next_start() {
         for path in keys_of(&data) {
             if matches!(cut, Cut::Overwritten) {
                 let length = usize::try_from(path.metadata().unwrap().len()).unwrap();
-                std::fs::write(path, vec![0x5a; length]).unwrap();
+                let mut noise = vec![0x5a; length];
+                noise[..8].copy_from_slice(b"LOTSEGON");
+                std::fs::write(path, noise).unwrap();
             } else {
                 std::fs::remove_file(path).unwrap();
             }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use dicom_dictionary_std::tags;
 
-use super::{DataSet, Element, Value, encode};
+use super::{DataSet, Element, Value};
 use crate::dicom::scan::{Error, Fault, Limits};
 use crate::dicom::vr::{self, Pixels};
 use crate::dicom::walk::{Extent, Step, Walk};
@@ -117,11 +117,14 @@ fn unknown_sequence(tag: Tag, vr: VR, value: &[u8], left: &Limits) -> Option<(Ve
     if vr != VR::UN || value.is_empty() || vr::of_tag(tag) != VR::SQ {
         return None;
     }
-    let mut head = Vec::new();
-    encode::head(tag, u32::try_from(value.len()).ok()?, Syntax::ImplicitLittle, &mut head);
-    let length = (head.len() as u64).saturating_add(value.len() as u64);
-    // No deeper than this one call: in Implicit VR no known sequence is UN.
-    let read = tree(head.as_slice().chain(value), length, Syntax::ImplicitLittle, left);
+    // With an undefined length the walk looks how its elements were written, which some do as they were. Each call has
+    // less of the depth.
+    let mut head = [tag.0.to_le_bytes(), tag.1.to_le_bytes()].concat();
+    head.extend_from_slice(b"UN\0\0\xff\xff\xff\xff");
+    let end = b"\xfe\xff\xdd\xe0\0\0\0\0";
+    let length =
+        (head.len() as u64).saturating_add(value.len() as u64).saturating_add(end.len() as u64);
+    let read = tree(head.chain(value).chain(&end[..]), length, Syntax::ExplicitLittle, left);
     let (mut holder, count) = read.ok()?;
     match holder.remove(tag)?.value {
         Value::Items(items) => Some((items, count)),

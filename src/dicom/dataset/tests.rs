@@ -106,6 +106,10 @@ fn known_sequences_under_un_are_read_as_items() {
             assert!(DataSet::read(&read.write(syntax), syntax).unwrap() == read);
         }
     }
+    // As it was in an explicit data set, too.
+    let items = implicit_item(&element(0x0010, 0x0010, "PN", b"A^B "));
+    let read = DataSet::read(&element(0x0040, 0xA730, "UN", &items), Syntax::ExplicitLittle);
+    assert_eq!(read.unwrap().items(SEQUENCE)[0].text(NAME).as_deref(), Some("A^B"));
     // What is none stays as it came: a private one, bytes of something else, a cut item, a known text.
     for (group, number, value) in [
         (0x0009, 0x1001, items.as_slice()),

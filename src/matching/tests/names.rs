@@ -103,6 +103,9 @@ fn names_that_differ_or_say_nothing() {
         ("Müller^Anna", "Schmidt^Anna"),
         ("von der Au^Max", "von der Ahe^Max"),
         ("Yılmaz^Ayşe", "Yıldırım^Ayşe"),
+        // Twins, told apart.
+        ("Müller^Zwilling Anna", "Müller^Zwilling Bea"),
+        ("Müller^2. Kind Anna", "Müller^Kind Bea"),
     ] {
         assert_eq!(name(a, b), Agreement::Different, "{a} and {b}");
     }

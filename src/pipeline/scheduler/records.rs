@@ -51,6 +51,13 @@ impl Scheduler {
             let now = self.shared.clock.now();
             self.keep_clock(now).await?;
             let mut dead = Vec::new();
+            for (id, end, reply) in std::mem::take(&mut turn.deaths) {
+                let buried = self.bury(id, end).await?;
+                dead.push(id);
+                if let Some(reply) = reply {
+                    let _ = reply.send(buried);
+                }
+            }
             for (id, end) in self.due_to_die(now) {
                 // Whether it succeeded or not: what its key would seal is not kept any more.
                 let _ = self.bury(id, end).await?;
@@ -60,6 +67,10 @@ impl Scheduler {
             if !dead.is_empty() {
                 entries = entries.iter().filter(|e| !dead.contains(&e.import)).cloned().collect();
                 turn.actions.retain(|(id, _)| !dead.contains(id));
+                // What it brought is not kept, so nobody is told that it is.
+                for (_, _, result) in turn.replies.iter_mut().filter(|(id, ..)| dead.contains(id)) {
+                    *result = Err(Refusal::Unknown);
+                }
             }
         }
         if waited {
@@ -168,8 +179,8 @@ impl Scheduler {
                 return Ok(Err(Refusal::Unknown));
             }
             Ok(Err(error)) => Err(format!(
-                "the key of import {id} could not be destroyed ({error}); look at the disk of the keys, it is tried \
-                 again by itself"
+                "the key of import {id} could not be destroyed ({error}); look at the disk of the keys; it is tried \
+                 again by itself while the gateway runs, erase it again after a restart"
             )),
             Err(_) => Err("destroying the key broke off; look into the log".to_owned()),
         };

@@ -235,6 +235,14 @@ async fn what_became_of_an_instance_is_noted_before_its_peer_can_be_told() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+    // Another object with its UID came, and nobody keeps that.
+    known.say(&[(0, Standing::Failed)]);
+    let noted = async {
+        while door.promises().list()[0].verdicts != [Verdict::Failed] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
     stop.cancel();
     keeping.await.unwrap();
 }

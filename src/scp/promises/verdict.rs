@@ -2,7 +2,7 @@
 //!
 //! An import dies some time after its last study reached its end, and a report may be heard days later: when its peer is
 //! on again, or when the other studies of the request are there too. Invariant: what is noted stays noted until the
-//! report is heard.
+//! report is heard, but for a failure that comes later.
 
 use std::iter;
 use std::sync::Arc;
@@ -36,16 +36,17 @@ impl Promise {
     pub(super) fn look(&self, intake: &dyn Intake) -> Option<Vec<Verdict>> {
         let mut news = false;
         let verdicts = self.noted().map(|((_, instance), noted)| {
-            if noted != Verdict::Open {
+            if noted == Verdict::Failed {
                 return noted;
             }
             let verdict = match intake.standing(instance) {
-                Some(Standing::Kept) => Verdict::Kept,
+                // Another object with the same UID, perhaps: one that was kept does not speak for it.
                 Some(Standing::Failed) => Verdict::Failed,
+                Some(Standing::Kept) => Verdict::Kept,
                 // It may still come.
-                Some(Standing::Pending) | None => Verdict::Open,
+                Some(Standing::Pending) | None => noted,
             };
-            news |= verdict != Verdict::Open;
+            news |= verdict != noted;
             verdict
         });
         let verdicts = verdicts.collect();
