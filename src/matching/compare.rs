@@ -188,7 +188,8 @@ fn forms(a: &Form, b: &Form) -> NameCompared {
         form.family.iter().chain(&form.given).any(|other| token.same(other))
     };
     let (mut family, mut given) = straight;
-    if !agrees(combine(family, given).agreement) && !(unnamed(a) && unnamed(b)) {
+    let both_unnamed = unnamed(a) && unnamed(b);
+    if !both_unnamed && !agrees(combine(family, given).agreement) {
         let named = |given: &[Arc<Token>], family: &[Arc<Token>]| match is_unnamed(given) {
             true => Agreement::Missing,
             false => part(given, family, cut),
