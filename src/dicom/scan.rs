@@ -255,12 +255,8 @@ fn leave_out(
     (bulk, most): (&mut Vec<Bulk>, usize),
 ) -> Result<(), Error> {
     // What is known although it came as UN is looked into: a sequence, or a text.
-    let of_tag = vr::of_tag(header.tag);
-    let is_unknown = header.vr != VR::UN || bulk::is_opaque(of_tag);
-    if header.length <= bulk::LONG
-        || !(is_unknown && bulk::is_opaque(header.vr))
-        || bulk.len() >= most
-    {
+    let vr = if header.vr == VR::UN { vr::of_tag(header.tag) } else { header.vr };
+    if header.length <= bulk::LONG || !bulk::is_opaque(vr) || bulk.len() >= most {
         return Ok(());
     }
     let within = walk.within();

@@ -371,10 +371,7 @@ impl Scheduler {
             }
         }
         for (id, end, reply) in turn.deaths {
-            let buried = self.bury(id, end).await?;
-            if let Some(reply) = reply {
-                let _ = reply.send(buried);
-            }
+            self.bury_and_tell(id, end, reply).await?;
         }
         self.shared.changes.send_modify(|turns| *turns += 1);
         Ok(())

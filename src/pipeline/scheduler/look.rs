@@ -17,7 +17,9 @@ impl Scheduler {
     /// Looks at what is due, at the clocks, and keeps their reading.
     pub(super) async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        for (id, due) in self.ripe(now) {
+        let ripe = self.ripe(now);
+        let dying = self.due_to_die(&ripe, now);
+        for (id, due) in ripe {
             match due {
                 Due::Work => drop(self.apply(id, Event::CameDue, turn)),
                 due @ (Due::Quiet | Due::Long) => {
@@ -32,23 +34,24 @@ impl Scheduler {
                 Due::Death(_) => {}
             }
         }
-        turn.deaths.extend(self.due_to_die(now).into_iter().map(|(id, end)| (id, end, None)));
+        turn.deaths.extend(dying.into_iter().map(|(id, end)| (id, end, None)));
         self.watch_clocks(now);
         self.settle_slow(now);
         self.keep_clock(now).await
     }
 
-    fn ripe(&self, now: Moment) -> Vec<(ImportId, Due)> {
+    pub(super) fn ripe(&self, now: Moment) -> Vec<(ImportId, Due)> {
         let times = self.times();
         let imports = self.shared.imports.read().unwrap_or_else(PoisonError::into_inner);
         let ripe = self.due.ripe(now).into_iter();
         ripe.filter_map(|id| Some((id, imports.get(&id)?.what_is_due(&times, now)?))).collect()
     }
 
-    /// What has to die now. What could not be destroyed waits for its turn.
-    pub(super) fn due_to_die(&self, now: Moment) -> Vec<(ImportId, End)> {
-        let known = self.ripe(now).into_iter().filter_map(|(id, due)| match due {
-            Due::Death(end) => Some((id, end)),
+    /// What has to die now, of what is `ripe` and of what is nothing but a key. What could not be destroyed waits for its
+    /// turn.
+    pub(super) fn due_to_die(&self, ripe: &[(ImportId, Due)], now: Moment) -> Vec<(ImportId, End)> {
+        let known = ripe.iter().filter_map(|(id, due)| match due {
+            Due::Death(end) => Some((*id, *end)),
             Due::Work | Due::Quiet | Due::Long => None,
         });
         let unreadable = self.unreadable.iter().filter(|(_, death)| now.reached(*death));

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::super::verify::files;
-use super::{Command, Error, QUEUE, Refusal, Scheduler, Turn};
+use super::{Command, Error, QUEUE, Refusal, Reply, Scheduler, Turn};
 use crate::clock::Moment;
 use crate::expire::{self, Left};
 use crate::import::{DestinationName, End, Import, ImportId, Study, StudyState, Tombstone};
@@ -51,16 +51,13 @@ impl Scheduler {
             let now = self.shared.clock.now();
             self.keep_clock(now).await?;
             let mut dead = Vec::new();
+            // Whether it succeeds or not: what the key would seal is not kept any more.
             for (id, end, reply) in std::mem::take(&mut turn.deaths) {
-                let buried = self.bury(id, end).await?;
+                self.bury_and_tell(id, end, reply).await?;
                 dead.push(id);
-                if let Some(reply) = reply {
-                    let _ = reply.send(buried);
-                }
             }
-            for (id, end) in self.due_to_die(now) {
-                // Whether it succeeded or not: what its key would seal is not kept any more.
-                let _ = self.bury(id, end).await?;
+            for (id, end) in self.due_to_die(&self.ripe(now), now) {
+                self.bury_and_tell(id, end, None).await?;
                 dead.push(id);
             }
             dead.extend(self.erase_meanwhile().await?);
@@ -93,11 +90,8 @@ impl Scheduler {
                 self.held.push_back(asked);
                 continue;
             };
-            let buried = self.bury(id, End::Erased).await?;
+            self.bury_and_tell(id, End::Erased, reply).await?;
             dead.push(id);
-            if let Some(reply) = reply {
-                let _ = reply.send(buried);
-            }
         }
     }
 
@@ -150,12 +144,22 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The end of an import: the key first, then the bytes, then the records.
-    pub(super) async fn bury(
+    /// The end of an import, and the answer to whoever asked for it.
+    pub(super) async fn bury_and_tell(
         &mut self,
         id: ImportId,
         end: End,
-    ) -> Result<Result<(), Refusal>, Error> {
+        reply: Reply,
+    ) -> Result<(), Error> {
+        let buried = self.bury(id, end).await?;
+        if let Some(reply) = reply {
+            let _ = reply.send(buried);
+        }
+        Ok(())
+    }
+
+    /// The end of an import: the key first, then the bytes, then the records.
+    async fn bury(&mut self, id: ImportId, end: End) -> Result<Result<(), Refusal>, Error> {
         let import = self.shared.import(id);
         let spool = self.shared.spool.clone();
         // Of one that a start could make nothing of there may be records alone.
