@@ -26,6 +26,9 @@ const CACHED_AT_ONCE: usize = 4 * CHUNK;
 /// the half.
 const DIRECT_AT_ONCE: usize = 9 * CHUNK;
 
+/// So many zeros are written ahead of what comes at once.
+pub(super) const AHEAD: usize = 1 << 20;
+
 /// Where the block ends that holds the byte before `at`.
 pub(super) fn block_end(at: u64) -> u64 {
     at.checked_next_multiple_of(BLOCK_U64).unwrap_or(u64::MAX)
@@ -50,18 +53,20 @@ pub(super) struct BlockFile {
     file: File,
     way: Way,
     usual: Usual,
+    /// Up to where the file holds zeros, if that is behind what was written.
+    prepared: u64,
 }
 
 impl BlockFile {
     /// For what is synced seldom and read soon.
     pub(super) fn cached(file: File) -> Self {
-        Self { file, way: Way::Cached(Early::default()), usual: Usual::Cached }
+        Self { file, way: Way::Cached(Early::default()), usual: Usual::Cached, prepared: 0 }
     }
 
     /// For what is synced often; through the cache where the file system has no other way.
     pub(super) fn direct(file: File) -> Self {
         match change_flags(&file, |flags| flags.insert(OFlag::O_DIRECT)) {
-            Ok(()) => Self { file, way: Way::Direct, usual: Usual::Direct },
+            Ok(()) => Self { file, way: Way::Direct, usual: Usual::Direct, prepared: 0 },
             Err(_) => Self::cached(file),
         }
     }
@@ -124,8 +129,32 @@ impl BlockFile {
         synced
     }
 
-    pub(super) fn cut(&self, end: u64) -> io::Result<()> {
-        self.file.set_len(end)
+    /// Writes zeros behind `end` unless some lie there. What overwrites them is synced without the file's length and
+    /// place on the device, which change with every block that is added: 12 KiB took ext4 0.20 ms in place of 0.73, and
+    /// 0.045 in place of 0.075 without a journal.
+    pub(super) fn prepare(&mut self, end: u64) {
+        if end <= self.prepared {
+            return;
+        }
+        let mut zeros = Gathered::new(AHEAD);
+        let length = zeros.skip().saturating_add(AHEAD);
+        zeros.bytes().resize(length, 0);
+        // Without them a sync takes longer, and that is all.
+        if let Err(error) = self.file.write_all_at(zeros.held(), end) {
+            tracing::debug!(%error, "a pack is not written ahead");
+        }
+        self.prepared = end.saturating_add(to_u64(AHEAD));
+    }
+
+    /// Whether zeros lie behind `end`.
+    pub(super) fn is_prepared(&self, end: u64) -> bool {
+        self.prepared > end
+    }
+
+    pub(super) fn cut(&mut self, end: u64) -> io::Result<()> {
+        self.file.set_len(end)?;
+        self.prepared = self.prepared.min(end);
+        Ok(())
     }
 }
 

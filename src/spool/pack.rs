@@ -17,6 +17,10 @@ const BEYOND: usize = 2 * CHUNK;
 /// longer ones are read back when they are whole, which had better not be from the device.
 const LONG: u64 = 4 << 20;
 
+/// A group up to this length finds zeros to overwrite; of longer ones it is the bytes that take the time, and zeros are
+/// bytes too.
+const PREPARED: usize = 256 << 10;
+
 /// What was sealed in memory and is at least so long is written from where it lies; of less, several are copied
 /// together for one write.
 const APART: usize = 2 * CHUNK;
@@ -138,12 +142,23 @@ impl Pack {
         }
         self.gathered.clear();
         self.file.as_usual();
+        self.prepare(group);
         let placed = self.gather(group);
         if placed.is_err() {
             self.state = State::Failed;
             self.abandon()?;
         }
         placed
+    }
+
+    /// Not for the first group, which may be the only one.
+    fn prepare(&mut self, group: &[Sealed]) {
+        let length = group.iter().fold(0_usize, |sum, one| sum.saturating_add(one.size()));
+        let ahead = length.saturating_add(blocks::AHEAD);
+        if self.end > 0 && length <= PREPARED && room::check(self.file.file(), ahead).is_ok() {
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            self.file.prepare(self.end.saturating_add(length));
+        }
     }
 
     fn gather(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
@@ -257,13 +272,14 @@ impl Pack {
 const BROKEN: Error = Error::OutOfTurn("it could not be synced; use another one");
 
 impl Drop for Pack {
-    /// A blob that nobody will finish is not left lying, nor a pack without a blob or one that was discarded.
+    /// A blob that nobody will finish is not left lying, nor zeros, nor a pack without a blob or one that was discarded.
     fn drop(&mut self) {
         if self.end == 0 {
             let _ = fs::remove_file(super::pack_path(&self.spool.0.folder, self.number));
             return;
         }
-        if matches!(self.state, State::Open(_) | State::Failed) {
+        let is_torn = matches!(self.state, State::Open(_) | State::Failed);
+        if is_torn || self.file.is_prepared(self.end) {
             // If this fails, recovery finds a torn tail.
             let _ = self.file.cut(self.end);
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Error;
-use super::blocks::{self, BLOCK};
+use super::blocks;
 use super::format::{self, CHUNK, HEADER_LEN, Header, MARK_LEN, NoHeader, OVERHEAD};
 use crate::import::{Blob, Digest};
 use crate::seal::{self, ImportKey, Part, TAG_LEN, place};
@@ -62,6 +62,12 @@ pub(super) fn recover_pack(
             at = scan.behind(end)?;
             continue;
         }
+        // What was written ahead of blobs that did not come.
+        if scan.is_empty(at, length)? {
+            file.set_len(at)?;
+            file.sync_all()?;
+            return Ok(());
+        }
         let Some((blob, end)) = scan.search(at.saturating_add(1), length)? else {
             file.set_len(at)?;
             file.sync_all()?;
@@ -89,23 +95,23 @@ impl Scan<'_> {
     /// this one.
     fn behind(&self, end: u64) -> Result<u64, Error> {
         let block_end = blocks::block_end(end);
-        let mut rest = [0; BLOCK];
-        let (mut at, mut left) = (end, rest.as_mut_slice());
-        left = left
-            .get_mut(..usize::try_from(block_end.saturating_sub(end)).unwrap_or(0))
-            .unwrap_or_default();
-        while !left.is_empty() {
-            match self.file.read_at(left, at) {
+        Ok(if self.is_empty(end, block_end)? { block_end } else { end })
+    }
+
+    /// Whether there is nothing but zeros, or nothing at all.
+    fn is_empty(&self, mut at: u64, end: u64) -> Result<bool, Error> {
+        let mut bytes = vec![0; CHUNK];
+        while at < end {
+            let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(CHUNK);
+            match self.file.read_at(bytes.get_mut(..left).unwrap_or_default(), at) {
                 Ok(0) => break,
-                Ok(read) => {
-                    at = at.saturating_add(to_u64(read));
-                    left = left.get_mut(read..).unwrap_or_default();
-                }
+                Ok(read) if bytes.iter().take(read).any(|byte| *byte != 0) => return Ok(false),
+                Ok(read) => at = at.saturating_add(to_u64(read)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(if rest.iter().all(|byte| *byte == 0) { block_end } else { end })
+        Ok(true)
     }
 
     /// The blob at `at`, with every frame verified.

@@ -126,3 +126,10 @@ pub struct Sealed {
     pub(super) length: u64,
     pub(super) digest: [u8; 32],
 }
+
+impl Sealed {
+    /// Bytes that it takes, in memory and on the device.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -101,3 +101,40 @@ async fn nothing_is_sealed_for_an_import_that_was_destroyed() {
     assert!(matches!(draft.finish(), Err(Error::Seal(_))));
     assert!(import.draft(3).is_err());
 }
+
+#[tokio::test]
+async fn small_ones_overwrite_zeros_that_go_with_the_pack_or_with_recovery() {
+    let world = World::new();
+    let import = world.import();
+    let committer = import.committer();
+    let mut blobs = Vec::new();
+    let path = world.path(&import, 1);
+    let length = || fs::metadata(&path).unwrap().len();
+    let mut lengths = Vec::new();
+    for bytes in [sample(10_000), sample(9_000), sample(20_000), sample(400_000), sample(5)] {
+        blobs.push(committer.commit(sealed(&import, &bytes)).await.unwrap());
+        lengths.push(length());
+        assert_eq!(all(&import, blobs.last().unwrap()).unwrap(), bytes);
+    }
+    let end = |blob: &Blob| blocks::block_end(u64::try_from(sealed_end(blob)).unwrap());
+    let ahead = u64::try_from(blocks::AHEAD).unwrap();
+    // The first may be the only one, and the third has room in what the second prepared.
+    assert_eq!(lengths[..3], [end(&blobs[0]), end(&blobs[1]) + ahead, end(&blobs[1]) + ahead]);
+    assert_eq!(lengths[3..], [lengths[1]; 2]);
+
+    // As a crash leaves it.
+    let left = fs::read(&path).unwrap();
+    drop(committer);
+    for _ in 0..1000 {
+        if length() == end(&blobs[4]) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(length(), end(&blobs[4]));
+    fs::write(&path, left).unwrap();
+    let recovery = import.recover().unwrap();
+    assert_eq!(recovery.blobs, blobs);
+    assert_eq!((recovery.torn, recovery.damaged), (vec![], vec![]));
+    assert_eq!(length(), end(&blobs[4]));
+}

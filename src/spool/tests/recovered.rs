@@ -65,11 +65,15 @@ fn garbage_is_no_blob() {
     let path = world.path(&import, 1);
     let headers =
         [format::magic().as_slice(), &[1, 0, 0, 0, 0, 0, 0, 0, b'l']].concat().repeat(5000);
-    for bytes in [vec![0; 3_000_000], vec![0xff; 10], headers, sample(2_000_000)] {
+    // Zeros were written ahead of what did not come.
+    for (bytes, torn) in
+        [(vec![0; 3_000_000], 0), (vec![0xff; 10], 1), (headers, 1), (sample(2_000_000), 1)]
+    {
         fs::write(&path, &bytes).unwrap();
         let recovery = import.recover().unwrap();
         assert!(recovery.blobs.is_empty());
-        assert_eq!(recovery.torn.len(), 1);
+        assert_eq!(recovery.torn.len(), torn);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
     }
     // What a newer version wrote is not ours to cut.
     let newer = [format::magic().as_slice(), &[2; 100]].concat();
