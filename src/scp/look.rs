@@ -1,8 +1,8 @@
 //! Looking at objects that came, within the memory that all associations share.
 //!
 //! Owns who may hold a long header, and when. Nearly every header has a few kilobytes and is looked at as its object
-//! comes; only one that turns out to be long waits for its turn, and is looked at again. Invariant: all looks at
-//! long headers together hold no more of them than one alone may.
+//! comes; only one that turns out to be long waits for its turn, and is looked at again, where it holds nobody up.
+//! Invariant: all looks at long headers together hold no more of them than one alone may.
 
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ use crate::spool::{self, ImportSpool};
 
 /// So much of a header is held without a turn: 64 associations hold 16 MiB.
 const SHORT: u64 = 256 << 10;
+
+/// The header of a large multi-frame has some of this; several of them are looked at together.
+const USUAL: u64 = 8 << 20;
 
 /// What a look made of an object.
 pub(super) type Looked = Result<inspect::Found, inspect::Error>;
@@ -36,16 +39,22 @@ impl Looks {
         Arc::clone(&self.0).acquire_many_owned(wanted).await.ok()
     }
 
-    /// Looks at an object that is in memory.
-    pub(super) async fn at_plain(&self, plain: &Plain, transfer_syntax: &Uid) -> Looked {
+    /// Looks at an object that is in memory. `None` if the look itself broke.
+    pub(super) async fn at_plain(&self, plain: &Plain, transfer_syntax: &Uid) -> Option<Looked> {
         // The object itself has its room; beyond its length only what is deflated can grow.
         let longest = plain::MOST as u64;
         let looked = plain.look(transfer_syntax, &Limits { header: longest, ..Limits::default() });
         if !is_long(&looked) {
-            return looked;
+            return Some(looked);
         }
-        let _turn = self.turn(longest_header(longest, transfer_syntax)).await;
-        plain.look(transfer_syntax, &Limits::default())
+        let turn = self.turn(longest_header(longest, transfer_syntax)).await;
+        let length = u64::try_from(plain.length()).unwrap_or(u64::MAX);
+        let (mut reader, transfer_syntax) = (plain.reader(), transfer_syntax.clone());
+        let look = move || {
+            let _turn = turn;
+            plain::look(&mut reader, length, &transfer_syntax, &Limits::default())
+        };
+        tokio::task::spawn_blocking(look).await.ok()
     }
 
     /// Looks at an object of which not all is in memory. `None` if the look itself broke.
@@ -55,9 +64,10 @@ impl Looks {
         blob: &Blob,
         transfer_syntax: &Uid,
     ) -> Option<Result<Looked, spool::Error>> {
-        let look = |limits: Limits, turn: Option<OwnedSemaphorePermit>| {
+        let look = |header: u64, turn: Option<OwnedSemaphorePermit>| {
             let (spool, blob) = (spool.clone(), blob.clone());
             let transfer_syntax = transfer_syntax.clone();
+            let limits = Limits { header, ..Limits::default() };
             tokio::task::spawn_blocking(move || {
                 // Goes with the memory, not with the association, which may end before.
                 let _turn = turn;
@@ -70,13 +80,17 @@ impl Looks {
                 ))
             })
         };
-        let looked = look(Limits { header: SHORT, ..Limits::default() }, None).await.ok()?;
-        match looked {
-            Ok(short) if is_long(&short) => {}
-            looked => return Some(looked),
+        let longest = longest_header(blob.length, transfer_syntax);
+        let mut looked = look(SHORT, None).await.ok()?;
+        for most in [USUAL, Limits::default().header] {
+            match &looked {
+                Ok(short) if is_long(short) => {}
+                _ => break,
+            }
+            let turn = self.turn(most.min(longest)).await;
+            looked = look(most, turn).await.ok()?;
         }
-        let turn = self.turn(longest_header(blob.length, transfer_syntax)).await;
-        look(Limits::default(), turn).await.ok()
+        Some(looked)
     }
 }
 

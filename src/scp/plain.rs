@@ -100,9 +100,13 @@ impl Plain {
 
     /// Walks the object.
     pub(super) fn look(&self, transfer_syntax: &Uid, limits: &Limits) -> Looked {
-        let mut reader = Parts { rest: self.parts.iter(), part: &[] };
         let length = u64::try_from(self.length).unwrap_or(u64::MAX);
-        look(&mut reader, length, transfer_syntax, limits)
+        look(&mut self.reader(), length, transfer_syntax, limits)
+    }
+
+    /// Reads the object, which takes no more memory by it.
+    pub(super) fn reader(&self) -> impl Read + Send + 'static {
+        Parts { rest: self.parts.clone().into_iter(), part: Bytes::new() }
     }
 
     /// All of the object, which is whole.
@@ -126,18 +130,20 @@ pub(super) fn look(
 }
 
 /// Reads one part behind the other.
-struct Parts<'a> {
-    rest: std::slice::Iter<'a, Bytes>,
-    part: &'a [u8],
+struct Parts {
+    rest: std::vec::IntoIter<Bytes>,
+    part: Bytes,
 }
 
-impl Read for Parts<'_> {
+impl Read for Parts {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while !self.part.has_remaining() {
+        while self.part.is_empty() {
             let Some(next) = self.rest.next() else { return Ok(0) };
             self.part = next;
         }
-        self.part.read(into)
+        let length = self.part.len().min(into.len());
+        self.part.copy_to_slice(into.get_mut(..length).unwrap_or_default());
+        Ok(length)
     }
 }
 

@@ -51,6 +51,9 @@ enum Fault {
     Answer(Status),
 }
 
+/// An object that a look broke on.
+const BROKE: Fault = Fault::Answer(Status::CANNOT_UNDERSTAND);
+
 impl From<dimse::Error> for Fault {
     fn from(error: dimse::Error) -> Self {
         Self::Association(error)
@@ -141,7 +144,7 @@ impl Reception {
             stream(place, association, store, (plain, rest), &self.looks).await?
         } else if plain.is_small() {
             let looked = self.looks.at_plain(&plain, &store.transfer_syntax).await;
-            let found = judge(looked, store)?;
+            let found = judge(looked.ok_or(BROKE)?, store)?;
             (found, place.committer.commit(plain.seal(spool)?).await?)
         } else {
             self.length = plain.length();
@@ -149,7 +152,7 @@ impl Reception {
             // The device works while we look.
             let look = self.looks.at_plain(&plain, &store.transfer_syntax);
             let (blob, looked) = tokio::join!(place.committer.commit(sealed), look);
-            (judge(looked, store)?, blob?)
+            (judge(looked.ok_or(BROKE)?, store)?, blob?)
         };
         clear(&place.arrival.spool, &blob, self.intake.scan()).await?;
         let instance = Inspected {
@@ -220,7 +223,7 @@ async fn stream(
     let blob = pack.finish().await?;
     let look = looks.at_spooled(&spool, &blob, &store.transfer_syntax);
     let (looked, synced) = tokio::join!(look, pack.sync());
-    let looked = looked.ok_or(Fault::Answer(Status::CANNOT_UNDERSTAND))?;
+    let looked = looked.ok_or(BROKE)?;
     let found = judge(looked?, store)?;
     synced?;
     Ok((found, blob))

@@ -80,6 +80,22 @@ async fn a_long_header_waits_for_its_turn_and_an_image_does_not() {
 }
 
 #[tokio::test]
+async fn a_usual_long_header_leaves_room_for_others() {
+    let at = tempfile::tempdir().unwrap();
+    let spool = import(at.path());
+    let looks = Looks::new();
+    let mut pack = spool.pack().unwrap();
+    let object = object(2_000_000, 20_000_000).write(Syntax::ExplicitLittle);
+    let blob = pack.append(&mut &*object, u64::MAX).unwrap();
+    pack.sync().unwrap();
+    let others = looks.turn(Limits::default().header - USUAL).await.unwrap();
+    let explicit = uid(EXPLICIT);
+    let look = tokio::time::timeout(SOON, looks.at_spooled(&spool, &blob, &explicit)).await;
+    assert_eq!(look.unwrap().unwrap().unwrap().unwrap().sop_instance, uid("1.2.3.4"));
+    drop(others);
+}
+
+#[tokio::test]
 async fn what_inflates_in_memory_waits_too() {
     let at = tempfile::tempdir().unwrap();
     let spool = import(at.path());
@@ -93,5 +109,5 @@ async fn what_inflates_in_memory_waits_too() {
     let early = tokio::time::timeout(Duration::from_millis(300), &mut look).await;
     assert!(early.is_err(), "it may inflate to all there is");
     drop(others);
-    assert_eq!(look.await.unwrap().sop_instance, uid("1.2.3.4"));
+    assert_eq!(look.await.unwrap().unwrap().sop_instance, uid("1.2.3.4"));
 }
