@@ -1,11 +1,10 @@
 //! Records at rest: the events of every import, tombstones, the clock's last reading.
 //!
-//! Owns the journal folder and the store in it (the only `use sled`). One thread owns the store; callers send
-//! requests and await the answer, and those that wait at the same time share one sync. Every event is sealed
-//! under the key of its import, so records die with the key even though the store keeps deleted bytes.
-//! Invariants: what was answered is on the device; the sequence of an import has no gap; an import that was
-//! buried takes no event any more. After an error of the store nothing is taken until the next start, because
-//! nobody knows what it kept.
+//! Owns the journal folder and the store in it (the only `use sled`). It has one owner, who brings together what
+//! shall share a sync. Every event is sealed under the key of its import, so records die with the key even though the
+//! store keeps deleted bytes. Invariants: what a call returned from is on the device; the sequence of an import has no
+//! gap; an import that was buried takes no event any more. After an error of the store nothing is taken until the next
+//! start, because nobody knows what it kept.
 
 mod ahead;
 mod body;
@@ -16,14 +15,9 @@ mod migrate;
 mod record;
 mod replay;
 mod store;
-mod writer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-
-use tokio::sync::{mpsc, oneshot};
 
 pub use dump::{dump, load, owned};
 pub use error::Error;
@@ -32,11 +26,13 @@ pub use store::compact::Compacted;
 use crate::clock::{Moment, Reading};
 use crate::import::{DestinationName, Event, ImportId, Tombstone};
 use crate::seal::{FolderId, Vault};
-use store::Need;
-use writer::{Request, Writer};
+use record::{Change, KEYS, PAUSED, READING, TOMBSTONES};
+use replay::Sequences;
+use store::compact::LIVE_WHILE_RUNNING;
+use store::{Need, Store};
 
-/// Requests waiting for the writer. More than this many callers wait in line before the queue.
-const QUEUE: usize = 256;
+/// The store is looked at after so many burials: each leaves some kilobytes behind.
+const BURIED: u32 = 64;
 
 /// One event to be kept.
 #[derive(Clone)]
@@ -74,14 +70,16 @@ pub struct Recovered {
     pub keeps_orphans: bool,
 }
 
-/// The journal: one writer thread owns the store. Cheap to clone; the last clone dropped closes it.
-#[derive(Clone)]
-pub struct Journal(Arc<Handle>);
-
-struct Handle {
-    /// Taken when dropped.
-    queue: Option<mpsc::Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+/// The journal. Every call blocks until the device has what was to be kept; dropped, it is closed.
+pub struct Journal {
+    store: Store,
+    vault: Vault,
+    /// Of the last event of each import that lives.
+    sequences: Sequences,
+    /// Why the store is not used any more.
+    broken: Option<String>,
+    /// Imports that were buried since the store was looked at.
+    buried: u32,
 }
 
 /// Makes the folder of a journal small again that no process has open, if it holds far more than lives. Blocking.
@@ -93,108 +91,169 @@ pub fn compact(dir: &Path) -> Result<Option<Compacted>, Error> {
         store::compact::clear_leftovers(dir)?;
         return Ok(None);
     }
-    let mut store = store::Store::open(dir)?;
+    let mut store = Store::open(dir)?;
     // Not before nobody else has it open, who may be about to put it in the journal's place.
     store::compact::clear_leftovers(dir)?;
     store.compact(u64::MAX)
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, making it if it is missing, and reads all of it. Blocking.
+    /// Opens the journal in `dir`, making it if it is missing, and reads all of it.
     ///
     /// # Errors
     /// Names the step of the path that is wrong; [`Error::Locked`] if another process has it open;
     /// [`Error::Newer`] if a newer version wrote it. Records that can't be read are no error.
     pub fn open(dir: &Path, vault: Vault) -> Result<(Self, Recovered), Error> {
-        let store = store::Store::open(dir)?;
+        let store = Store::open(dir)?;
         let (recovered, sequences) = replay::replay(&store, &vault)?;
-        let (queue, requests) = mpsc::channel(QUEUE);
-        let writer = Writer::new(store, vault, sequences);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run(requests))
-            .map_err(Error::Thread)?;
-        let handle = Handle { queue: Some(queue), thread: Some(thread) };
-        Ok((Self(Arc::new(handle)), recovered))
+        Ok((Self { store, vault, sequences, broken: None, buried: 0 }, recovered))
     }
 
-    /// Seals and keeps the events, all or none; they are on the device when this returns. Calls that wait at
-    /// the same time share one sync. A call that is dropped may or may not have been kept.
+    /// Seals and keeps the events, all or none, with one sync.
     ///
     /// # Errors
     /// [`Error::Full`] if the disk is (nothing was kept, it may be tried again); [`Error::OutOfOrder`] if a
     /// sequence is not the next; [`Error::Buried`] after the import's end; [`Error::Broken`] if the store
     /// failed: stop the gateway.
-    pub async fn append(&self, entries: impl Into<Arc<[Entry]>>) -> Result<(), Error> {
-        self.append_needing(Need::Space, entries.into()).await
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        self.append_needing(Need::Space, entries)
     }
 
     /// As [`Self::append`], but also when the disk is nearly full, as long as what is set aside for that lasts: the
     /// few events without which no start succeeds. [`Self::bury`] and the `keep_` calls do so too.
-    pub async fn append_at_start(&self, entries: Vec<Entry>) -> Result<(), Error> {
-        self.append_needing(Need::Reserve, entries.into()).await
+    pub fn append_at_start(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        self.append_needing(Need::Reserve, entries)
     }
 
-    async fn append_needing(&self, need: Need, entries: Arc<[Entry]>) -> Result<(), Error> {
-        if entries.is_empty() {
-            return Ok(());
+    fn append_needing(&mut self, need: Need, entries: &[Entry]) -> Result<(), Error> {
+        let mut changes = Vec::new();
+        let mut last = Sequences::new();
+        for entry in entries {
+            let import = entry.import;
+            match last.get(&import).or_else(|| self.sequences.get(&import)).copied() {
+                Some(before) if before.checked_add(1) != Some(entry.sequence) => {
+                    let (found, expected) = (entry.sequence, before.saturating_add(1));
+                    return Err(Error::OutOfOrder { import, found, expected });
+                }
+                Some(_) => {}
+                None if self.store()?.get(&record::tombstone_key(import))?.is_some() => {
+                    return Err(Error::Buried(import));
+                }
+                None if entry.sequence > 1 => {
+                    let found = entry.sequence;
+                    return Err(Error::OutOfOrder { import, found, expected: 0 });
+                }
+                None => {}
+            }
+            let key = self.vault.get(import)?;
+            changes.extend(record::event(&key, entry)?);
+            last.insert(import, entry.sequence);
         }
-        self.ask(|answer| Request::Append { entries, need, answer }).await
+        self.commit(need, changes)?;
+        self.sequences.extend(last);
+        Ok(())
     }
 
     /// Replaces the records of an import by its tombstone.
-    pub async fn bury(&self, tombstone: Tombstone) -> Result<(), Error> {
-        self.ask(|answer| Request::Bury { tombstone: Box::new(tombstone), answer }).await
+    pub fn bury(&mut self, tombstone: &Tombstone) -> Result<(), Error> {
+        let mut changes = Vec::new();
+        self.store()?.scan(&record::events_of(tombstone.id), |key, _| {
+            changes.push((key.to_vec(), None));
+            Ok(())
+        })?;
+        changes.push(record::tombstone(tombstone)?);
+        self.commit(Need::Reserve, changes)?;
+        self.sequences.remove(&tombstone.id);
+        self.buried = self.buried.saturating_add(1);
+        Ok(())
     }
 
     /// Forgets tombstones that ended before `before`, in running time; returns how many.
-    pub async fn forget(&self, before: Moment) -> Result<u64, Error> {
-        self.ask(|answer| Request::Forget { before, answer }).await
+    pub fn forget(&mut self, before: Moment) -> Result<usize, Error> {
+        let mut changes = Vec::new();
+        self.store()?.scan(TOMBSTONES, |key, value| {
+            let found =
+                record::parse_plain::<Tombstone>(value).and_then(|(_, tombstone)| tombstone);
+            if found.is_some_and(|tombstone| tombstone.ended.running_ms < before.running_ms) {
+                changes.push((key.to_vec(), None));
+            }
+            Ok(())
+        })?;
+        let count = changes.len();
+        self.commit(Need::Reserve, changes)?;
+        Ok(count)
     }
 
     /// Has every later start be told that records were lost, until [`Self::forget_loss`].
-    pub async fn keep_loss(&self) -> Result<(), Error> {
-        self.ask(|answer| Request::KeepLoss { answer }).await
+    pub fn keep_loss(&mut self) -> Result<(), Error> {
+        let marked = self.store()?.mark();
+        self.told(marked)
     }
 
     /// Nothing is left of what was lost.
-    pub async fn forget_loss(&self) -> Result<(), Error> {
-        self.ask(|answer| Request::ForgetLoss { answer }).await
+    pub fn forget_loss(&mut self) -> Result<(), Error> {
+        let unmarked = self.store()?.unmark();
+        self.told(unmarked)
     }
 
-    pub async fn keep_reading(&self, reading: Reading) -> Result<(), Error> {
-        self.ask(|answer| Request::KeepReading { reading, answer }).await
+    pub fn keep_reading(&mut self, reading: &Reading) -> Result<(), Error> {
+        self.keep_one(READING, record::plain(reading)?)
     }
 
     /// Replaces the list of destinations that a person has paused.
-    pub async fn keep_paused(&self, paused: BTreeSet<DestinationName>) -> Result<(), Error> {
-        self.ask(|answer| Request::KeepPaused { paused, answer }).await
+    pub fn keep_paused(&mut self, paused: &BTreeSet<DestinationName>) -> Result<(), Error> {
+        self.keep_one(PAUSED, record::plain(paused)?)
     }
 
     /// Which folder of keys later starts have to find.
-    pub async fn keep_keys(&self, folder: FolderId) -> Result<(), Error> {
-        self.ask(|answer| Request::KeepKeys { folder, answer }).await
+    pub fn keep_keys(&mut self, folder: &FolderId) -> Result<(), Error> {
+        self.keep_one(KEYS, record::plain(folder)?)
     }
 
-    async fn ask<T>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
-    ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        let queue = self.0.queue.as_ref().ok_or(Error::Closed)?;
-        queue.send(request(answer)).await.map_err(|_| Error::Closed)?;
-        answered.await.map_err(|_| Error::Closed)?
-    }
-}
-
-impl Drop for Handle {
-    /// Waits until the writer has done what it was asked, so that the folder is free afterwards.
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing left to do.
-            let _ = thread.join();
+    /// Makes the folder small again if many were buried and it holds far more than lives. Nothing is lost by it if it
+    /// does not succeed, and that is logged.
+    pub fn compact(&mut self) {
+        if self.buried < BURIED || self.broken.is_some() {
+            return;
         }
+        self.buried = 0;
+        let compacted = self.store.compact(LIVE_WHILE_RUNNING);
+        match self.told(compacted) {
+            Ok(None) => {}
+            Ok(Some(Compacted { before, after })) => {
+                tracing::info!(before, after, "the journal was made small again");
+            }
+            Err(error) => tracing::warn!(%error, "the journal could not be made small again"),
+        }
+    }
+
+    /// One record in place of the one before.
+    fn keep_one(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), Error> {
+        self.commit(Need::Reserve, vec![(key.to_vec(), Some(value))])
+    }
+
+    fn commit(&mut self, need: Need, changes: Vec<Change>) -> Result<(), Error> {
+        let kept = self.store()?.commit_needing(need, [changes]);
+        self.told(kept).map_err(|error| match error {
+            Error::Full | Error::Broken(_) => error,
+            other => Error::Broken(other.to_string()),
+        })
+    }
+
+    /// The store, as long as it may be used.
+    fn store(&mut self) -> Result<&mut Store, Error> {
+        match &self.broken {
+            Some(reason) => Err(Error::Broken(reason.clone())),
+            None => Ok(&mut self.store),
+        }
+    }
+
+    /// What the store returned; notes an error after which it is not used any more.
+    fn told<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Broken(reason)) = &result {
+            self.broken.get_or_insert_with(|| reason.clone());
+        }
+        result
     }
 }
 

@@ -48,10 +48,6 @@ pub enum Error {
         path.display()
     )]
     Apart { path: PathBuf, reason: String },
-    #[error("the journal is closed")]
-    Closed,
-    #[error("the journal's thread could not be started: {0}")]
-    Thread(io::Error),
     #[error(
         "{} belongs to uid {owner}; run this as that user: `sudo -u '#{owner}' lotse journal …`",
         path.display()

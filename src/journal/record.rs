@@ -173,11 +173,6 @@ pub(super) fn tombstone_key(import: ImportId) -> Vec<u8> {
     [TOMBSTONES, import.as_bytes()].concat()
 }
 
-pub(super) fn parse_tombstone_key(key: &[u8]) -> Option<ImportId> {
-    let import = key.strip_prefix(TOMBSTONES)?.try_into().ok()?;
-    Some(ImportId::from_bytes(import))
-}
-
 pub(super) fn tombstone(tombstone: &Tombstone) -> Result<Change, Error> {
     Ok((tombstone_key(tombstone.id), Some(plain(tombstone)?)))
 }

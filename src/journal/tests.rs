@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -102,29 +101,29 @@ fn copy_as_it_is(at: &TempDir) -> TempDir {
     to
 }
 
-#[tokio::test]
-async fn events_come_back_in_order() {
+#[test]
+fn events_come_back_in_order() {
     let at = folder();
     let vault = vault(&at);
     let (one, two) = (ImportId::new(), ImportId::new());
     vault.create(one).unwrap();
     vault.create(two).unwrap();
-    let (journal, recovered) = Journal::open(&path(&at), vault).unwrap();
+    let (mut journal, recovered) = Journal::open(&path(&at), vault).unwrap();
     assert!(recovered.imports.is_empty() && recovered.reading.is_none());
-    journal.append(Vec::new()).await.unwrap();
-    journal.append(vec![requested(two)]).await.unwrap();
-    journal.append(vec![requested(one), answered(one, 1, 10)]).await.unwrap();
+    journal.append(&[]).unwrap();
+    journal.append(&[requested(two)]).unwrap();
+    journal.append(&[requested(one), answered(one, 1, 10)]).unwrap();
     for sequence in 1..300 {
-        journal.append(vec![answered(two, sequence, 50)]).await.unwrap();
+        journal.append(&[answered(two, sequence, 50)]).unwrap();
     }
     let reading = Reading { moment: moment(9), boot_ms: 3, boot_id: "b".to_owned(), is_last: true };
-    journal.keep_reading(reading.clone()).await.unwrap();
+    journal.keep_reading(&reading).unwrap();
     let paused = BTreeSet::from(["pacs", "archive"].map(|name| DestinationName(name.to_owned())));
-    journal.keep_paused(BTreeSet::new()).await.unwrap();
-    journal.keep_paused(paused.clone()).await.unwrap();
+    journal.keep_paused(&BTreeSet::new()).unwrap();
+    journal.keep_paused(&paused).unwrap();
     drop(journal);
 
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_eq!(recovered.paused, paused);
     let [(a, first), (b, second)] = recovered.imports.as_slice() else { panic!() };
     assert_eq!((*a, *b), (one, two));
@@ -135,20 +134,20 @@ async fn events_come_back_in_order() {
     assert!(same(second, &expected));
     assert_eq!(recovered.reading, Some(reading));
     assert!(recovered.unreadable.is_empty());
-    journal.append(vec![answered(one, 2, 1)]).await.unwrap();
+    journal.append(&[answered(one, 2, 1)]).unwrap();
 }
 
-#[tokio::test]
-async fn a_machine_that_stops_loses_nothing_acknowledged() {
+#[test]
+fn a_machine_that_stops_loses_nothing_acknowledged() {
     let at = folder();
-    let (journal, _) = open(&at);
+    let (mut journal, _) = open(&at);
     let vault = vault(&at);
     // The journal's own vault finds the key file.
     let import = ImportId::new();
     vault.create(import).unwrap();
-    journal.append(vec![requested(import)]).await.unwrap();
+    journal.append(&[requested(import)]).unwrap();
     for sequence in 1..60 {
-        journal.append(vec![answered(import, sequence, 3000)]).await.unwrap();
+        journal.append(&[answered(import, sequence, 3000)]).unwrap();
         if sequence % 7 == 0 {
             let copy = copy_as_it_is(&at);
             let (_, recovered) = open(&copy);
@@ -158,35 +157,13 @@ async fn a_machine_that_stops_loses_nothing_acknowledged() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_share_syncs() {
-    let (at, journal, imports) = new_journal::<64>();
-    let mut callers = tokio::task::JoinSet::new();
-    for import in imports {
-        let journal = journal.clone();
-        callers.spawn(async move {
-            journal.append(vec![requested(import)]).await.unwrap();
-            for sequence in 1..20 {
-                journal.append(vec![answered(import, sequence, 100)]).await.unwrap();
-            }
-        });
-    }
-    while let Some(ended) = callers.join_next().await {
-        ended.unwrap();
-    }
-    drop(journal);
-    let (_, recovered) = open(&at);
-    assert_eq!(recovered.imports.len(), 64);
-    assert!(recovered.imports.iter().all(|(_, entries)| entries.len() == 20));
-}
-
-#[tokio::test]
-async fn large_events_come_back() {
-    let (at, journal, [import]) = new_journal();
-    journal.append(vec![requested(import)]).await.unwrap();
+#[test]
+fn large_events_come_back() {
+    let (at, mut journal, [import]) = new_journal();
+    journal.append(&[requested(import)]).unwrap();
     let lengths = [PART - 200, PART, PART + 1, 10 * PART, 20 << 20];
     for (length, sequence) in lengths.into_iter().zip(1..) {
-        journal.append(vec![answered(import, sequence, length)]).await.unwrap();
+        journal.append(&[answered(import, sequence, length)]).unwrap();
     }
     let blobs = fs::read_dir(path(&at).join("blobs")).unwrap().count();
     assert_eq!(blobs, 0, "sled keeps everything in its log");
@@ -202,101 +179,79 @@ async fn large_events_come_back() {
     }
 }
 
-#[tokio::test]
-async fn an_event_beyond_measure_is_refused() {
-    let (_at, journal, [import]) = new_journal();
-    let error = journal.append(vec![Entry { sequence: 0, ..answered(import, 0, 65 << 20) }]).await;
+#[test]
+fn an_event_beyond_measure_is_refused() {
+    let (_at, mut journal, [import]) = new_journal();
+    let error = journal.append(&[Entry { sequence: 0, ..answered(import, 0, 65 << 20) }]);
     assert!(matches!(error, Err(Error::TooLong { .. })));
-    journal.append(vec![requested(import)]).await.unwrap();
+    journal.append(&[requested(import)]).unwrap();
 }
 
-#[tokio::test]
-async fn a_sequence_has_no_gap() {
-    let (at, journal, [import, other]) = new_journal();
+#[test]
+fn a_sequence_has_no_gap() {
+    let (at, mut journal, [import, other]) = new_journal();
     let refused = |result| matches!(result, Err(Error::OutOfOrder { .. }));
-    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
-    journal.append(vec![requested(import)]).await.unwrap();
-    assert!(refused(journal.append(vec![requested(import)]).await));
-    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
+    assert!(refused(journal.append(&[answered(import, 2, 1)])));
+    journal.append(&[requested(import)]).unwrap();
+    assert!(refused(journal.append(&[requested(import)])));
+    assert!(refused(journal.append(&[answered(import, 2, 1)])));
     // All or none.
     let mixed = vec![requested(other), answered(import, 1, 1), answered(import, 3, 1)];
-    assert!(refused(journal.append(mixed).await));
-    journal.append(vec![answered(import, 1, 1), answered(import, 2, 1)]).await.unwrap();
-    journal.append(vec![answered(other, 1, 1)]).await.unwrap();
+    assert!(refused(journal.append(&mixed)));
+    journal.append(&[answered(import, 1, 1), answered(import, 2, 1)]).unwrap();
+    journal.append(&[answered(other, 1, 1)]).unwrap();
     drop(journal);
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_eq!(recovered.imports.iter().map(|(_, entries)| entries.len()).sum::<usize>(), 4);
-    assert!(refused(journal.append(vec![answered(import, 2, 1)]).await));
-    journal.append(vec![answered(import, 3, 1), answered(other, 2, 1)]).await.unwrap();
+    assert!(refused(journal.append(&[answered(import, 2, 1)])));
+    journal.append(&[answered(import, 3, 1), answered(other, 2, 1)]).unwrap();
 }
 
-#[tokio::test]
-async fn an_import_without_a_key_takes_nothing() {
+#[test]
+fn an_import_without_a_key_takes_nothing() {
     let at = folder();
-    let (journal, _) = open(&at);
-    let error = journal.append(vec![requested(ImportId::new())]).await;
+    let (mut journal, _) = open(&at);
+    let error = journal.append(&[requested(ImportId::new())]);
     assert!(matches!(error, Err(Error::Seal(_))));
 }
 
-#[tokio::test]
-async fn buried_imports_leave_a_tombstone() {
+#[test]
+fn buried_imports_leave_a_tombstone() {
     let at = folder();
     let vault = vault(&at);
     let (dead, alive) = (ImportId::new(), ImportId::new());
     vault.create(dead).unwrap();
     vault.create(alive).unwrap();
-    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
-    journal.append(vec![requested(alive)]).await.unwrap();
-    journal.append(vec![requested(dead), answered(dead, 1, 50_000)]).await.unwrap();
+    let (mut journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    journal.append(&[requested(alive)]).unwrap();
+    journal.append(&[requested(dead), answered(dead, 1, 50_000)]).unwrap();
     vault.destroy(dead).unwrap();
-    journal.bury(tombstone(dead, 100)).await.unwrap();
-    journal.bury(tombstone(dead, 100)).await.unwrap();
-    let error = journal.append(vec![answered(dead, 2, 1)]).await;
+    journal.bury(&tombstone(dead, 100)).unwrap();
+    journal.bury(&tombstone(dead, 100)).unwrap();
+    let error = journal.append(&[answered(dead, 2, 1)]);
     assert!(matches!(error, Err(Error::Buried(_))));
     drop(journal);
 
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_eq!(recovered.imports.len(), 1);
     assert_eq!(recovered.tombstones, [tombstone(dead, 100)]);
     assert!(recovered.unreadable.is_empty());
-    let error = journal.append(vec![requested(dead)]).await;
+    let error = journal.append(&[requested(dead)]);
     assert!(matches!(error, Err(Error::Buried(_))));
-    assert_eq!(journal.forget(moment(100)).await.unwrap(), 0);
-    assert_eq!(journal.forget(moment(101)).await.unwrap(), 1);
-    assert_eq!(journal.forget(moment(101)).await.unwrap(), 0);
+    assert_eq!(journal.forget(moment(100)).unwrap(), 0);
+    assert_eq!(journal.forget(moment(101)).unwrap(), 1);
+    assert_eq!(journal.forget(moment(101)).unwrap(), 0);
     drop(journal);
     assert!(open(&at).1.tombstones.is_empty());
 }
 
-#[tokio::test]
-async fn burying_waits_for_what_is_on_its_way() {
-    let at = folder();
-    let vault = vault(&at);
-    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
-    for _ in 0..10 {
-        let import = ImportId::new();
-        vault.create(import).unwrap();
-        let append = journal.append(vec![requested(import), answered(import, 1, 10)]);
-        let bury = journal.bury(tombstone(import, 1));
-        let late = journal.append(vec![answered(import, 2, 10)]);
-        let (append, bury, late) = tokio::join!(append, bury, late);
-        append.unwrap();
-        bury.unwrap();
-        assert!(matches!(late, Err(Error::Buried(_))));
-    }
-    drop(journal);
-    let (_, recovered) = open(&at);
-    assert!(recovered.imports.is_empty());
-    assert_eq!(recovered.tombstones.len(), 10);
-}
-
-#[tokio::test]
-async fn nothing_readable_lies_on_the_disk() {
-    let (at, journal, [import]) = new_journal();
+#[test]
+fn nothing_readable_lies_on_the_disk() {
+    let (at, mut journal, [import]) = new_journal();
     // Short enough not to be deflated, and long.
     let answers =
         [answered(import, 1, 5000), answered(import, 2, 12_000), answered(import, 3, 20_000)];
-    journal.append([vec![requested(import)], answers.to_vec()].concat()).await.unwrap();
+    journal.append(&[vec![requested(import)], answers.to_vec()].concat()).unwrap();
     drop(journal);
     let mut files = vec![path(&at)];
     let mut seen = 0;
@@ -319,29 +274,26 @@ async fn nothing_readable_lies_on_the_disk() {
     assert!(seen >= 2);
 }
 
-#[tokio::test]
-async fn the_log_stays_small() {
+#[test]
+fn the_log_stays_small() {
     let at = folder();
     let vault = vault(&at);
-    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    let (mut journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
     for _ in 0..40 {
         let import = ImportId::new();
         vault.create(import).unwrap();
-        journal.append(vec![requested(import), answered(import, 1, 300_000)]).await.unwrap();
-        journal.bury(tombstone(import, 1)).await.unwrap();
+        journal.append(&[requested(import), answered(import, 1, 300_000)]).unwrap();
+        journal.bury(&tombstone(import, 1)).unwrap();
     }
     let length = fs::metadata(path(&at).join("db")).unwrap().len();
     assert!(length < 16 << 20, "{length}");
-    tokio::time::timeout(Duration::from_secs(60), journal.forget(moment(u64::MAX)))
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(journal.forget(moment(u64::MAX)).unwrap(), 40);
 }
 
 /// A power cut while the store takes what went ahead of it: of the pages written since its last sync, any may have
 /// reached the device.
-#[tokio::test]
-async fn a_power_cut_loses_nothing_acknowledged() {
+#[test]
+fn a_power_cut_loses_nothing_acknowledged() {
     const PAGE: usize = 4096;
     /// Enough for sled to move on to other segments of its log and to use freed ones again.
     const ROUNDS: u64 = 30;
@@ -351,7 +303,7 @@ async fn a_power_cut_loses_nothing_acknowledged() {
     let (mut journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
     for import in &imports {
         vault.create(*import).unwrap();
-        journal.append(vec![requested(*import)]).await.unwrap();
+        journal.append(&[requested(*import)]).unwrap();
     }
     let mut random = 1_u64;
     let mut chance = || {
@@ -363,7 +315,7 @@ async fn a_power_cut_loses_nothing_acknowledged() {
         let old = fs::read(path(&at).join("db")).unwrap();
         let length = if round % 5 == 0 { 30_000 } else { 700 };
         let entries = imports.iter().map(|import| answered(*import, round, length));
-        journal.append(entries.collect::<Vec<_>>()).await.unwrap();
+        journal.append(&entries.collect::<Vec<_>>()).unwrap();
         let kept = copy_as_it_is(&at);
         // Closed, it brings all of it into the store.
         drop(journal);
@@ -396,8 +348,8 @@ async fn a_power_cut_loses_nothing_acknowledged() {
         if round % 3 == 0 {
             let import = ImportId::new();
             vault.create(import).unwrap();
-            journal.append(vec![requested(import), answered(import, 1, 200_000)]).await.unwrap();
-            journal.bury(tombstone(import, 1)).await.unwrap();
+            journal.append(&[requested(import), answered(import, 1, 200_000)]).unwrap();
+            journal.bury(&tombstone(import, 1)).unwrap();
             buried += 1;
         }
     }

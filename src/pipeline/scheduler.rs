@@ -1,35 +1,37 @@
-//! The one task that owns every import.
+//! The one thread that owns every import.
+//!
+//! It blocks while the disk works, with all that came together behind one sync: each change of threads costs an object
+//! as much as a sync does. Stages run elsewhere.
 
 mod disk;
 mod look;
 mod records;
+mod start;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use self::disk::Disk;
 use self::records::Record;
+pub use self::start::{Error, Running, start};
 use super::due::Due as DueIndex;
 use super::handle::{Arrival, Command, Reply};
-use super::judge::Judge;
-use super::lanes::Lanes;
-use super::recover::{Keys, Loss};
-use super::settings::Parts;
 use super::shared::Shared;
-use super::snapshot::Log;
-use super::stages::{Permits, Stages};
-use super::{Gate, Pipeline, Refusal, recover};
+use super::stages::Stages;
+use super::{Gate, Refusal};
 use crate::clock::Moment;
 use crate::forward::Brake;
 use crate::import::{Action, End, Event, Illegal, Import, ImportId, Kind, State, Times};
-use crate::journal::{self, Entry, Journal};
-use crate::seal::KeysFolder;
-use crate::spool::{ImportSpool, Spool};
+use crate::journal::{Entry, Journal};
+use crate::spool::ImportSpool;
 
 /// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
 const QUEUE: usize = 1024;
@@ -47,104 +49,6 @@ const LAST_OBJECTS: Duration = Duration::from_secs(8);
 /// How long running stages may take in all. Doors take ten seconds before; both fit into `gateway`'s grace.
 const DRAIN: Duration = Duration::from_secs(12);
 
-/// Why the scheduler ended although nobody told it to.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the journal failed, nothing can be acknowledged any more: {0}")]
-    Journal(#[from] journal::Error),
-    #[error("the scheduler ended by a fault in itself")]
-    Fault,
-}
-
-/// The running scheduler.
-pub struct Running {
-    task: JoinHandle<Result<(), Error>>,
-}
-
-impl Running {
-    /// Waits until the scheduler has ended: after [`Pipeline::stop`], or because of an error.
-    pub async fn ended(&mut self) -> Result<(), Error> {
-        (&mut self.task).await.unwrap_or(Err(Error::Fault))
-    }
-}
-
-/// Recovers what the journal holds and starts the scheduler.
-pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
-    let Parts { clock, spool, journal, mut recovered, settings } = parts;
-    let now = clock.now();
-    let lanes = Lanes::with_paused(std::mem::take(&mut recovered.paused));
-    let recovery = recover::recover(recovered, &spool, now);
-    match recovery.loss {
-        Loss::Known => {}
-        Loss::Keep => journal.keep_loss().await?,
-        Loss::Over => journal.forget_loss().await?,
-    }
-    if recovery.keys == Keys::Remember {
-        remember_keys(&spool, &journal).await?;
-    }
-    // Kept at once: a machine that is switched off in the first minute is credited its time off too.
-    journal.keep_reading(clock.reading()).await?;
-    journal.append_at_start(recovery.entries).await?;
-    for tombstone in recovery.lost {
-        journal.bury(tombstone).await?;
-    }
-    let shared = Arc::new(Shared {
-        clock,
-        spool,
-        started: now,
-        imports: RwLock::new(recovery.imports),
-        tombstones: RwLock::new(recovery.tombstones),
-        counters: Mutex::new(HashMap::new()),
-        settings: RwLock::new(Arc::new(settings)),
-        changes: watch::Sender::new(0),
-        beats: AtomicU64::new(0),
-        log: Mutex::new(Log::default()),
-        moves: Default::default(),
-        lanes,
-    });
-    recovery.alarms.into_iter().for_each(|alarm| shared.alarm(alarm));
-    let limit = shared.settings().times.limit;
-    let dying = |id: ImportId| (id, recover::death_of_unreadable(id, limit, now));
-    let unreadable = recovery.unreadable.into_iter().map(dying).collect();
-    let (commands, queue) = mpsc::channel(QUEUE);
-    let pipeline = Pipeline { shared: Arc::clone(&shared), commands };
-    let scheduler = Scheduler {
-        stages: Stages {
-            pipeline: pipeline.clone(),
-            permits: Permits::default(),
-            judge: Judge::default(),
-        },
-        shared,
-        journal,
-        queue,
-        held: VecDeque::new(),
-        slots: recovery.slots,
-        unreadable,
-        dying: recovery.dying.into_iter().map(|id| (id, (End::Erased, now))).collect(),
-        running: JoinSet::new(),
-        due: DueIndex::default(),
-        looked: now,
-        kept: now,
-    };
-    let task = tokio::spawn(scheduler.run(recovery.actions));
-    Ok((pipeline, Running { task }))
-}
-
-/// Has later starts expect the folder of keys that is there now.
-async fn remember_keys(spool: &Spool, journal: &Journal) -> Result<(), Error> {
-    let name = match spool.keys_folder() {
-        KeysFolder::Named(name) => Ok(name.clone()),
-        KeysFolder::Unnamed | KeysFolder::Bare => spool.name_keys(),
-    };
-    match name {
-        Ok(name) => Ok(journal.keep_keys(name).await?),
-        Err(error) => {
-            tracing::warn!(%error, "the folder of keys gets its name at a later start");
-            Ok(())
-        }
-    }
-}
-
 /// What the scheduler knows of an import beside its state.
 #[derive(Default)]
 pub(super) struct Slot {
@@ -160,7 +64,12 @@ pub(super) struct Slot {
 struct Scheduler {
     shared: Arc<Shared>,
     journal: Journal,
+    disk: Arc<Disk>,
     stages: Stages,
+    /// Where stages run.
+    runtime: Handle,
+    /// Ends with that.
+    life: oneshot::Receiver<Infallible>,
     queue: mpsc::Receiver<Command>,
     /// What came while a full disk was waited for.
     held: VecDeque<Command>,
@@ -205,19 +114,20 @@ impl Scheduler {
             tokio::select! {
                 command = next(&mut self.held, &mut self.queue) => match command {
                     Some(command) => {
-                        self.take(command, &mut turn).await;
-                        // Objects that were synced together report together: one sync for all their records.
-                        tokio::task::yield_now().await;
+                        self.take(command, &mut turn);
+                        // Those who were answered together come again together.
+                        std::thread::yield_now();
                         while turn.entries.len() < BATCH && !turn.stop {
                             let next = self.held.pop_front().or_else(|| self.queue.try_recv().ok());
                             let Some(command) = next else { break };
-                            self.take(command, &mut turn).await;
+                            self.take(command, &mut turn);
                         }
                     }
                     None => turn.stop = true,
                 },
-                _ = tick.tick() => self.look(&mut turn).await?,
+                _ = tick.tick() => self.look(&mut turn)?,
                 Some(_) = self.running.join_next() => {}
+                _ = &mut self.life => return Ok(()),
             }
             let stop = turn.stop;
             self.finish(turn).await?;
@@ -229,7 +139,7 @@ impl Scheduler {
     }
 
     /// Applies what one command asks for; nothing of it is visible outside before [`Self::finish`].
-    async fn take(&mut self, command: Command, turn: &mut Turn) {
+    fn take(&mut self, command: Command, turn: &mut Turn) {
         match command {
             Command::Begin { id, events, reply } => {
                 let begun = self.begin(id, &events, turn).map_err(|illegal| not_now(&illegal));
@@ -240,7 +150,7 @@ impl Scheduler {
                 turn.replies.extend(reply.map(|reply| (id, reply, applied)));
             }
             Command::Arrive { kind, reply } => {
-                let arrival = self.arrive(kind, turn).await;
+                let arrival = self.arrive(kind, turn);
                 turn.arrivals.push((reply, arrival));
             }
             Command::Erase { id, reply } => turn.deaths.push((id, End::Erased, reply)),
@@ -317,7 +227,7 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn arrive(&mut self, kind: Kind, turn: &mut Turn) -> Result<Arrival, Refusal> {
+    fn arrive(&mut self, kind: Kind, turn: &mut Turn) -> Result<Arrival, Refusal> {
         let slots = &self.slots;
         let receiving = |import: &&Arc<Import>| {
             import.kind == kind
@@ -330,16 +240,11 @@ impl Scheduler {
         if let Some(Slot { gate, spool: Some(spool), .. }) = self.slots.get(&id) {
             return Ok(Arrival::new(id, spool.clone(), Arc::clone(gate)));
         }
-        let spool = self.shared.spool.clone();
-        let opened = tokio::task::spawn_blocking(move || match known {
-            Some(_) => spool.import(id),
-            None => spool.create(id),
+        let opened = self.disk.work(|| match known {
+            Some(_) => self.shared.spool.import(id),
+            None => self.shared.spool.create(id),
         });
-        let spool = match self.disk(opened).await {
-            Ok(Ok(spool)) => spool,
-            Ok(Err(error)) => return Err(Refusal::Full(error.to_string())),
-            Err(_) => return Err(Refusal::Stopping),
-        };
+        let spool = opened.map_err(|error| Refusal::Full(error.to_string()))?;
         if known.is_none() {
             let requested = Event::Requested { kind, request: Default::default() };
             self.begin(id, &[requested], turn).map_err(|illegal| not_now(&illegal))?;
@@ -384,7 +289,7 @@ impl Scheduler {
             return;
         }
         let stage = self.stages.clone().run(id, action, slot.brake.clone());
-        self.running.spawn(stage);
+        self.running.spawn_on(stage, &self.runtime);
     }
 
     /// Lets running stages end, records what they still report, and keeps the clock's reading.
@@ -403,7 +308,7 @@ impl Scheduler {
                     continue;
                 }
                 Some(command) = next(&mut self.held, &mut self.queue) => {
-                    self.take(command, &mut turn).await;
+                    self.take(command, &mut turn);
                 }
                 _ = self.running.join_next() => continue,
             }
@@ -411,7 +316,8 @@ impl Scheduler {
             self.finish(turn).await?;
         }
         self.running.shutdown().await;
-        self.journal.keep_reading(self.shared.clock.reading().last()).await?;
+        let last = self.shared.clock.reading().last();
+        self.disk.work(|| self.journal.keep_reading(&last))?;
         Ok(())
     }
 

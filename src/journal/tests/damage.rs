@@ -2,18 +2,18 @@
 
 use super::*;
 
-#[tokio::test]
-async fn what_can_t_be_read_is_told_by_import() {
+#[test]
+fn what_can_t_be_read_is_told_by_import() {
     let at = folder();
     let vault = vault(&at);
     let mut imports: Vec<ImportId> = (0..6).map(|_| ImportId::new()).collect();
     imports.sort();
-    let (journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
+    let (mut journal, _) = Journal::open(&path(&at), vault.clone()).unwrap();
     for import in &imports {
         vault.create(*import).unwrap();
         let entries =
             vec![requested(*import), answered(*import, 1, 20_000), answered(*import, 2, 9)];
-        journal.append(entries).await.unwrap();
+        journal.append(&entries).unwrap();
     }
     drop(journal);
     vault.destroy(imports[1]).unwrap();
@@ -31,7 +31,7 @@ async fn what_can_t_be_read_is_told_by_import() {
     store.commit([changes]).unwrap();
     drop(store);
 
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_eq!(recovered.imports.len(), 1);
     assert_eq!(recovered.imports[0].0, imports[0]);
     let told: Vec<ImportId> = recovered.unreadable.iter().map(|(import, _)| *import).collect();
@@ -40,28 +40,28 @@ async fn what_can_t_be_read_is_told_by_import() {
         assert!(!reason.contains("CANARY"), "{reason}");
     }
     for import in &imports[1..] {
-        journal.bury(tombstone(*import, 1)).await.unwrap();
+        journal.bury(&tombstone(*import, 1)).unwrap();
     }
     drop(journal);
     assert!(open(&at).1.unreadable.is_empty());
 }
 
-#[tokio::test]
-async fn after_an_error_of_the_store_nothing_is_taken() {
-    let (at, journal, [import]) = new_journal();
-    journal.append(vec![requested(import), answered(import, 1, 4 << 20)]).await.unwrap();
+#[test]
+fn after_an_error_of_the_store_nothing_is_taken() {
+    let (at, mut journal, [import]) = new_journal();
+    journal.append(&[requested(import), answered(import, 1, 4 << 20)]).unwrap();
     // The mark is the next to bring what waits into sled, whose folder cannot be synced meanwhile.
     let blobs = path(&at).join("blobs");
     fs::rename(&blobs, at.path().join("away")).unwrap();
-    assert!(matches!(journal.keep_loss().await, Err(Error::Broken(_))));
+    assert!(matches!(journal.keep_loss(), Err(Error::Broken(_))));
     fs::rename(at.path().join("away"), &blobs).unwrap();
     let later = [
-        journal.keep_loss().await,
-        journal.forget_loss().await,
-        journal.keep_reading(Reading::default()).await,
-        journal.append(vec![requested(ImportId::new())]).await,
-        journal.bury(tombstone(import, 1)).await,
-        journal.forget(moment(1)).await.map(drop),
+        journal.keep_loss(),
+        journal.forget_loss(),
+        journal.keep_reading(&Reading::default()),
+        journal.append(&[requested(ImportId::new())]),
+        journal.bury(&tombstone(import, 1)),
+        journal.forget(moment(1)).map(drop),
     ];
     for (number, later) in later.into_iter().enumerate() {
         assert!(matches!(later, Err(Error::Broken(_))), "{number}: {later:?}");
@@ -72,8 +72,8 @@ async fn after_an_error_of_the_store_nothing_is_taken() {
     assert!(recovered.reading.is_none() && recovered.tombstones.is_empty());
 }
 
-#[tokio::test]
-async fn hostile_values_are_no_panic() {
+#[test]
+fn hostile_values_are_no_panic() {
     let at = folder();
     drop(open(&at));
     let import = ImportId::new();
@@ -98,8 +98,8 @@ async fn hostile_values_are_no_panic() {
     }
 }
 
-#[tokio::test]
-async fn a_newer_journal_is_refused() {
+#[test]
+fn a_newer_journal_is_refused() {
     let event = [b"e/", [0; 16].as_slice(), &[0; 8]].concat();
     let keys =
         [b"c/version".to_vec(), b"c/reading".to_vec(), [b"t/", [1; 16].as_slice()].concat(), event];
@@ -115,8 +115,8 @@ async fn a_newer_journal_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn one_process_at_a_time() {
+#[test]
+fn one_process_at_a_time() {
     let at = folder();
     let (journal, _) = open(&at);
     let Err(error) = Journal::open(&path(&at), vault(&at)) else { panic!("opened twice") };
@@ -126,8 +126,8 @@ async fn one_process_at_a_time() {
     open(&at);
 }
 
-#[tokio::test]
-async fn unusable_folders_are_explained() {
+#[test]
+fn unusable_folders_are_explained() {
     let at = folder();
     fs::write(at.path().join("file"), "").unwrap();
     let Err(error) = Journal::open(&at.path().join("file/journal"), vault(&at)) else { panic!() };

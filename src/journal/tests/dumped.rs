@@ -6,13 +6,13 @@ use super::super::guard::Guard;
 use super::super::record::STORE_VERSION;
 use super::*;
 
-#[tokio::test]
-async fn a_dump_can_be_loaded() {
-    let (at, journal, [import]) = new_journal();
-    journal.append(vec![requested(import)]).await.unwrap();
-    journal.append(vec![answered(import, 1, 100_000)]).await.unwrap();
-    journal.bury(tombstone(ImportId::new(), 5)).await.unwrap();
-    journal.keep_reading(Reading::default()).await.unwrap();
+#[test]
+fn a_dump_can_be_loaded() {
+    let (at, mut journal, [import]) = new_journal();
+    journal.append(&[requested(import)]).unwrap();
+    journal.append(&[answered(import, 1, 100_000)]).unwrap();
+    journal.bury(&tombstone(ImportId::new(), 5)).unwrap();
+    journal.keep_reading(&Reading::default()).unwrap();
     drop(journal);
 
     let mut text = Vec::new();
@@ -55,13 +55,13 @@ fn loaded(dir: &Path, text: &[u8], before_the_end: impl FnOnce()) -> Result<u64,
 }
 
 /// More records than one commit of a load takes, and their dump.
-async fn large() -> (TempDir, Vec<u8>) {
-    let (at, journal, [import]) = new_journal();
+fn large() -> (TempDir, Vec<u8>) {
+    let (at, mut journal, [import]) = new_journal();
     let answers = (1..400).map(|sequence| answered(import, sequence, 50));
     let entries: Vec<Entry> = std::iter::once(requested(import)).chain(answers).collect();
-    journal.append(entries).await.unwrap();
-    journal.keep_reading(Reading::default()).await.unwrap();
-    journal.keep_keys(vault(&at).name_folder().unwrap()).await.unwrap();
+    journal.append(&entries).unwrap();
+    journal.keep_reading(&Reading::default()).unwrap();
+    journal.keep_keys(&vault(&at).name_folder().unwrap()).unwrap();
     drop(journal);
     let mut text = Vec::new();
     dump(&path(&at), &mut text).unwrap();
@@ -78,9 +78,9 @@ fn assert_empty(at: &TempDir) {
     assert!(recovered.reading.is_none() && recovered.keys.is_none() && !recovered.keeps_orphans);
 }
 
-#[tokio::test]
-async fn a_load_that_is_cut_off_leaves_the_journal_empty() {
-    let (at, text) = large().await;
+#[test]
+fn a_load_that_is_cut_off_leaves_the_journal_empty() {
+    let (at, text) = large();
     // At 258 records, within a line, and before the last line.
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let cuts = [lines[..260].concat(), text[..text.len() / 2].to_vec(), lines[..404].concat()];
@@ -110,20 +110,20 @@ async fn a_load_that_is_cut_off_leaves_the_journal_empty() {
     }
 }
 
-#[tokio::test]
-async fn a_loss_that_an_empty_journal_tells_of_is_told_when_it_was_filled() {
-    let (at, text) = large().await;
-    open(&at).0.keep_loss().await.unwrap();
+#[test]
+fn a_loss_that_an_empty_journal_tells_of_is_told_when_it_was_filled() {
+    let (at, text) = large();
+    open(&at).0.keep_loss().unwrap();
     load(&path(&at), &mut &*text).unwrap();
     let (_, recovered) = open(&at);
     assert_eq!((recovered.imports.len(), recovered.keeps_orphans), (1, true));
 }
 
-#[tokio::test]
-async fn a_loss_goes_along_with_a_dump() {
-    let (at, journal, [import]) = new_journal();
-    journal.append(vec![requested(import)]).await.unwrap();
-    journal.keep_loss().await.unwrap();
+#[test]
+fn a_loss_goes_along_with_a_dump() {
+    let (at, mut journal, [import]) = new_journal();
+    journal.append(&[requested(import)]).unwrap();
+    journal.keep_loss().unwrap();
     drop(journal);
     let loaded_again = |at: &TempDir, name: &str| {
         let (mut text, other) = (Vec::new(), at.path().join(name));

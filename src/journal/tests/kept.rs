@@ -52,13 +52,13 @@ fn assert_whole(recovered: &Recovered) {
     assert_eq!(recovered.cut, 0);
 }
 
-#[tokio::test]
-async fn a_journal_of_layout_one_is_brought_up_to_date() {
+#[test]
+fn a_journal_of_layout_one_is_brought_up_to_date() {
     let at = of_layout_one();
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_whole(&recovered);
     let import = recovered.imports[0].0;
-    journal.append(vec![answered(import, 3, 10)]).await.unwrap();
+    journal.append(&[answered(import, 3, 10)]).unwrap();
     drop(journal);
 
     let store = Store::open(&path(&at)).unwrap();
@@ -71,8 +71,8 @@ async fn a_journal_of_layout_one_is_brought_up_to_date() {
     assert_eq!(recovered.cut, 0);
 }
 
-#[tokio::test]
-async fn a_dump_of_layout_one_is_loaded() {
+#[test]
+fn a_dump_of_layout_one_is_loaded() {
     let at = of_layout_one();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal-1/dump.jsonl");
     let other = at.path().join("other");
@@ -81,15 +81,15 @@ async fn a_dump_of_layout_one_is_loaded() {
     assert_whole(&recovered);
 }
 
-#[tokio::test]
-async fn a_log_that_was_cut_is_told() {
-    let (at, journal, [import]) = new_journal();
-    journal.append(vec![requested(import)]).await.unwrap();
+#[test]
+fn a_log_that_was_cut_is_told() {
+    let (at, mut journal, [import]) = new_journal();
+    journal.append(&[requested(import)]).unwrap();
     drop(journal);
     // Every stop brings to the store what went ahead of it.
     for sequence in 1..40 {
-        let (journal, _) = open(&at);
-        journal.append(vec![answered(import, sequence, 2000)]).await.unwrap();
+        let (mut journal, _) = open(&at);
+        journal.append(&[answered(import, sequence, 2000)]).unwrap();
         drop(journal);
     }
     assert_eq!(open(&copy_as_it_is(&at)).1.cut, 0);
@@ -107,14 +107,14 @@ async fn a_log_that_was_cut_is_told() {
             drop(journal);
             // Told at every start, whatever is kept meanwhile, until nothing is left of it.
             for _ in 0..3 {
-                let (journal, again) = open(&whole);
+                let (mut journal, again) = open(&whole);
                 assert_eq!((again.cut, again.keeps_orphans), (recovered.cut, true));
-                journal.keep_reading(Reading::default()).await.unwrap();
+                journal.keep_reading(&Reading::default()).unwrap();
             }
             // What was cut off is still in the log, for who can bring it back.
             assert_eq!(compact(&path(&whole)).unwrap(), None);
-            let (journal, _) = open(&whole);
-            journal.forget_loss().await.unwrap();
+            let (mut journal, _) = open(&whole);
+            journal.forget_loss().unwrap();
             drop(journal);
             let after = open(&whole).1;
             assert_eq!((after.cut, after.keeps_orphans), (0, false));

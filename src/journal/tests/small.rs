@@ -54,7 +54,7 @@ fn live_and_let_die(at: &TempDir, imports: u64) -> Vec<u8> {
         }
         for (import, next) in &mut alive {
             if *next < 8 && (*next == 0 || (number + *next).is_multiple_of(3)) {
-                let mut bytes = vec![0; 1500];
+                let mut bytes = vec![0; 4000];
                 blake3::Hasher::new().update(&key(*import, *next)).finalize_xof().fill(&mut bytes);
                 last.clone_from(&bytes);
                 changes.push((key(*import, *next), Some(bytes)));
@@ -64,7 +64,7 @@ fn live_and_let_die(at: &TempDir, imports: u64) -> Vec<u8> {
         store.commit([changes]).unwrap();
         if number >= 300 {
             let (gone, events) = alive.pop_front().unwrap();
-            let mut changes: Vec<record::Change> =
+            let mut changes: Vec<Change> =
                 (0..events).map(|sequence| (key(gone, sequence), None)).collect();
             changes.push(record::tombstone(&tombstone(gone, 9)).unwrap());
             store.commit([changes]).unwrap();
@@ -75,22 +75,22 @@ fn live_and_let_die(at: &TempDir, imports: u64) -> Vec<u8> {
 }
 
 /// Three imports that live, and the clock's reading.
-async fn keep_three(at: &TempDir) {
+fn keep_three(at: &TempDir) {
     let vault = vault(at);
-    let (journal, _) = Journal::open(&path(at), vault.clone()).unwrap();
+    let (mut journal, _) = Journal::open(&path(at), vault.clone()).unwrap();
     for _ in 0..3 {
         let import = ImportId::new();
         vault.create(import).unwrap();
-        journal.append(vec![requested(import), answered(import, 1, 120_000)]).await.unwrap();
+        journal.append(&[requested(import), answered(import, 1, 120_000)]).unwrap();
     }
-    journal.keep_reading(Reading { boot_ms: 3, ..Reading::default() }).await.unwrap();
+    journal.keep_reading(&Reading { boot_ms: 3, ..Reading::default() }).unwrap();
 }
 
-#[tokio::test]
-async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
+#[test]
+fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
     let at = folder();
-    let dead = live_and_let_die(&at, 800);
-    keep_three(&at).await;
+    let dead = live_and_let_die(&at, 400);
+    keep_three(&at);
     let before = records(&path(&at));
     assert!(holds(&path(&at), &dead[..64]), "sled keeps what was deleted");
     let large = size(&path(&at));
@@ -104,40 +104,40 @@ async fn a_journal_of_the_dead_is_made_small_and_keeps_what_lives() {
     // Once is enough.
     assert_eq!(compact(&path(&at)).unwrap(), None);
 
-    let (journal, recovered) = open(&at);
-    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 800));
+    let (mut journal, recovered) = open(&at);
+    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 400));
     assert_eq!((recovered.unreadable.len(), recovered.cut), (0, 0));
     assert_eq!(recovered.reading.map(|reading| reading.boot_ms), Some(3));
     let import = recovered.imports[0].0;
-    journal.append(vec![answered(import, 2, 10)]).await.unwrap();
+    journal.append(&[answered(import, 2, 10)]).unwrap();
     drop(journal);
     let (_, recovered) = open(&at);
     assert_eq!((recovered.imports[0].1.len(), recovered.cut), (3, 0));
 }
 
-#[tokio::test]
-async fn a_journal_that_tells_of_a_loss_is_left_as_it_is() {
+#[test]
+fn a_journal_that_tells_of_a_loss_is_left_as_it_is() {
     let at = folder();
-    live_and_let_die(&at, 800);
-    keep_three(&at).await;
-    let (journal, _) = open(&at);
+    live_and_let_die(&at, 400);
+    keep_three(&at);
+    let (mut journal, _) = open(&at);
     // Keys are away, say: no record was cut, and yet every later start has to know.
-    journal.keep_loss().await.unwrap();
+    journal.keep_loss().unwrap();
     drop(journal);
     assert_eq!(compact(&path(&at)).unwrap(), None);
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     assert_eq!((recovered.cut, recovered.keeps_orphans), (0, true));
-    journal.forget_loss().await.unwrap();
+    journal.forget_loss().unwrap();
     drop(journal);
     assert!(compact(&path(&at)).unwrap().is_some());
     assert!(!open(&at).1.keeps_orphans);
 }
 
-#[tokio::test]
-async fn a_kill_at_any_step_leaves_a_whole_journal() {
+#[test]
+fn a_kill_at_any_step_leaves_a_whole_journal() {
     let at = folder();
     live_and_let_die(&at, 100);
-    keep_three(&at).await;
+    keep_three(&at);
     let before = records(&path(&at));
     let mut left = Vec::new();
     let mut store = Store::open(&path(&at)).unwrap();
@@ -163,10 +163,10 @@ async fn a_kill_at_any_step_leaves_a_whole_journal() {
     }
 }
 
-#[tokio::test]
-async fn a_new_folder_that_is_half_done_never_counts() {
+#[test]
+fn a_new_folder_that_is_half_done_never_counts() {
     let at = folder();
-    keep_three(&at).await;
+    keep_three(&at);
     let before = records(&path(&at));
     let other = at.path().join("journal.new");
     fs::create_dir(&other).unwrap();
@@ -183,10 +183,10 @@ async fn a_new_folder_that_is_half_done_never_counts() {
     assert_eq!(records(&path(&at)).len(), before.len() + 1);
 }
 
-#[tokio::test]
-async fn a_fault_of_the_new_folder_is_none_of_the_journal() {
+#[test]
+fn a_fault_of_the_new_folder_is_none_of_the_journal() {
     let at = folder();
-    keep_three(&at).await;
+    keep_three(&at);
     let before = records(&path(&at));
     let other = at.path().join("journal.new");
     for broken in [Step::Made, Step::Filled] {
@@ -211,28 +211,30 @@ async fn a_fault_of_the_new_folder_is_none_of_the_journal() {
     }
 }
 
-#[tokio::test]
-async fn a_running_journal_makes_itself_small() {
+#[test]
+fn a_running_journal_makes_itself_small() {
     let at = folder();
-    live_and_let_die(&at, 800);
-    keep_three(&at).await;
+    live_and_let_die(&at, 400);
+    keep_three(&at);
     let large = size(&path(&at));
-    let (journal, recovered) = open(&at);
+    let (mut journal, recovered) = open(&at);
     let stays = recovered.imports[0].0;
     let vault = vault(&at);
     for _ in 0..64 {
+        journal.compact();
+        assert!(size(&path(&at)) > 8 << 20, "it is looked at now and then only");
         let import = ImportId::new();
         vault.create(import).unwrap();
-        journal.append(vec![requested(import)]).await.unwrap();
-        journal.bury(tombstone(import, 9)).await.unwrap();
+        journal.append(&[requested(import)]).unwrap();
+        journal.bury(&tombstone(import, 9)).unwrap();
     }
-    journal.append(vec![answered(stays, 2, 10)]).await.unwrap();
-    // It is done when nobody waits, so at the end at the latest.
-    drop(journal);
+    journal.append(&[answered(stays, 2, 10)]).unwrap();
+    journal.compact();
     let small = size(&path(&at));
     assert!(large > 12 << 20 && small < 8 << 20, "{large} to {small}");
+    drop(journal);
     let (_, recovered) = open(&at);
-    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 864));
+    assert_eq!((recovered.imports.len(), recovered.tombstones.len()), (3, 464));
     assert_eq!((recovered.imports[0].1.len(), recovered.cut), (3, 0));
     assert_eq!(compact(&path(&at)).unwrap(), None);
 }

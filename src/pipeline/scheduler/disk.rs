@@ -1,13 +1,16 @@
-//! Waiting for a disk that is slow: a normal state, with a message.
+//! Work on the disk, which may be slow: a normal state, with a message.
 //!
-//! Invariant: whoever waits here has told nobody yet that anything is kept.
+//! The scheduler does nothing else meanwhile, so somebody else looks how long it takes. Invariant: whom the scheduler
+//! owes an answer nobody has told yet that anything is kept.
 
-use std::future::Future;
-use std::pin::pin;
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::Scheduler;
+use tokio::sync::oneshot;
+
+use super::{Scheduler, Shared};
 use crate::clock::Moment;
 
 /// Between two looks.
@@ -24,39 +27,66 @@ const QUICK_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 const ALARM: &str = "the disk is slow";
 
-impl Scheduler {
-    /// Waits for work on the disk. It waits, it does not hang: the watchdog has no reason to end it.
-    pub(super) async fn disk<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let mut waited = Duration::ZERO;
-        loop {
-            if let Ok(done) = tokio::time::timeout(LOOK, work.as_mut()).await {
-                if waited >= SLOW {
-                    tracing::warn!(seconds = waited.as_secs(), "the disk has answered");
-                }
-                return done;
-            }
-            waited += LOOK;
-            if waited < HANGS {
-                self.shared.beats.fetch_add(1, Ordering::Relaxed);
-            }
-            if waited == SLOW {
-                tracing::warn!("{ALARM}, everything waits for it");
-            }
-            if waited >= SLOW {
-                let alarm = format!(
-                    "{ALARM}: everything waited {} s for it, peers may have given up; look at the disk",
-                    waited.as_secs()
-                );
-                let now = self.shared.clock.now();
-                self.shared.log(|log| {
-                    log.alarm_instead(ALARM, alarm);
-                    log.slow = Some(now);
-                });
-            }
+/// Since when the disk is at work for the scheduler.
+#[derive(Default)]
+pub(super) struct Disk(Mutex<Option<Instant>>);
+
+impl Disk {
+    /// Has the disk do something.
+    pub(super) fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        self.set(Some(begun));
+        let done = work();
+        self.set(None);
+        let waited = begun.elapsed();
+        if waited >= SLOW {
+            tracing::warn!(seconds = waited.as_secs(), "the disk has answered");
         }
+        done
     }
 
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn waits(&self) -> Duration {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
+
+/// Looks at the disk as long as the scheduler lives, and gives it its life. Who waits for a disk does not hang: the
+/// watchdog has no reason to end us.
+pub(super) async fn watch(
+    disk: Arc<Disk>,
+    shared: Arc<Shared>,
+    mut life: oneshot::Sender<Infallible>,
+) {
+    let mut is_told = false;
+    while tokio::time::timeout(LOOK, life.closed()).await.is_err() {
+        let waited = disk.waits();
+        if waited > Duration::ZERO && waited < HANGS {
+            shared.beats.fetch_add(1, Ordering::Relaxed);
+        }
+        if waited >= SLOW {
+            if !is_told {
+                tracing::warn!("{ALARM}, everything waits for it");
+            }
+            let alarm = format!(
+                "{ALARM}: everything waited {} s for it, peers may have given up; look at the disk",
+                waited.as_secs()
+            );
+            let now = shared.clock.now();
+            shared.log(|log| {
+                log.alarm_instead(ALARM, alarm);
+                log.slow = Some(now);
+            });
+        }
+        is_told = waited >= SLOW;
+    }
+}
+
+impl Scheduler {
     /// A disk that was slow once does not need a person for ever.
     pub(super) fn settle_slow(&self, now: Moment) {
         self.shared.log(|log| {

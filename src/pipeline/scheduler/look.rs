@@ -15,7 +15,7 @@ const JUMP: Duration = Duration::from_secs(300);
 
 impl Scheduler {
     /// Looks at what is due, at the clocks, and keeps their reading.
-    pub(super) async fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
+    pub(super) fn look(&mut self, turn: &mut Turn) -> Result<(), Error> {
         let now = self.shared.clock.now();
         let ripe = self.ripe(now);
         let dying = self.due_to_die(&ripe, now);
@@ -37,7 +37,7 @@ impl Scheduler {
         turn.deaths.extend(dying.into_iter().map(|(id, end)| (id, end, None)));
         self.watch_clocks(now);
         self.settle_slow(now);
-        self.keep_clock(now).await
+        self.keep_clock(now)
     }
 
     pub(super) fn ripe(&self, now: Moment) -> Vec<(ImportId, Due)> {
@@ -64,10 +64,10 @@ impl Scheduler {
     }
 
     /// Keeps the clock's reading now and then.
-    pub(super) async fn keep_clock(&mut self, now: Moment) -> Result<(), Error> {
+    pub(super) fn keep_clock(&mut self, now: Moment) -> Result<(), Error> {
         if now.since(self.kept) >= READING_EVERY {
             self.kept = now;
-            match self.tidy(now).await {
+            match self.tidy(now) {
                 Ok(()) => {}
                 // It is tried again in a minute; what must be kept waits for space by itself.
                 Err(error) if error.is_full() => tracing::warn!(%error, "the clock is not kept"),

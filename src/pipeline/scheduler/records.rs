@@ -3,8 +3,8 @@
 //! Invariant: an import leaves the records only after its key is gone.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::super::verify::files;
@@ -12,7 +12,7 @@ use super::{Command, Error, QUEUE, Refusal, Reply, Scheduler, Turn};
 use crate::clock::Moment;
 use crate::expire::{self, Left};
 use crate::import::{DestinationName, End, Import, ImportId, Study, StudyState, Tombstone};
-use crate::journal::{self, Entry};
+use crate::journal;
 
 /// Tombstones are forgotten after this: long enough to answer "what became of it".
 const TOMBSTONES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -37,10 +37,10 @@ impl Scheduler {
     /// has been told yet. What has to die meanwhile dies, and what a person erases, since that is what makes space; it
     /// takes its part of the turn with it.
     pub(super) async fn keep_events(&mut self, turn: &mut Turn) -> Result<(), Error> {
-        let mut entries: Arc<[Entry]> = std::mem::take(&mut turn.entries).into();
+        let mut entries = std::mem::take(&mut turn.entries);
         let mut waited = false;
         while !entries.is_empty() {
-            match self.disk(self.journal.append(Arc::clone(&entries))).await {
+            match self.disk.work(|| self.journal.append(&entries)) {
                 Err(error) if error.is_full() => self.tell_full(&error),
                 kept => {
                     kept?;
@@ -49,7 +49,7 @@ impl Scheduler {
             }
             waited = true;
             let now = self.shared.clock.now();
-            self.keep_clock(now).await?;
+            self.keep_clock(now)?;
             let mut dead = Vec::new();
             // Whether it succeeds or not: what the key would seal is not kept any more.
             for (id, end, reply) in std::mem::take(&mut turn.deaths) {
@@ -62,7 +62,7 @@ impl Scheduler {
             }
             dead.extend(self.erase_meanwhile().await?);
             if !dead.is_empty() {
-                entries = entries.iter().filter(|e| !dead.contains(&e.import)).cloned().collect();
+                entries.retain(|entry| !dead.contains(&entry.import));
                 turn.actions.retain(|(id, _)| !dead.contains(id));
                 // What it brought is not kept, so nobody is told that it is.
                 for (_, _, result) in turn.replies.iter_mut().filter(|(id, ..)| dead.contains(id)) {
@@ -96,13 +96,13 @@ impl Scheduler {
     }
 
     /// Makes one record durable, however long the disk is full.
-    pub(super) async fn keep(&self, record: Record) -> Result<(), Error> {
+    pub(super) async fn keep(&mut self, record: Record) -> Result<(), Error> {
         let mut waited = false;
         loop {
-            let kept = match &record {
-                Record::End(tombstone) => self.disk(self.journal.bury(tombstone.clone())).await,
-                Record::Paused(names) => self.disk(self.journal.keep_paused(names.clone())).await,
-            };
+            let kept = self.disk.work(|| match &record {
+                Record::End(tombstone) => self.journal.bury(tombstone),
+                Record::Paused(names) => self.journal.keep_paused(names),
+            });
             match kept {
                 Err(error) if error.is_full() => {
                     self.tell_full(&error);
@@ -130,15 +130,17 @@ impl Scheduler {
         });
     }
 
-    /// Keeps the clock's reading, and forgets what is long over.
-    pub(super) async fn tidy(&mut self, now: Moment) -> Result<(), journal::Error> {
-        self.disk(self.journal.keep_reading(self.shared.clock.reading())).await?;
+    /// Keeps the clock's reading, and gets rid of what is long over.
+    pub(super) fn tidy(&mut self, now: Moment) -> Result<(), journal::Error> {
+        let reading = self.shared.clock.reading();
+        self.disk.work(|| self.journal.keep_reading(&reading))?;
+        self.disk.work(|| self.journal.compact());
         let kept_ms = u64::try_from(TOMBSTONES_KEPT.as_millis()).unwrap_or(u64::MAX);
         let Some(before) = now.running_ms.checked_sub(kept_ms) else {
             return Ok(());
         };
         let before = Moment { running_ms: before, ..now };
-        self.disk(self.journal.forget(before)).await?;
+        self.disk.work(|| self.journal.forget(before))?;
         let mut stones = self.shared.tombstones.write().unwrap_or_else(PoisonError::into_inner);
         stones.retain(|stone| stone.ended.running_ms >= before.running_ms);
         Ok(())
@@ -161,32 +163,31 @@ impl Scheduler {
     /// The end of an import: the key first, then the bytes, then the records.
     async fn bury(&mut self, id: ImportId, end: End) -> Result<Result<(), Refusal>, Error> {
         let import = self.shared.import(id);
-        let spool = self.shared.spool.clone();
+        let spool = &self.shared.spool;
         // Of one that a start could make nothing of there may be records alone.
         let known = import.is_some() || self.unreadable.iter().any(|(dying, _)| *dying == id);
         // Files that stayed do not make it an import again.
         if !known && self.shared.is_buried(id) {
             return Ok(Err(Refusal::Unknown));
         }
-        let destroyed = tokio::task::spawn_blocking(move || {
+        let destroyed = self.disk.work(|| {
             // An import whose records can't be read has nothing but its key left, and that can be erased.
             if !known && !spool.list()?.contains(&id) {
                 return Ok(None);
             }
-            expire::purge(&spool, id).map(Some)
+            expire::purge(spool, id).map(Some)
         });
         let now = self.shared.clock.now();
-        let destroyed = match self.disk(destroyed).await {
-            Ok(Ok(Some(left))) => Ok(left),
-            Ok(Ok(None)) => {
+        let destroyed = match destroyed {
+            Ok(Some(left)) => Ok(left),
+            Ok(None) => {
                 self.dying.remove(&id);
                 return Ok(Err(Refusal::Unknown));
             }
-            Ok(Err(error)) => Err(format!(
+            Err(error) => Err(format!(
                 "the key of import {id} could not be destroyed ({error}); look at the disk of the keys; it is tried \
                  again by itself while the gateway runs, erase it again after a restart"
             )),
-            Err(_) => Err("destroying the key broke off; look into the log".to_owned()),
         };
         // Whether it succeeded or not: handles to the key are useless.
         if let Some(slot) = self.slots.get(&id) {
