@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex};
 use nix::fcntl::{Flock, FlockArg};
 
 pub use account::Account;
-pub use committer::Committer;
+pub use committer::{Committer, GroupPack};
 pub use error::Error;
 pub use pack::Pack;
 pub use reader::BlobReader;
@@ -309,6 +309,11 @@ impl ImportSpool {
     /// Where drafts of this import are committed. Call it inside a tokio runtime.
     pub fn committer(&self) -> Committer {
         Committer::of(self)
+    }
+
+    /// For drafts of this import that come in groups.
+    pub fn group_pack(&self) -> GroupPack {
+        GroupPack::new(self.clone())
     }
 
     /// Opens a blob for reading: verifies, decrypts, seeks. Blocking.

@@ -390,9 +390,11 @@ async fn patients(
 pub(super) fn away(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotNow(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
-        Refusal::Unknown | Refusal::Invalid(_) | Refusal::Full(_) | Refusal::Stopping => {
-            refusal.into()
-        }
+        Refusal::Unknown
+        | Refusal::Invalid(_)
+        | Refusal::Full(_)
+        | Refusal::Unkept(_)
+        | Refusal::Stopping => refusal.into(),
     }
 }
 

@@ -97,6 +97,7 @@ impl From<Refusal> for Problem {
             Refusal::NotNow(_) => StatusCode::CONFLICT,
             Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::Unkept(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, refusal.to_string())

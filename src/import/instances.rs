@@ -11,8 +11,9 @@ use std::sync::Arc;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Blob;
 use super::state::{Inspected, Instance, Origin};
-use crate::dicom::Uid;
+use crate::dicom::{Uid, inspect};
 
 /// Pointers that are copied for one change, against pointers that are copied with the import.
 const CHUNK: usize = 256;
@@ -121,6 +122,18 @@ fn transfer_syntax(instance: &Instance) -> Option<&Uid> {
 }
 
 impl Inspected {
+    /// What was found in the object whose bytes are `blob`.
+    pub fn new(found: inspect::Found, blob: Blob) -> Self {
+        Self {
+            sop_class: found.sop_class,
+            sop_instance: found.sop_instance,
+            series: found.series,
+            layout: found.layout,
+            blob,
+            facts: found.facts.into(),
+        }
+    }
+
     /// Takes what both tell from the object that was found before, so that it is in memory once.
     pub fn share(&mut self, before: &Self) {
         let one = |uid: &mut Uid, other| share(uid, std::iter::once(other));

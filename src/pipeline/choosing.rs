@@ -1,6 +1,7 @@
 //! A person's choice among what a portal lists.
 
-use super::handle::{Pipeline, Refusal};
+use super::handle::Pipeline;
+use super::refusal::Refusal;
 use crate::import::{Actor, Chosen, Event, ImportId, State};
 
 impl Pipeline {

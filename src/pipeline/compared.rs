@@ -3,7 +3,8 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use super::decisions::the_one;
-use super::handle::{Pipeline, Refusal};
+use super::handle::Pipeline;
+use super::refusal::Refusal;
 use crate::dicom::{DataSet, Item, Uid, scan};
 use crate::import::{Blob, Import, ImportId, Instance, Origin, Study, StudyState};
 use crate::matching::{Candidate, Target};

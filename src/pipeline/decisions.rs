@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::handle::{Choice, Pipeline, Refusal, Seen};
+use super::handle::{Choice, Pipeline, Seen};
 use super::patients::beside_the_study;
+use super::refusal::Refusal;
 use super::{Settings, compared, stages};
 use crate::dicom::{Item, Uid};
 use crate::forward;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 use super::Paused;
-use super::handle::{Command, Pipeline, Refusal};
+use super::handle::{Command, Pipeline};
+use super::refusal::Refusal;
 use crate::forward::HeldBack;
 use crate::import::{Actor, DestinationName, Event, ImportId};
 

@@ -6,9 +6,12 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::refusal::Refusal;
+use super::scheduler::Brought;
 use super::shared::Shared;
 use super::{Gate, Progress, Settings, Snapshot, Stay};
 use crate::clock::Clock;
+use crate::dicom::inspect::Found;
 use crate::dicom::{Item, Patient};
 use crate::expire;
 use crate::fetch::Moves;
@@ -16,35 +19,8 @@ use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, Source,
     State, Tombstone,
 };
-use crate::spool::{ImportSpool, Promise, Usage};
+use crate::spool::{ImportSpool, Promise, Sealed, Usage};
 use crate::unpack::ScanSection;
-
-/// Why the scheduler did not do what was asked; the display is the sentence a person reads.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("there is no such import; list them with `lotse imports`")]
-    Unknown,
-    /// Not possible in this state.
-    #[error("{0}")]
-    NotNow(String),
-    /// The request itself is wrong.
-    #[error("{0}")]
-    Invalid(String),
-    #[error("nothing more can be taken now: {0}")]
-    Full(String),
-    #[error("the gateway is stopping; try again when it is back")]
-    Stopping,
-}
-
-impl Refusal {
-    /// The same in these words, if it was for the state: names of events are not for people.
-    pub(super) fn in_words(self, words: &str) -> Self {
-        match self {
-            Self::NotNow(_) => Self::NotNow(words.to_owned()),
-            Self::Unknown | Self::Invalid(_) | Self::Full(_) | Self::Stopping => self,
-        }
-    }
-}
 
 /// What a person decided for a study.
 #[derive(Clone)]
@@ -118,6 +94,7 @@ pub(super) enum Command {
         event: Box<Event>,
         reply: Reply,
     },
+    Keep(Box<Brought>),
     Arrive {
         kind: Kind,
         reply: oneshot::Sender<Result<Arrival, Refusal>>,
@@ -256,6 +233,22 @@ impl Pipeline {
     /// How what arrives is scanned for viruses, as configured now.
     pub fn scan(&self) -> ScanSection {
         self.shared.settings().scan.clone()
+    }
+
+    /// One small object, sealed for the arrival's spool. Durable when it returns.
+    ///
+    /// # Errors
+    /// Nothing of it is kept.
+    pub async fn keep(
+        &self,
+        arrival: &Arrival,
+        found: Found,
+        sealed: Sealed,
+    ) -> Result<(), Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let brought = Brought { import: arrival.id, found, sealed, reply };
+        self.send(Command::Keep(Box::new(brought))).await?;
+        answer.await.map_err(|_| Refusal::Stopping)?
     }
 
     /// One object, synced in the arrival's spool. Durable when it returns.

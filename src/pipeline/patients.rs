@@ -1,7 +1,8 @@
 //! Patients without an order: who a person means, looked up in the patient index, and the second look before a
 //! study is filed under what a person typed.
 
-use super::handle::{Pipeline, Refusal};
+use super::handle::Pipeline;
+use super::refusal::Refusal;
 use super::stages::case;
 use crate::dicom::{Item, Patient, Uid};
 use crate::import::{Import, ImportId, Study};

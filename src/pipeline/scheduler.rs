@@ -5,6 +5,7 @@
 
 mod disk;
 mod look;
+mod objects;
 mod records;
 mod start;
 
@@ -20,6 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use self::disk::Disk;
+use self::objects::BATCH_BYTES;
+pub(super) use self::objects::Brought;
 use self::records::Record;
 pub use self::start::{Error, Running, start};
 use super::due::Due as DueIndex;
@@ -31,7 +34,7 @@ use crate::clock::Moment;
 use crate::forward::Brake;
 use crate::import::{Action, End, Event, Illegal, Import, ImportId, Kind, State, Times};
 use crate::journal::{Entry, Journal};
-use crate::spool::ImportSpool;
+use crate::spool::{GroupPack, ImportSpool};
 
 /// Requests and reports that may wait. A door that finds the queue full waits, and so does its peer.
 const QUEUE: usize = 1024;
@@ -59,6 +62,20 @@ pub(super) struct Slot {
     pub(super) gate: Arc<Gate>,
     /// Where its objects go, opened once and not for each object.
     pub(super) spool: Option<ImportSpool>,
+    /// Of the small ones; made for the first.
+    pub(super) pack: Option<GroupPack>,
+}
+
+impl Slot {
+    fn pack(&mut self) -> Option<&mut GroupPack> {
+        let spool = self.spool.as_ref()?;
+        Some(self.pack.get_or_insert_with(|| spool.group_pack()))
+    }
+
+    /// No object comes any more.
+    fn close(&mut self) {
+        (self.spool, self.pack) = (None, None);
+    }
 }
 
 struct Scheduler {
@@ -92,6 +109,8 @@ type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 #[derive(Default)]
 struct Turn {
     entries: Vec<Entry>,
+    brought: Vec<Brought>,
+    brought_bytes: usize,
     actions: Vec<(ImportId, Action)>,
     replies: Vec<(ImportId, Answer<()>, Result<(), Refusal>)>,
     arrivals: Vec<(Answer<Arrival>, Result<Arrival, Refusal>)>,
@@ -117,7 +136,7 @@ impl Scheduler {
                         self.take(command, &mut turn);
                         // Those who were answered together come again together.
                         std::thread::yield_now();
-                        while turn.entries.len() < BATCH && !turn.stop {
+                        while turn.takes_more() {
                             let next = self.held.pop_front().or_else(|| self.queue.try_recv().ok());
                             let Some(command) = next else { break };
                             self.take(command, &mut turn);
@@ -148,6 +167,10 @@ impl Scheduler {
             Command::Report { id, event, reply } => {
                 let applied = self.apply(id, *event, turn);
                 turn.replies.extend(reply.map(|reply| (id, reply, applied)));
+            }
+            Command::Keep(brought) => {
+                turn.brought_bytes = turn.brought_bytes.saturating_add(brought.sealed.size());
+                turn.brought.push(*brought);
             }
             Command::Arrive { kind, reply } => {
                 let arrival = self.arrive(kind, turn);
@@ -192,11 +215,7 @@ impl Scheduler {
     }
 
     fn apply(&mut self, id: ImportId, event: Event, turn: &mut Turn) -> Result<(), Refusal> {
-        if self.dying.contains_key(&id) {
-            return Err(Refusal::NotNow(
-                "the import is being destroyed, which the disk has not taken yet; it is tried again by itself".into(),
-            ));
-        }
+        self.check_living(id)?;
         let now = self.shared.clock.now();
         let (actions, before, after, shuts) = {
             let mut imports = self.imports();
@@ -224,6 +243,15 @@ impl Scheduler {
         turn.entries.push(Entry { import: id, sequence: slot.next, at: now, event });
         slot.next += 1;
         turn.actions.extend(actions.into_iter().map(|action| (id, action)));
+        Ok(())
+    }
+
+    fn check_living(&self, id: ImportId) -> Result<(), Refusal> {
+        if self.dying.contains_key(&id) {
+            return Err(Refusal::NotNow(
+                "the import is being destroyed, which the disk has not taken yet; it is tried again by itself".into(),
+            ));
+        }
         Ok(())
     }
 
@@ -256,6 +284,7 @@ impl Scheduler {
 
     /// Makes a turn durable, then visible.
     async fn finish(&mut self, mut turn: Turn) -> Result<(), Error> {
+        self.place_brought(&mut turn);
         self.keep_events(&mut turn).await?;
         if !turn.pauses.is_empty() {
             self.keep(Record::Paused(self.shared.lanes.paused())).await?;
@@ -344,6 +373,15 @@ impl Scheduler {
         &self,
     ) -> std::sync::RwLockWriteGuard<'_, std::collections::BTreeMap<ImportId, Arc<Import>>> {
         self.shared.imports.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Whether more may share its syncs.
+    fn takes_more(&self) -> bool {
+        self.entries.len().saturating_add(self.brought.len()) < BATCH
+            && self.brought_bytes < BATCH_BYTES
+            && !self.stop
     }
 }
 

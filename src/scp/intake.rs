@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use crate::clock::Moment;
 use crate::confirm::{self, Standing};
 use crate::dicom::Uid;
+use crate::dicom::inspect::Found;
 use crate::dimse::{Report, Status};
 use crate::fetch::Moves;
 use crate::forward::HeldStudy;
 use crate::import::{Inspected, Kind};
 use crate::pipeline::{Arrival, Pipeline, Refusal};
+use crate::spool::Sealed;
 use crate::unpack::ScanSection;
 
 /// Takes objects in. The scheduler is one; tests have their own.
@@ -32,6 +34,9 @@ pub trait Intake: Send + Sync {
     fn held(&self) -> Vec<Arc<HeldStudy>> {
         Vec::new()
     }
+
+    /// One small object, sealed for the arrival's spool. Durable when it returns.
+    async fn keep(&self, arrival: &Arrival, found: Found, sealed: Sealed) -> Result<(), Refusal>;
 
     /// One object, synced in the arrival's spool. Durable when it returns.
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal>;
@@ -56,6 +61,10 @@ impl Intake for Pipeline {
 
     fn scan(&self) -> ScanSection {
         Self::scan(self)
+    }
+
+    async fn keep(&self, arrival: &Arrival, found: Found, sealed: Sealed) -> Result<(), Refusal> {
+        Self::keep(self, arrival, found, sealed).await
     }
 
     async fn stored(&self, arrival: &Arrival, instance: Inspected) -> Result<(), Refusal> {

@@ -1,8 +1,9 @@
 //! One C-STORE: from PDVs to bytes and a record on the device.
 //!
-//! Invariant: success is answered only behind `Intake::stored`; on every other way out the bytes that came belong
+//! Invariant: success is answered only behind `Intake::keep` or `Intake::stored`; on every other way out the bytes that came belong
 //! to no instance.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::dicom::inspect;
 use crate::dimse::{self, ServerAssociation, Status, Store};
 use crate::import::{Blob, Inspected, Kind};
 use crate::pipeline::{Arrival, Refusal, Stay};
-use crate::spool::{self, AsyncPack, Committer, ImportSpool};
+use crate::spool::{self, AsyncPack, Committer};
 use crate::unpack::{self, ScanSection};
 
 /// An import that we were sent to may become quiet before we get there; not often in a row.
@@ -38,7 +39,8 @@ pub(super) struct Reception {
 /// Where objects go at present.
 struct Place {
     arrival: Arrival,
-    committer: Committer,
+    /// For what is sealed in memory and not small; made for the first.
+    committer: Option<Committer>,
     /// Of this association alone; for what is too large to be sealed in memory.
     pack: Option<AsyncPack>,
 }
@@ -78,7 +80,7 @@ impl From<Refusal> for Fault {
             Refusal::Full(_) | Refusal::Stopping | Refusal::NotNow(_) | Refusal::Unknown => {
                 Status::OUT_OF_RESOURCES
             }
-            Refusal::Invalid(_) => Status::PROCESSING_FAILURE,
+            Refusal::Invalid(_) | Refusal::Unkept(_) => Status::PROCESSING_FAILURE,
         })
     }
 }
@@ -140,35 +142,34 @@ impl Reception {
             let Some(bytes) = association.next_chunk().await? else { break };
             rest = plain.hold(bytes, spool)?;
         }
-        let (found, blob) = if let Some(rest) = rest {
-            stream(place, association, store, (plain, rest), &self.looks).await?
-        } else if plain.is_small() {
+        let (intake, scan) = (&self.intake, self.intake.scan());
+        let kept = if rest.is_none() && plain.is_small() {
             let looked = self.looks.at_plain(&plain, &store.transfer_syntax).await;
             let found = judge(looked.ok_or(BROKE)?, store)?;
-            (found, place.committer.commit(plain.seal(spool)?).await?)
+            let reader = plain.reader();
+            clear(scan, || Ok(reader)).await?;
+            intake.keep(&place.arrival, found, plain.seal(spool)?).await
         } else {
-            self.length = plain.length();
-            let sealed = plain.seal(spool)?;
-            // The device works while we look.
-            let look = self.looks.at_plain(&plain, &store.transfer_syntax);
-            let (blob, looked) = tokio::join!(place.committer.commit(sealed), look);
-            (judge(looked.ok_or(BROKE)?, store)?, blob?)
+            let (found, blob) = if let Some(rest) = rest {
+                stream(place, association, store, (plain, rest), &self.looks).await?
+            } else {
+                self.length = plain.length();
+                let sealed = plain.seal(spool)?;
+                // The device works while we look.
+                let look = self.looks.at_plain(&plain, &store.transfer_syntax);
+                let committer = place.committer.get_or_insert_with(|| spool.committer());
+                let (blob, looked) = tokio::join!(committer.commit(sealed), look);
+                (judge(looked.ok_or(BROKE)?, store)?, blob?)
+            };
+            let (spool, kept) = (place.arrival.spool.clone(), blob.clone());
+            clear(scan, move || spool.read(&kept)).await?;
+            intake.stored(&place.arrival, Inspected::new(found, blob)).await
         };
-        clear(&place.arrival.spool, &blob, self.intake.scan()).await?;
-        let instance = Inspected {
-            sop_class: found.sop_class,
-            sop_instance: found.sop_instance,
-            series: found.series,
-            layout: found.layout,
-            blob,
-            facts: found.facts.into(),
-        };
-        let stored = self.intake.stored(&place.arrival, instance).await;
-        if stored.is_err() {
+        if kept.is_err() {
             // It may have been cancelled; the next object asks anew.
             self.place = None;
         }
-        Ok(stored?)
+        Ok(kept?)
     }
 }
 
@@ -188,8 +189,7 @@ async fn enter<'a>(
         }
         let arrival = intake.arrival(kind.clone()).await?;
         stay = arrival.enter();
-        let committer = arrival.spool.committer();
-        *known = Some(Place { arrival, committer, pack: None });
+        *known = Some(Place { arrival, committer: None, pack: None });
     }
     known.as_mut().zip(stay).ok_or(Fault::Answer(Status::OUT_OF_RESOURCES))
 }
@@ -242,14 +242,16 @@ fn judge(looked: Looked, store: &Store) -> Result<inspect::Found, Fault> {
     Ok(found)
 }
 
-/// Has the stored bytes scanned for viruses where the site does so.
-async fn clear(spool: &ImportSpool, blob: &Blob, scanning: ScanSection) -> Result<(), Fault> {
+/// Has the bytes that `open` gives scanned for viruses where the site does so.
+async fn clear<R: Read>(
+    scanning: ScanSection,
+    open: impl FnOnce() -> Result<R, spool::Error> + Send + 'static,
+) -> Result<(), Fault> {
     if scanning.clamd_socket.is_none() {
         return Ok(());
     }
-    let (spool, blob) = (spool.clone(), blob.clone());
     let scanned = tokio::task::spawn_blocking(move || {
-        match unpack::objection(&scanning, &mut spool.read(&blob)?) {
+        match unpack::objection(&scanning, &mut open()?) {
             Ok(None) => Ok(()),
             Ok(Some(reason)) => {
                 tracing::warn!("object refused: {reason}");

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::dicom::inspect::Found;
 use crate::dicom::{CharacterSets, DataSet, Syntax, Uid, VR};
 use crate::dimse::{Chunk, Client, Error, Proposed, Remote, call};
 use crate::import::{ImportId, Inspected};
 use crate::pipeline::{Arrival, Gate, Refusal};
 use crate::seal::Vault;
-use crate::spool::Spool;
+use crate::spool::{Sealed, Spool};
 use crate::unpack::ScanSection;
 
 const CT: &str = uids::CT_IMAGE_STORAGE;
@@ -58,6 +59,11 @@ impl Intake for Fake {
 
     fn moves(&self) -> crate::fetch::Moves {
         self.moves.clone()
+    }
+
+    async fn keep(&self, arrival: &Arrival, found: Found, sealed: Sealed) -> Result<(), Refusal> {
+        let blob = arrival.spool.group_pack().keep(&[sealed])?.remove(0);
+        self.stored(arrival, Inspected::new(found, blob)).await
     }
 
     async fn stored(&self, _: &Arrival, instance: Inspected) -> Result<(), Refusal> {
@@ -266,10 +272,10 @@ async fn objects_of_every_size_arrive_by_their_way() {
         let sent = object_of(size, CT, &format!("1.2.3.{number}"), Syntax::ExplicitLittle);
         assert!(bytes == sent, "{size}");
     }
-    // What is sealed in memory shares a pack.
-    assert_eq!(stored[0].blob.pack, stored[3].blob.pack);
-    assert_eq!(stored[0].blob.pack, stored[1].blob.pack);
-    assert_ne!(stored[0].blob.pack, stored[2].blob.pack);
+    // What is sealed in memory and not small shares a pack.
+    assert_eq!(stored[1].blob.pack, stored[5].blob.pack);
+    assert_ne!(stored[1].blob.pack, stored[0].blob.pack);
+    assert_ne!(stored[1].blob.pack, stored[2].blob.pack);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Objects of several associations, sealed in memory, in one pack, committed in groups.
 //!
-//! One task owns the pack. It takes all that waits, writes it, syncs once, and answers everybody. Invariant:
-//! nobody is answered with success before that sync.
+//! Whoever has all of a group at hand keeps it in a [`GroupPack`]. For others one task owns such a pack: it takes all
+//! that waits, writes it, syncs once, and answers everybody. Invariant: nobody is answered with success before that sync.
 
 use std::io;
 use std::sync::{Arc, PoisonError, Weak};
@@ -42,7 +42,7 @@ impl Committer {
         let (queue, requests) = mpsc::channel(QUEUE);
         let queue = Arc::new(queue);
         shared.0 = Arc::downgrade(&queue);
-        let task = Task { spool: spool.clone(), pack: None };
+        let task = Task(GroupPack::new(spool.clone()));
         // Ends by itself when the queue is closed.
         drop(tokio::task::spawn_blocking(move || task.run(requests)));
         Self(queue)
@@ -56,11 +56,43 @@ impl Committer {
     }
 }
 
-struct Task {
+/// The pack that whole groups go into.
+pub struct GroupPack {
     spool: ImportSpool,
     /// Made for the first object; replaced after a fault.
     pack: Option<Pack>,
 }
+
+impl GroupPack {
+    pub(super) fn new(spool: ImportSpool) -> Self {
+        Self { spool, pack: None }
+    }
+
+    /// Keeps a group with one sync: all of it, or nothing. Blocking.
+    ///
+    /// # Errors
+    /// Nothing of the group is kept; the next one may succeed.
+    pub fn keep(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
+        let kept = self.place(group);
+        // Not before: what was placed in it is synced with it.
+        if kept.is_err() && self.pack.as_ref().is_some_and(|pack| !pack.is_sound()) {
+            self.pack = None;
+        }
+        kept
+    }
+
+    fn place(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
+        let pack = match &mut self.pack {
+            Some(pack) => pack,
+            None => self.pack.insert(self.spool.pack_synced_often()?),
+        };
+        let blobs = pack.place(group)?;
+        pack.sync()?;
+        Ok(blobs)
+    }
+}
+
+struct Task(GroupPack);
 
 impl Task {
     fn run(mut self, mut requests: mpsc::Receiver<Request>) {
@@ -83,12 +115,7 @@ impl Task {
     fn commit(&mut self, group: &mut Vec<Request>) {
         let (sealed, answers): (Vec<_>, Vec<_>) =
             group.drain(..).map(|Request { sealed, answer }| (sealed, answer)).unzip();
-        let committed = self.keep(&sealed);
-        // Not before: what was placed in it is synced with it.
-        if committed.is_err() && self.pack.as_ref().is_some_and(|pack| !pack.is_sound()) {
-            self.pack = None;
-        }
-        match committed {
+        match self.0.keep(&sealed) {
             Ok(blobs) => answers.into_iter().zip(blobs).for_each(|(answer, blob)| {
                 drop(answer.send(Ok(blob)));
             }),
@@ -96,16 +123,6 @@ impl Task {
                 drop(answer.send(Err(again(&error))));
             }),
         }
-    }
-
-    fn keep(&mut self, group: &[Sealed]) -> Result<Vec<Blob>, Error> {
-        let pack = match &mut self.pack {
-            Some(pack) => pack,
-            None => self.pack.insert(self.spool.pack_synced_often()?),
-        };
-        let blobs = pack.place(group)?;
-        pack.sync()?;
-        Ok(blobs)
     }
 }
 

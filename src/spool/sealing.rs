@@ -129,7 +129,7 @@ pub struct Sealed {
 
 impl Sealed {
     /// Bytes that it takes, in memory and on the device.
-    pub(super) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }

@@ -194,7 +194,7 @@ fn instance(
         (Ok(_), Err(error)) => Err(Outcome::aside(unusable(&error.into()))),
     };
     match outcome {
-        Ok(found) => Ok(Outcome::Instance(Box::new(inspected(found, pack.finish()?)))),
+        Ok(found) => Ok(Outcome::Instance(Box::new(Inspected::new(found, pack.finish()?)))),
         Err(outcome) => {
             pack.abandon()?;
             Ok(outcome)
@@ -278,7 +278,7 @@ pub(super) fn judge_stored(
             let mut reader = BufReader::with_capacity(CHUNK, spool.read(blob)?);
             let scanned = scan::scan_file(&mut reader, blob.length, &scan::Limits::default());
             Ok(match scanned.map_err(inspect::Error::from).and_then(inspect::inspect) {
-                Ok(found) => Outcome::Instance(Box::new(inspected(found, blob.clone()))),
+                Ok(found) => Outcome::Instance(Box::new(Inspected::new(found, blob.clone()))),
                 Err(inspect::Error::Scan(scan::Error::Io(error)))
                     if error.kind() != std::io::ErrorKind::UnexpectedEof =>
                 {
@@ -302,15 +302,4 @@ pub(super) fn judge_stored(
 /// The scanner's errors name tags and bounds, never values.
 fn unusable(error: &inspect::Error) -> String {
     format!("looks like DICOM but cannot be used: {error}")
-}
-
-fn inspected(found: inspect::Found, blob: Blob) -> Inspected {
-    Inspected {
-        sop_class: found.sop_class,
-        sop_instance: found.sop_instance,
-        series: found.series,
-        layout: found.layout,
-        blob,
-        facts: found.facts.into(),
-    }
 }

@@ -170,6 +170,9 @@ impl Scheduler {
         if !known && self.shared.is_buried(id) {
             return Ok(Err(Refusal::Unknown));
         }
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.close();
+        }
         let destroyed = self.disk.work(|| {
             // An import whose records can't be read has nothing but its key left, and that can be erased.
             if !known && !spool.list()?.contains(&id) {

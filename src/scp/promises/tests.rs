@@ -4,9 +4,11 @@ use super::super::Intake;
 use super::verdict::{look_at_all, report};
 use super::*;
 use crate::confirm::Standing;
+use crate::dicom::inspect::Found;
 use crate::dimse::Reference;
 use crate::import::{Inspected, Kind};
 use crate::pipeline::{Arrival, Refusal};
+use crate::spool::Sealed;
 use crate::unpack::ScanSection;
 
 fn uid(text: &str) -> Uid {
@@ -150,6 +152,10 @@ impl Intake for Known {
 
     fn scan(&self) -> ScanSection {
         ScanSection::default()
+    }
+
+    async fn keep(&self, _: &Arrival, _: Found, _: Sealed) -> Result<(), Refusal> {
+        Err(Refusal::Stopping)
     }
 
     async fn stored(&self, _: &Arrival, _: Inspected) -> Result<(), Refusal> {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lotse::clock::{Clock, Moment};
+use lotse::dicom::inspect::Found;
 use lotse::dicom::{AeTitle, CharacterSets, DataSet, VR};
 use lotse::import::{Inspected, Kind};
 use lotse::pipeline::{Arrival, Refusal};
 use lotse::scp::{Door, Intake, Limits, serve};
+use lotse::spool::Sealed;
 use lotse::worklist::{Cache, Entry, Local, LocalKey, Origin, Worklist, WorklistSection};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +101,10 @@ impl Intake for Closed {
     }
 
     async fn arrival(&self, _: Kind) -> Result<Arrival, Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    async fn keep(&self, _: &Arrival, _: Found, _: Sealed) -> Result<(), Refusal> {
         Err(Refusal::Stopping)
     }
 
