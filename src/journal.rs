@@ -136,9 +136,7 @@ impl Journal {
                     return Err(Error::OutOfOrder { import, found, expected });
                 }
                 Some(_) => {}
-                None if self.store()?.get(&record::tombstone_key(import))?.is_some() => {
-                    return Err(Error::Buried(import));
-                }
+                None if self.is_buried(import)? => return Err(Error::Buried(import)),
                 None if entry.sequence > 1 => {
                     let found = entry.sequence;
                     return Err(Error::OutOfOrder { import, found, expected: 0 });
@@ -154,13 +152,19 @@ impl Journal {
         Ok(())
     }
 
+    fn is_buried(&mut self, import: ImportId) -> Result<bool, Error> {
+        let found = self.store()?.get(&record::tombstone_key(import));
+        self.told(found).map(|tombstone| tombstone.is_some())
+    }
+
     /// Replaces the records of an import by its tombstone.
     pub fn bury(&mut self, tombstone: &Tombstone) -> Result<(), Error> {
         let mut changes = Vec::new();
-        self.store()?.scan(&record::events_of(tombstone.id), |key, _| {
+        let scanned = self.store()?.scan(&record::events_of(tombstone.id), |key, _| {
             changes.push((key.to_vec(), None));
             Ok(())
-        })?;
+        });
+        self.told(scanned)?;
         changes.push(record::tombstone(tombstone)?);
         self.commit(Need::Reserve, changes)?;
         self.sequences.remove(&tombstone.id);
@@ -171,14 +175,15 @@ impl Journal {
     /// Forgets tombstones that ended before `before`, in running time; returns how many.
     pub fn forget(&mut self, before: Moment) -> Result<usize, Error> {
         let mut changes = Vec::new();
-        self.store()?.scan(TOMBSTONES, |key, value| {
+        let scanned = self.store()?.scan(TOMBSTONES, |key, value| {
             let found =
                 record::parse_plain::<Tombstone>(value).and_then(|(_, tombstone)| tombstone);
             if found.is_some_and(|tombstone| tombstone.ended.running_ms < before.running_ms) {
                 changes.push((key.to_vec(), None));
             }
             Ok(())
-        })?;
+        });
+        self.told(scanned)?;
         let count = changes.len();
         self.commit(Need::Reserve, changes)?;
         Ok(count)

@@ -1,7 +1,7 @@
 //! The scheduler: the only one that calls `apply` and writes the journal.
 //!
 //! Owns every living import. Doors hand it requests, stages hand it reports; both become events, which are
-//! journalled, applied and acted upon in one task. Invariants: nothing is acknowledged before its event is on
+//! journalled, applied and acted upon in one thread. Invariants: nothing is acknowledged before its event is on
 //! the device; an action starts only after the event that asked for it is; nobody else changes an import.
 
 mod anew;

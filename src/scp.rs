@@ -2,7 +2,7 @@
 //!
 //! Owns the listeners of our own application entity and the dispatch by service. It admits, asks and answers; it
 //! never schedules. Invariants: an object is answered with success only after its bytes and its record are on the
-//! device (`Intake::stored`); no peer is heard that is not configured, and none gets a service that it was not
+//! device (`Intake::keep`, `Intake::stored`); no peer is heard that is not configured, and none gets a service that it was not
 //! given; bytes of a peer are data, never a name or a path.
 
 mod access;

@@ -306,7 +306,7 @@ impl ImportSpool {
         Draft::new(&self.0.key, length)
     }
 
-    /// Where drafts of this import are committed. Call it inside a tokio runtime.
+    /// For drafts of this import that come one by one. Call it inside a tokio runtime.
     pub fn committer(&self) -> Committer {
         Committer::of(self)
     }

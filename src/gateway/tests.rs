@@ -301,3 +301,5 @@ fn a_socket_that_may_not_be_looked_at_is_there() {
     assert!(is_there(&Err(Error::from(ErrorKind::PermissionDenied))));
     assert!(!is_there(&Err(Error::from(ErrorKind::NotADirectory))));
 }
+
+mod objects;

@@ -67,10 +67,9 @@ enum Mark {
 }
 
 /// What becomes of a commit when hardly any space is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// It takes what was set aside for it, as long as that lasts: without it nothing dies, and no start succeeds.
-    #[default]
     Reserve,
     /// It can wait.
     Space,
@@ -215,9 +214,8 @@ impl Store {
         }
         let bytes = length_of(&changes);
         let all = self.pending_bytes.saturating_add(bytes);
-        let wanted = all.saturating_mul(AMPLIFICATION).max(SPARE);
         let free = place::space(&self.folder)?.free;
-        let is_full = free < wanted;
+        let is_full = free < wanted(all);
         let has_reserve = need == Need::Reserve && free >= LAST && self.ahead.has_room(&changes);
         if is_full && !has_reserve {
             return Err(Error::Full);
@@ -350,12 +348,17 @@ impl Store {
 impl Drop for Store {
     /// So that the next start has nothing to catch up on. What does not succeed here, it does.
     fn drop(&mut self) {
-        let wanted = self.pending_bytes.saturating_mul(AMPLIFICATION).max(SPARE);
+        let wanted = wanted(self.pending_bytes);
         let space = place::space(&self.folder).is_ok_and(|space| space.free >= wanted);
         if self.health == Health::Sound && space {
             let _ = self.settle();
         }
     }
+}
+
+/// What has to be free before sled may take so many bytes.
+fn wanted(bytes: u64) -> u64 {
+    bytes.saturating_mul(AMPLIFICATION).max(SPARE)
 }
 
 /// Bytes of keys and values.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -19,7 +19,7 @@ use crate::import::{
     Actor, DestinationName, Event, File, Import, ImportId, Inspected, Kind, Link, Request, Source,
     State, Tombstone,
 };
-use crate::spool::{ImportSpool, Promise, Sealed, Usage};
+use crate::spool::{Committer, ImportSpool, Promise, Sealed, Usage};
 use crate::unpack::ScanSection;
 
 /// What a person decided for a study.
@@ -67,12 +67,18 @@ pub struct Arrival {
     pub id: ImportId,
     pub spool: ImportSpool,
     gate: Arc<Gate>,
+    committer: OnceLock<Committer>,
 }
 
 impl Arrival {
     /// `gate` is shared with whoever ends the arrival.
     pub fn new(id: ImportId, spool: ImportSpool, gate: Arc<Gate>) -> Self {
-        Self { id, spool, gate }
+        Self { id, spool, gate, committer: OnceLock::new() }
+    }
+
+    /// What objects are committed by that come beside others; made for the first.
+    pub fn committer(&self) -> &Committer {
+        self.committer.get_or_init(|| self.spool.committer())
     }
 
     /// For one object: while the stay is held it is not quiet. `None` once the import takes no more.
@@ -238,13 +244,18 @@ impl Pipeline {
     /// One small object, sealed for the arrival's spool. Durable when it returns.
     ///
     /// # Errors
-    /// Nothing of it is kept.
+    /// Nothing of it is kept, unless it is [`Refusal::Stopping`]: then nobody knows.
     pub async fn keep(
         &self,
         arrival: &Arrival,
         found: Found,
         sealed: Sealed,
     ) -> Result<(), Refusal> {
+        // The scheduler syncs the bytes of one import after those of another. Each by itself, all do so together.
+        if self.shared.is_one_of_several(arrival.id) {
+            let blob = arrival.committer().commit(sealed).await?;
+            return self.stored(arrival, Inspected::new(found, blob)).await;
+        }
         let (reply, answer) = oneshot::channel();
         let brought = Brought { import: arrival.id, found, sealed, reply };
         self.send(Command::Keep(Box::new(brought))).await?;

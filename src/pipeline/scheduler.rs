@@ -134,8 +134,10 @@ impl Scheduler {
                 command = next(&mut self.held, &mut self.queue) => match command {
                     Some(command) => {
                         self.take(command, &mut turn);
-                        // Those who were answered together come again together.
+                        // Those who were answered together come again together; and without a pause of its own this
+                        // loop would hear of no time that is over while there is more to do.
                         std::thread::yield_now();
+                        tokio::task::yield_now().await;
                         while turn.takes_more() {
                             let next = self.held.pop_front().or_else(|| self.queue.try_recv().ok());
                             let Some(command) = next else { break };
@@ -146,7 +148,7 @@ impl Scheduler {
                 },
                 _ = tick.tick() => self.look(&mut turn)?,
                 Some(_) = self.running.join_next() => {}
-                _ = &mut self.life => return Ok(()),
+                _ = &mut self.life => return Err(Error::Fault),
             }
             let stop = turn.stop;
             self.finish(turn).await?;

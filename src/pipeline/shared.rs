@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -14,6 +15,9 @@ use super::snapshot::{LastError, Log};
 use crate::clock::Clock;
 use crate::import::{Import, ImportId, Study, Tombstone};
 use crate::spool::Spool;
+
+/// So long after an object of another import it is not one alone that receives.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// The living imports and what is known beside them; locks are held for moments only.
 pub(super) struct Shared {
@@ -29,6 +33,8 @@ pub(super) struct Shared {
     pub(super) log: Mutex<Log>,
     /// Our C-MOVEs, which objects arrive for at the DICOM door.
     pub(super) moves: crate::fetch::Moves,
+    /// Where the last small object went, and when.
+    pub(super) brought: Mutex<Option<(ImportId, Instant)>>,
     pub(super) lanes: Lanes,
 }
 
@@ -41,6 +47,14 @@ impl Shared {
     pub(super) fn alarm(&self, alarm: String) {
         tracing::warn!("{alarm}");
         self.log(|log| log.alarm(alarm));
+    }
+
+    /// Whether small objects come for other imports too.
+    pub(super) fn is_one_of_several(&self, import: ImportId) -> bool {
+        let now = Instant::now();
+        let mut last = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace((import, now));
+        before.is_some_and(|(before, at)| before != import && now.duration_since(at) < ALONE)
     }
 
     pub(super) fn is_buried(&self, id: ImportId) -> bool {

@@ -1,7 +1,7 @@
 //! One C-STORE: from PDVs to bytes and a record on the device.
 //!
-//! Invariant: success is answered only behind `Intake::keep` or `Intake::stored`; on every other way out the bytes that came belong
-//! to no instance.
+//! Invariant: success is answered only behind `Intake::keep` or `Intake::stored`; on every other way out the bytes
+//! that came belong to no instance.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::dicom::inspect;
 use crate::dimse::{self, ServerAssociation, Status, Store};
 use crate::import::{Blob, Inspected, Kind};
 use crate::pipeline::{Arrival, Refusal, Stay};
-use crate::spool::{self, AsyncPack, Committer};
+use crate::spool::{self, AsyncPack};
 use crate::unpack::{self, ScanSection};
 
 /// An import that we were sent to may become quiet before we get there; not often in a row.
@@ -39,8 +39,6 @@ pub(super) struct Reception {
 /// Where objects go at present.
 struct Place {
     arrival: Arrival,
-    /// For what is sealed in memory and not small; made for the first.
-    committer: Option<Committer>,
     /// Of this association alone; for what is too large to be sealed in memory.
     pack: Option<AsyncPack>,
 }
@@ -157,8 +155,7 @@ impl Reception {
                 let sealed = plain.seal(spool)?;
                 // The device works while we look.
                 let look = self.looks.at_plain(&plain, &store.transfer_syntax);
-                let committer = place.committer.get_or_insert_with(|| spool.committer());
-                let (blob, looked) = tokio::join!(committer.commit(sealed), look);
+                let (blob, looked) = tokio::join!(place.arrival.committer().commit(sealed), look);
                 (judge(looked.ok_or(BROKE)?, store)?, blob?)
             };
             let (spool, kept) = (place.arrival.spool.clone(), blob.clone());
@@ -189,7 +186,7 @@ async fn enter<'a>(
         }
         let arrival = intake.arrival(kind.clone()).await?;
         stay = arrival.enter();
-        *known = Some(Place { arrival, committer: None, pack: None });
+        *known = Some(Place { arrival, pack: None });
     }
     known.as_mut().zip(stay).ok_or(Fault::Answer(Status::OUT_OF_RESOURCES))
 }

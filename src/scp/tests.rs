@@ -16,7 +16,7 @@ use crate::dimse::{Chunk, Client, Error, Proposed, Remote, call};
 use crate::import::{ImportId, Inspected};
 use crate::pipeline::{Arrival, Gate, Refusal};
 use crate::seal::Vault;
-use crate::spool::{Sealed, Spool};
+use crate::spool::{self, Sealed, Spool};
 use crate::unpack::ScanSection;
 
 const CT: &str = uids::CT_IMAGE_STORAGE;
@@ -38,7 +38,7 @@ struct Fake {
     refuses: Mutex<Option<Refusal>>,
     kinds: Mutex<Vec<Kind>>,
     scan: Mutex<ScanSection>,
-    /// `stored` waits until this is true.
+    /// `stored` and `keep` wait until this is true.
     gate: watch::Sender<bool>,
     moves: crate::fetch::Moves,
 }
@@ -318,6 +318,11 @@ async fn a_scanner_that_is_demanded_and_not_there_takes_nothing() {
     };
     assert_eq!(send("1.2.3.1").await, Status::OUT_OF_RESOURCES);
     assert!(house.fake.stored.lock().unwrap().is_empty());
+    let small = object_of(10_000, CT, "1.2.3.2", Syntax::ExplicitLittle);
+    let refused = store_one(&house, "1.2.3.2", small.clone()).await.unwrap();
+    assert_eq!(refused, Status::OUT_OF_RESOURCES);
+    let spool = house.fake.arrival.lock().unwrap().0.spool.clone();
+    assert_eq!(spool.recover().unwrap().blobs.len(), 1, "the small one was not written");
     *house.fake.scan.lock().unwrap() = ScanSection { clamd_required: false, ..missing };
     assert_eq!(send("1.2.3.1").await, Status::SUCCESS);
     assert_eq!(house.fake.stored.lock().unwrap().len(), 1);
@@ -326,10 +331,16 @@ async fn a_scanner_that_is_demanded_and_not_there_takes_nothing() {
 #[tokio::test]
 async fn refusals_of_the_scheduler_reach_the_peer() {
     let house = house(Limits::default()).await;
-    for refusal in [Refusal::Full("3 bytes left".to_owned()), Refusal::Stopping] {
+    let cases = [
+        (Refusal::Full("3 bytes left".to_owned()), Status::OUT_OF_RESOURCES),
+        (Refusal::Stopping, Status::OUT_OF_RESOURCES),
+        (Refusal::from(spool::Error::Full), Status::OUT_OF_RESOURCES),
+        (Refusal::from(spool::Error::Gone), Status::PROCESSING_FAILURE),
+    ];
+    for (refusal, expected) in cases {
         *house.fake.refuses.lock().unwrap() = Some(refusal);
         let bytes = object(CT, "1.2.3.1", Syntax::ExplicitLittle);
-        assert_eq!(store_one(&house, "1.2.3.1", bytes).await.unwrap(), Status::OUT_OF_RESOURCES);
+        assert_eq!(store_one(&house, "1.2.3.1", bytes).await.unwrap(), expected);
     }
     assert!(house.fake.stored.lock().unwrap().is_empty());
 }

@@ -1,7 +1,8 @@
 //! Objects of several associations, sealed in memory, in one pack, committed in groups.
 //!
 //! Whoever has all of a group at hand keeps it in a [`GroupPack`]. For others one task owns such a pack: it takes all
-//! that waits, writes it, syncs once, and answers everybody. Invariant: nobody is answered with success before that sync.
+//! that waits, writes it, syncs once, and answers everybody. Invariant: nobody is answered with success before that
+//! sync.
 
 use std::io;
 use std::sync::{Arc, PoisonError, Weak};

@@ -94,7 +94,7 @@ impl Sealing {
     }
 }
 
-/// An object being sealed in memory, to be committed together with others by a [`super::Committer`].
+/// An object being sealed in memory, to be kept together with others in a [`super::GroupPack`].
 pub struct Draft {
     sealing: Sealing,
     bytes: Gathered,

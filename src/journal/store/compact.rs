@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Fault, Health, Store};
+use super::{Error, Fault, Health, Store, wanted};
 use crate::journal::record::{Change, is_housekeeping};
 use crate::seal::place;
 
@@ -60,7 +60,9 @@ impl Store {
         if before < LEAST {
             return Ok(None);
         }
-        if !self.is_mostly_dead(before, most)? {
+        // The copy is smaller than what it is made of.
+        let wanted = wanted(self.pending_bytes).saturating_add(before);
+        if place::space(&self.folder)?.free < wanted || !self.is_mostly_dead(before, most)? {
             return Ok(None);
         }
         self.compact_watched(&mut |_| {})?;

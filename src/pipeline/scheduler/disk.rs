@@ -28,10 +28,16 @@ const QUICK_AGAIN: Duration = Duration::from_secs(10 * 60);
 const ALARM: &str = "the disk is slow";
 
 /// Since when the disk is at work for the scheduler.
-#[derive(Default)]
-pub(super) struct Disk(Mutex<Option<Instant>>);
+pub(super) struct Disk {
+    shared: Arc<Shared>,
+    since: Mutex<Option<Instant>>,
+}
 
 impl Disk {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, since: Mutex::default() }
+    }
+
     /// Has the disk do something.
     pub(super) fn work<T>(&self, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
@@ -40,49 +46,51 @@ impl Disk {
         self.set(None);
         let waited = begun.elapsed();
         if waited >= SLOW {
+            self.tell(waited);
             tracing::warn!(seconds = waited.as_secs(), "the disk has answered");
         }
         done
     }
 
     fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    fn waits(&self) -> Duration {
-        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map(|since| since.elapsed()).unwrap_or_default()
+    fn waits(&self) -> Option<Duration> {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| since.elapsed())
     }
-}
 
-/// Looks at the disk as long as the scheduler lives, and gives it its life. Who waits for a disk does not hang: the
-/// watchdog has no reason to end us.
-pub(super) async fn watch(
-    disk: Arc<Disk>,
-    shared: Arc<Shared>,
-    mut life: oneshot::Sender<Infallible>,
-) {
-    let mut is_told = false;
-    while tokio::time::timeout(LOOK, life.closed()).await.is_err() {
-        let waited = disk.waits();
-        if waited > Duration::ZERO && waited < HANGS {
-            shared.beats.fetch_add(1, Ordering::Relaxed);
-        }
-        if waited >= SLOW {
-            if !is_told {
-                tracing::warn!("{ALARM}, everything waits for it");
+    fn tell(&self, waited: Duration) {
+        let alarm = format!(
+            "{ALARM}: everything waited {} s for it, peers may have given up; look at the disk",
+            waited.as_secs()
+        );
+        let now = self.shared.clock.now();
+        self.shared.log(|log| {
+            log.alarm_instead(ALARM, alarm);
+            log.slow = Some(now);
+        });
+    }
+
+    /// Looks at it as long as the scheduler lives, and gives it its life. Who waits for a disk does not hang: the
+    /// watchdog has no reason to end us.
+    pub(super) async fn watch(self: Arc<Self>, mut life: oneshot::Sender<Infallible>) {
+        let mut is_told = false;
+        while tokio::time::timeout(LOOK, life.closed()).await.is_err() {
+            let waited = self.waits();
+            if waited.is_some_and(|waited| waited < HANGS) {
+                self.shared.beats.fetch_add(1, Ordering::Relaxed);
             }
-            let alarm = format!(
-                "{ALARM}: everything waited {} s for it, peers may have given up; look at the disk",
-                waited.as_secs()
-            );
-            let now = shared.clock.now();
-            shared.log(|log| {
-                log.alarm_instead(ALARM, alarm);
-                log.slow = Some(now);
-            });
+            let slow = waited.filter(|waited| *waited >= SLOW);
+            if let Some(waited) = slow {
+                if !is_told {
+                    tracing::warn!("{ALARM}, everything waits for it");
+                }
+                self.tell(waited);
+            }
+            is_told = slow.is_some();
         }
-        is_told = waited >= SLOW;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::{Error, Scheduler, Slot, Turn};
+use super::{Error, Scheduler, Turn};
 use crate::clock::Moment;
 use crate::import::{Due, End, Event, ImportId};
 
@@ -28,7 +28,7 @@ impl Scheduler {
                     }
                     if self.slots.get(&id).is_none_or(|slot| slot.gate.close_if_empty()) {
                         drop(self.apply(id, Event::BecameQuiet, turn));
-                        self.slots.entry(id).and_modify(Slot::close);
+                        self.slots.entry(id).and_modify(|slot| self.disk.work(|| slot.close()));
                     }
                 }
                 Due::Death(_) => {}

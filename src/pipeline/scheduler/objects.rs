@@ -1,7 +1,8 @@
-//! Small objects that peers send: the bytes of all that came together, then their records, with one sync each.
+//! Small objects that peers send: the bytes of all that came together, with one sync for each import, then their
+//! records, with one sync for all.
 //!
-//! Invariant: whoever brought one hears of success only behind both syncs. On every other way out the bytes belong to
-//! no instance.
+//! Invariant: whoever brought one hears of success only behind both, and the bytes of what was refused belong to no
+//! instance.
 
 use tokio::sync::oneshot;
 

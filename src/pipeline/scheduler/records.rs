@@ -84,6 +84,7 @@ impl Scheduler {
         loop {
             let asked = tokio::select! {
                 () = &mut wait => return Ok(dead),
+                _ = &mut self.life => return Err(Error::Fault),
                 Some(command) = self.queue.recv(), if self.held.len() < QUEUE => command,
             };
             let Command::Erase { id, reply } = asked else {
@@ -107,7 +108,9 @@ impl Scheduler {
                 Err(error) if error.is_full() => {
                     self.tell_full(&error);
                     waited = true;
-                    tokio::time::sleep(FULL_WAIT).await;
+                    if tokio::time::timeout(FULL_WAIT, &mut self.life).await.is_ok() {
+                        return Err(Error::Fault);
+                    }
                 }
                 kept => {
                     if waited {
@@ -171,7 +174,7 @@ impl Scheduler {
             return Ok(Err(Refusal::Unknown));
         }
         if let Some(slot) = self.slots.get_mut(&id) {
-            slot.close();
+            self.disk.work(|| slot.close());
         }
         let destroyed = self.disk.work(|| {
             // An import whose records can't be read has nothing but its key left, and that can be erased.

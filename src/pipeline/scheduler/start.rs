@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::{DueIndex, QUEUE, Scheduler};
 use crate::import::{Action, End, ImportId};
 use crate::journal::{self, Journal};
@@ -37,13 +37,14 @@ pub enum Error {
 
 /// The running scheduler.
 pub struct Running {
-    ended: oneshot::Receiver<Result<(), Error>>,
+    task: JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
-    /// Waits until the scheduler has ended: after [`Pipeline::stop`], or because of an error. The journal is closed then.
+    /// Waits until the scheduler has ended: after [`Pipeline::stop`], or because of an error. The journal is closed
+    /// then, and not before.
     pub async fn ended(&mut self) -> Result<(), Error> {
-        (&mut self.ended).await.unwrap_or(Err(Error::Fault))
+        (&mut self.task).await.unwrap_or(Err(Error::Fault))
     }
 }
 
@@ -54,13 +55,18 @@ pub async fn start(parts: Parts) -> Result<(Pipeline, Running), Error> {
     let begun = tokio::task::spawn_blocking(|| begin(parts, runtime, lives)).await;
     let (scheduler, actions) = begun.map_err(|_| Error::Fault)??;
     let pipeline = scheduler.stages.pipeline.clone();
-    let watched = (Arc::clone(&scheduler.disk), Arc::clone(&scheduler.shared));
-    let own = Builder::new_current_thread().enable_time().build().map_err(Error::Thread)?;
+    let disk = Arc::clone(&scheduler.disk);
     let (tell, ended) = oneshot::channel();
-    let run = move || drop(tell.send(own.block_on(scheduler.run(actions))));
+    let run = move || {
+        let own = Builder::new_current_thread().enable_time().build().map_err(Error::Thread);
+        drop(tell.send(own.and_then(|own| own.block_on(scheduler.run(actions)))));
+    };
     std::thread::Builder::new().name("scheduler".to_owned()).spawn(run).map_err(Error::Thread)?;
-    tokio::spawn(disk::watch(watched.0, watched.1, life));
-    Ok((pipeline, Running { ended }))
+    let task = tokio::spawn(async {
+        disk.watch(life).await;
+        ended.await.unwrap_or(Err(Error::Fault))
+    });
+    Ok((pipeline, Running { task }))
 }
 
 /// The scheduler, and what it has to do first. Blocking.
@@ -97,6 +103,7 @@ fn begin(
         beats: AtomicU64::new(0),
         log: Mutex::new(Log::default()),
         moves: Default::default(),
+        brought: Mutex::default(),
         lanes,
     });
     recovery.alarms.into_iter().for_each(|alarm| shared.alarm(alarm));
@@ -107,9 +114,9 @@ fn begin(
     let pipeline = Pipeline { shared: Arc::clone(&shared), commands };
     let scheduler = Scheduler {
         stages: Stages { pipeline, permits: Permits::default(), judge: Judge::default() },
+        disk: Arc::new(Disk::new(Arc::clone(&shared))),
         shared,
         journal,
-        disk: Arc::new(Disk::default()),
         runtime,
         life,
         queue,
